@@ -111,7 +111,7 @@ func (b *Batch) RetryPending(err error) {
 }
 
 func (b *Batch) settle(i int, verdict Verdict) {
-	if b.verdicts[i].Outcome != Pass {
+	if b.verdicts[i].Outcome != Pass || verdict.Outcome == Pass {
 		return
 	}
 	b.verdicts[i] = verdict

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Process is the configuration of a process, by environment variables. Every field has a default that works for `rastro dev`;
+// `rastro serve` needs what Validate says it needs.
+type Process struct {
+	Listen    string `env:"RASTRO_LISTEN" envDefault:":8080" help:"address to listen on"`
+	PublicURL string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
+	ConfigDir string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, milestones and reference data that stand before the built-in ones"`
+
+	Database Database
+	Broker   Broker
+	Identity Identity
+	Ingest   Ingest
+	Log      Log
+
+	ShutdownTimeout time.Duration `env:"RASTRO_SHUTDOWN_TIMEOUT" envDefault:"25s" help:"how long a stopping process may take to finish what it has in hand"`
+}
+
+// Database says where PostgreSQL is.
+type Database struct {
+	URL              string        `env:"RASTRO_DATABASE_URL" help:"PostgreSQL, as postgres://user:password@host:5432/rastro" secret:"true"`
+	MaxConns         int32         `env:"RASTRO_DATABASE_MAX_CONNS" envDefault:"16" help:"connections a process holds at most"`
+	StatementTimeout time.Duration `env:"RASTRO_DATABASE_STATEMENT_TIMEOUT" envDefault:"30s" help:"how long one statement may take"`
+}
+
+// Broker says which broker carries the events and where it is.
+type Broker struct {
+	NATSURL  string        `env:"RASTRO_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS server or cluster with JetStream" secret:"true"`
+	AckWait  time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"30s" help:"how long a message may stay unsettled without a sign of life"`
+	MaxBytes int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
+	Replicas int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
+}
+
+// Identity says whose tokens are believed.
+type Identity struct {
+	Issuer       string   `env:"RASTRO_OIDC_ISSUER" help:"OpenID Connect issuer, as https://keycloak.example.com/realms/rastro"`
+	DiscoveryURL string   `env:"RASTRO_OIDC_DISCOVERY_URL" help:"where the issuer is reached when not at its own name"`
+	Audience     string   `env:"RASTRO_OIDC_AUDIENCE" envDefault:"rastro-api" help:"audience that tokens must be for"`
+	TenantClaim  string   `env:"RASTRO_OIDC_TENANT_CLAIM" envDefault:"tenant" help:"claim that names the tenant"`
+	RoleClaims   []string `env:"RASTRO_OIDC_ROLE_CLAIMS" envDefault:"realm_access.roles,roles" help:"claims that list roles"`
+	ClientID     string   `env:"RASTRO_OIDC_CLIENT_ID" envDefault:"rastro-dashboard" help:"client that the dashboard signs in as"`
+	ClientSecret string   `env:"RASTRO_OIDC_CLIENT_SECRET" help:"secret of that client; empty for a public one" secret:"true"`
+	SessionKey   string   `env:"RASTRO_SESSION_KEY" help:"key that seals the dashboard's session cookies, 32 characters or more; the same for every dashboard and query process" secret:"true"`
+}
+
+// Ingest bounds what is taken in.
+type Ingest struct {
+	MaxBodyBytes  int           `env:"RASTRO_INGEST_MAX_BODY_BYTES" envDefault:"4194304" help:"largest request body, in bytes"`
+	MaxEvents     int           `env:"RASTRO_INGEST_MAX_EVENTS" envDefault:"10000" help:"most events in a request"`
+	MaxEventBytes int           `env:"RASTRO_INGEST_MAX_EVENT_BYTES" envDefault:"131072" help:"largest single event, in bytes"`
+	Timeout       time.Duration `env:"RASTRO_INGEST_TIMEOUT" envDefault:"10s" help:"how long a request waits for the broker before it is told to come again"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `env:"RASTRO_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+	Format string `env:"RASTRO_LOG_FORMAT" envDefault:"json" help:"json, or text for people"`
+}
+
+// Default returns the defaults, whatever the environment says.
+func Default() (Process, error) { return parse(map[string]string{}) }
+
+// FromEnvironment reads the configuration from environment variables, given as os.Environ gives them.
+func FromEnvironment(environ []string) (Process, error) { return parse(env.ToMap(environ)) }
+
+func parse(environment map[string]string) (Process, error) {
+	var p Process
+	if err := env.ParseWithOptions(&p, env.Options{Environment: environment}); err != nil {
+		return Process{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return p, p.Validate()
+}
+
+// Validate reports every value that no process could work with.
+func (p Process) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(p.Listen != "", "RASTRO_LISTEN is empty")
+	check(p.Database.MaxConns >= 2, "RASTRO_DATABASE_MAX_CONNS is %d; a process needs 2 or more", p.Database.MaxConns)
+	check(p.Ingest.MaxBodyBytes >= 1024, "RASTRO_INGEST_MAX_BODY_BYTES is %d; give it 1024 or more", p.Ingest.MaxBodyBytes)
+	check(p.Ingest.MaxEvents >= 1, "RASTRO_INGEST_MAX_EVENTS is %d; give it 1 or more", p.Ingest.MaxEvents)
+	check(p.Ingest.MaxEventBytes >= 1024, "RASTRO_INGEST_MAX_EVENT_BYTES is %d; give it 1024 or more", p.Ingest.MaxEventBytes)
+	check(p.Ingest.Timeout > 0, "RASTRO_INGEST_TIMEOUT is %v; give it more than 0", p.Ingest.Timeout)
+	check(p.ShutdownTimeout > 0, "RASTRO_SHUTDOWN_TIMEOUT is %v; give it more than 0", p.ShutdownTimeout)
+	check(p.Identity.SessionKey == "" || len(p.Identity.SessionKey) >= 32,
+		"RASTRO_SESSION_KEY has %d characters; give it 32 or more", len(p.Identity.SessionKey))
+	check(p.Log.Format == "json" || p.Log.Format == "text", "RASTRO_LOG_FORMAT is %q; it is json or text", p.Log.Format)
+	switch strings.ToLower(p.Log.Level) {
+	case "debug", "info", "warn", "error":
+	default:
+		check(false, "RASTRO_LOG_LEVEL is %q; it is debug, info, warn or error", p.Log.Level)
+	}
+	return errors.Join(errs...)
+}
+
+// WriteHelp lists every variable with its default.
+func WriteHelp(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	writeHelp(table, reflect.TypeFor[Process]())
+	return table.Flush()
+}
+
+func writeHelp(w io.Writer, t reflect.Type) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, isVariable := field.Tag.Lookup("env")
+		if !isVariable {
+			writeHelp(w, field.Type)
+			continue
+		}
+		help := field.Tag.Get("help")
+		if value := field.Tag.Get("envDefault"); value != "" {
+			help += " (default " + value + ")"
+		}
+		// A tabwriter keeps its errors for Flush.
+		_, _ = fmt.Fprintf(w, "  %s\t%s\n", name, help)
+	}
+}

@@ -1,0 +1,52 @@
+// Package broker runs a NATS JetStream server inside the process, file-backed, for `rastro dev` and for tests.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Server is a running broker.
+type Server struct {
+	server *server.Server
+}
+
+// maxPayload is the largest message that the broker takes, in bytes: a frame and room to spare.
+const maxPayload = 4 << 20
+
+// Start starts a broker that keeps its topics in dir. It listens on no port: connect with Option. It is ready when Start
+// returns; Stop must be called.
+func Start(ctx context.Context, dir string) (*Server, error) {
+	s, err := server.NewServer(&server.Options{
+		ServerName: "rastro-dev", DontListen: true, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
+		MaxPayload: maxPayload,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start broker: %w", err)
+	}
+	s.Start()
+	wait := 10 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = time.Until(deadline)
+	}
+	if !s.ReadyForConnections(wait) || !s.JetStreamEnabled() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, errors.New("start broker: JetStream did not become ready; is its folder writable, and is there room on the disk?")
+	}
+	return &Server{server: s}, nil
+}
+
+// Option makes a NATS connection go to this server, in process.
+func (s *Server) Option() nats.Option { return nats.InProcessServer(s.server) }
+
+// Stop stops the broker and writes what it holds to disk.
+func (s *Server) Stop() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}

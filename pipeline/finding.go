@@ -1,0 +1,116 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Finding is something wrong in a config: where, what, and what to write instead.
+type Finding struct {
+	File string `json:"file"`
+	// Line and Column count from 1; zero when the finding is about the file as a whole.
+	Line   int `json:"line"`
+	Column int `json:"column"`
+	// Code is short and stable: "unknown-stage".
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Hint says what to write instead, where that can be known.
+	Hint string `json:"hint,omitempty"`
+}
+
+// String returns the finding as compilers print theirs: `file:line:column: message; hint`.
+func (f Finding) String() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	b.WriteString(": ")
+	b.WriteString(f.Message)
+	if f.Hint != "" {
+		b.WriteString("; ")
+		b.WriteString(f.Hint)
+	}
+	return b.String()
+}
+
+// Findings is all that is wrong in a config, as one error.
+type Findings []Finding
+
+// Error implements error: one finding a line.
+func (f Findings) Error() string {
+	lines := make([]string, len(f))
+	for i, finding := range f {
+		lines[i] = finding.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// findings gathers what is wrong in one file.
+type findings struct {
+	file string
+	list Findings
+}
+
+func (f *findings) add(node ast.Node, code, message, hint string) {
+	finding := Finding{File: f.file, Code: code, Message: message, Hint: hint}
+	if node != nil && node.GetToken() != nil && node.GetToken().Position != nil {
+		finding.Line = node.GetToken().Position.Line
+		finding.Column = node.GetToken().Position.Column
+	}
+	f.list = append(f.list, finding)
+}
+
+// addError adds an error of the YAML library at the place that it names, or else at node.
+func (f *findings) addError(node ast.Node, code string, err error) {
+	finding := Finding{File: f.file, Code: code, Message: err.Error()}
+	if y, ok := errors.AsType[yaml.Error](err); ok {
+		finding.Message = y.GetMessage()
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			finding.Line, finding.Column = t.Position.Line, t.Position.Column
+			f.list = append(f.list, finding)
+			return
+		}
+	}
+	f.add(node, finding.Code, finding.Message, "")
+}
+
+func (f *findings) err() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.list, func(a, b Finding) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return f.list
+}
+
+// didYouMean returns a hint naming the candidate closest to name, or what there is when none is close.
+func didYouMean(name string, candidates []string) string {
+	if best, ok := closest(name, candidates); ok {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(candidates) == 0 {
+		return ""
+	}
+	return "there is " + strings.Join(candidates, ", ")
+}
+
+func closest(name string, candidates []string) (string, bool) {
+	best, distance := "", len(name)/3+1
+	for _, c := range candidates {
+		if d := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(c)); d <= distance && (best == "" || d < distance) {
+			best, distance = c, d
+		}
+	}
+	return best, best != ""
+}

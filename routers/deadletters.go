@@ -1,0 +1,105 @@
+package routers
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/store"
+)
+
+// deadLetter makes the dead letter of rejected work.
+//
+// Invariant 3: a rejected event is dead-lettered with stage, reason and what was received.
+func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
+	e := w.Event
+	body, err := json.Marshal(e)
+	if err != nil {
+		return store.DeadLetter{}, fmt.Errorf("dead-letter event %s: %w", e.UID, err)
+	}
+	reason := w.Verdict.Reason
+	return store.DeadLetter{
+		UID: e.UID, TenantID: e.TenantID, Pipeline: p.config.Plan.Pipeline, Stage: w.Stage,
+		Code: reason.Code, Message: reason.Message, Field: reason.Field,
+		Source: e.Source, EventType: e.Type, CorrelationID: e.CorrelationID,
+		Attempts: w.Attempts + 1, Event: body, At: p.config.Settings.Now().UTC(),
+	}, nil
+}
+
+// rejectFrame dead-letters a frame that cannot be decoded, so that its bytes are kept and it does not come again.
+func (p *Processor) rejectFrame(msg *message.Message, stage string, cause error) error {
+	body, err := json.Marshal(map[string]any{"frame": msg.Payload, "message_id": msg.UUID})
+	if err != nil {
+		return fmt.Errorf("dead-letter frame: %w", err)
+	}
+	p.config.Logger.Error("frame cannot be decoded; it is dead-lettered", slog.String("stage", stage), slog.Any("error", cause))
+	return p.publishLetters([]store.DeadLetter{{
+		UID: uuid.NewSHA1(uuid.NameSpaceOID, msg.Payload), Pipeline: p.config.Plan.Pipeline, Stage: stage,
+		Code: "frame", Message: cause.Error(), Attempts: 1, Event: body, At: p.config.Settings.Now().UTC(),
+	}})
+}
+
+// publishLetters sends dead letters to their topic rather than to the database, so that an outage of it loses none.
+func (p *Processor) publishLetters(letters []store.DeadLetter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	messages, err := encode(p.codec.enc, letters, p.config.Transport.MaxFrameBytes())
+	if err != nil {
+		return fmt.Errorf("dead-letter: %w", err)
+	}
+	if err := p.config.Transport.Publisher().Publish(p.config.Plan.DeadLetters, messages...); err != nil {
+		return fmt.Errorf("publish to %s: %w", p.config.Plan.DeadLetters, err)
+	}
+	return nil
+}
+
+// deadLetters stores what arrives on the dead-letter topic.
+type deadLetters struct {
+	processor *Processor
+	gate      Gate
+	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
+}
+
+func newDeadLetters(p *Processor) *deadLetters {
+	d := &deadLetters{processor: p}
+	d.breaker = newBreaker(p, "dead_letters", &d.gate, p.config.Logger)
+	return d
+}
+
+// handle stores the letters of one frame, trying until it can or the work must be let go.
+func (d *deadLetters) handle(msg *message.Message) error {
+	p := d.processor
+	decoded, err := decode[store.DeadLetter](p.codec.dec, msg.Payload)
+	if err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	letters := make([]store.DeadLetter, len(decoded))
+	for i, letter := range decoded {
+		letters[i] = *letter
+	}
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
+	for {
+		report, err := d.breaker.Allow()
+		if err == nil {
+			err = p.config.Letters.AddDeadLetters(p.work, letters)
+			report(err)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(pause.NextBackOff()):
+		case <-p.work.Done():
+			return fmt.Errorf("store dead letters: %w", err)
+		}
+	}
+}

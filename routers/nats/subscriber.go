@@ -1,0 +1,280 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rastrohq/rastro/routers"
+)
+
+// fetchWait is how long one request for messages stays with the server. It bounds how long a drain waits for it.
+const fetchWait = 2 * time.Second
+
+// Subscriber implements routers.Subscriber on pull consumers: it asks for no more than it may hold, so that what it is not
+// ready for stays with the broker, and keeps telling the broker that what it holds is in work.
+type Subscriber struct {
+	transport *Transport
+	reader    string
+	gate      *routers.Gate
+	permits   chan struct{}
+
+	ctx     context.Context // ends when the subscriber stops receiving
+	stop    context.CancelFunc
+	polling sync.WaitGroup // pollers
+	inHand  sync.WaitGroup // messages handed out and not settled
+	closing chan struct{}  // closed by Close
+	beating sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	pending map[*message.Message]jetstream.Msg
+}
+
+var _ routers.Subscriber = (*Subscriber)(nil)
+
+// Subscriber implements routers.Transport.
+func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) (routers.Subscriber, error) {
+	if inFlight < 1 {
+		return nil, fmt.Errorf("subscriber %q: it must hold at least one message at a time", reader)
+	}
+	// The subscriber outlives the call that makes it; Drain and Close end it.
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Subscriber{
+		transport: t, reader: reader, gate: gate, permits: make(chan struct{}, inFlight),
+		ctx: ctx, stop: stop, closing: make(chan struct{}), pending: map[*message.Message]jetstream.Msg{},
+	}
+	for range inFlight {
+		s.permits <- struct{}{}
+	}
+	s.beating.Go(s.heartbeat)
+	return s, nil
+}
+
+// Subscribe implements message.Subscriber. The topic must have been provisioned with the subscriber's reader.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	consumer, err := s.transport.js.Consumer(ctx, streamName(topic), s.reader)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, routers.ErrClosed)
+	}
+	out := make(chan *message.Message)
+	polling, stop := context.WithCancel(ctx)
+	release := context.AfterFunc(s.ctx, stop)
+	s.polling.Go(func() {
+		defer stop()
+		defer release()
+		defer close(out)
+		s.poll(ctx, polling, topic, consumer, out)
+	})
+	return out, nil
+}
+
+// poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains.
+func (s *Subscriber) poll(ctx, polling context.Context, topic string, consumer jetstream.Consumer, out chan<- *message.Message) {
+	failing := false
+	for {
+		if err := s.gate.Wait(polling); err != nil {
+			return
+		}
+		n := s.acquire(polling)
+		if n == 0 {
+			return
+		}
+		got, err := s.fetch(ctx, polling, consumer, n, out)
+		s.give(n - got)
+		switch {
+		case polling.Err() != nil:
+			return
+		case err == nil:
+			failing = false
+			continue
+		case !failing:
+			failing = true
+			s.transport.logger.Warn("cannot receive; trying again", slog.String("topic", topic), slog.Any("error", err))
+		}
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-polling.Done():
+			return
+		}
+	}
+}
+
+// acquire waits for a permit and takes whatever further ones are free; it returns 0 when polling has ended.
+func (s *Subscriber) acquire(polling context.Context) int {
+	select {
+	case <-s.permits:
+	case <-polling.Done():
+		return 0
+	}
+	n := 1
+	for {
+		select {
+		case <-s.permits:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+func (s *Subscriber) give(n int) {
+	for range n {
+		s.permits <- struct{}{}
+	}
+}
+
+// fetch asks for up to n messages and hands them out as they come. It returns how many permits went with messages.
+func (s *Subscriber) fetch(
+	ctx, polling context.Context, consumer jetstream.Consumer, n int, out chan<- *message.Message,
+) (int, error) {
+	request, done := context.WithTimeout(polling, fetchWait)
+	defer done()
+	batch, err := consumer.Fetch(n, jetstream.FetchContext(request))
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return 0, nil
+		}
+		return 0, fmt.Errorf("fetch: %w", err)
+	}
+	handed := 0
+	var unreadable error
+	for raw := range batch.Messages() {
+		if polling.Err() != nil {
+			s.giveBack(raw)
+			continue
+		}
+		msg, err := unmarshal(raw)
+		if err != nil {
+			unreadable = err
+			s.giveBack(raw)
+			continue
+		}
+		s.take(ctx, msg, raw)
+		handed++
+		select {
+		case out <- msg:
+		case <-polling.Done():
+			msg.Nack()
+		}
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) &&
+		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return handed, fmt.Errorf("fetch: %w", err)
+	}
+	return handed, unreadable
+}
+
+func unmarshal(raw jetstream.Msg) (*message.Message, error) {
+	msg, err := (&wmnats.NATSMarshaler{}).Unmarshal(&nats.Msg{
+		Subject: raw.Subject(), Header: raw.Headers(), Data: raw.Data(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("unmarshal message: %w", err)
+	}
+	return msg, nil
+}
+
+// take notes a message as in hand and settles it with the broker once its handler has settled it.
+func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstream.Msg) {
+	own, cancel := context.WithCancel(ctx)
+	msg.SetContext(own)
+	s.mu.Lock()
+	s.pending[msg] = raw
+	s.mu.Unlock()
+	s.inHand.Add(1)
+	go func() {
+		defer s.inHand.Done()
+		defer cancel()
+		var err error
+		select {
+		case <-msg.Acked():
+			err = raw.Ack()
+		case <-msg.Nacked():
+			err = raw.Nak()
+		}
+		if err != nil {
+			// The broker will deliver it again, which is safe; there is nobody to hand the error to.
+			s.transport.logger.Warn("cannot settle message", slog.Any("error", err))
+		}
+		s.mu.Lock()
+		delete(s.pending, msg)
+		s.mu.Unlock()
+		s.permits <- struct{}{}
+	}()
+}
+
+func (s *Subscriber) giveBack(raw jetstream.Msg) {
+	if err := raw.Nak(); err != nil {
+		s.transport.logger.Warn("cannot give a message back", slog.Any("error", err))
+	}
+}
+
+// heartbeat tells the broker, well before their deadline, that the messages in hand are in work. It goes on while the
+// subscriber drains.
+func (s *Subscriber) heartbeat() {
+	ticker := time.NewTicker(s.transport.config.AckWait / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-ticker.C:
+		}
+		s.mu.Lock()
+		inWork := make([]jetstream.Msg, 0, len(s.pending))
+		for _, raw := range s.pending {
+			inWork = append(inWork, raw)
+		}
+		s.mu.Unlock()
+		for _, raw := range inWork {
+			if err := raw.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+				s.transport.logger.Warn("cannot extend a message's deadline", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// Drain implements routers.Subscriber.
+func (s *Subscriber) Drain(ctx context.Context) error {
+	s.stop()
+	settled := make(chan struct{})
+	go func() {
+		s.polling.Wait()
+		s.inHand.Wait()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain reader %q: %w", s.reader, ctx.Err())
+	}
+}
+
+// Close implements message.Subscriber. What is still in hand is left unsettled and comes again after its deadline; Drain
+// first to avoid that.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.stop()
+	close(s.closing)
+	return nil
+}

@@ -1,0 +1,157 @@
+// Package nats carries frames over NATS JetStream: an embedded server in process or a cluster by URL, with the same code.
+//
+// Publishing and the mapping between messages are watermill-nats's. The subscriber is our own, on JetStream's pull consumers,
+// because that of watermill-nats v2.1.3 (push consumers, one message at a time) cannot be held back while a dependency is
+// down, lets the ack deadline pass while a batch is retried, and on Close lets go of messages in hand, which then come again
+// only after their deadline.
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
+)
+
+// Config configures the transport.
+type Config struct {
+	// URL of the server or cluster. Defaults to nats://127.0.0.1:4222.
+	URL string
+	// Options are added to the connection's, such as nats.InProcessServer.
+	Options []nats.Option
+	// AckWait is how long a message may stay unsettled without a sign of life before it is delivered again. Defaults to 30 s.
+	AckWait time.Duration
+	// MaxBytes bounds what a topic holds on disk, in bytes; a full topic refuses to take more and loses nothing. Defaults to
+	// 2 GiB.
+	MaxBytes int64
+	// Replicas is how many servers hold each topic. Defaults to 1.
+	Replicas int
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{URL: nats.DefaultURL, AckWait: 30 * time.Second, MaxBytes: 2 << 30, Replicas: 1}
+}
+
+// Validate reports what is wrong with the config.
+func (c Config) Validate() error {
+	switch {
+	case c.AckWait < time.Second:
+		return fmt.Errorf("nats: ack wait %v is below a second", c.AckWait)
+	case c.MaxBytes < 1<<20:
+		return fmt.Errorf("nats: a topic of %d bytes is too small; give it a MiB or more", c.MaxBytes)
+	case c.Replicas < 1 || c.Replicas > 5:
+		return fmt.Errorf("nats: %d replicas; JetStream takes 1 to 5", c.Replicas)
+	}
+	return nil
+}
+
+// Transport implements routers.Transport.
+type Transport struct {
+	config    Config
+	conn      *nats.Conn
+	js        jetstream.JetStream
+	publisher *wmnats.Publisher
+	logger    *slog.Logger
+}
+
+var _ routers.Transport = (*Transport)(nil)
+
+// Connect connects to NATS. The connection reconnects by itself for as long as the process lives.
+func Connect(config Config, logger *slog.Logger) (*Transport, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	options := append([]nats.Option{
+		nats.Name("rastro"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				logger.Warn("broker connection lost; reconnecting", slog.Any("error", err))
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { logger.Info("broker connection is back") }),
+	}, config.Options...)
+	conn, err := nats.Connect(config.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", config.URL, err)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	publisher, err := wmnats.NewPublisherWithNatsConn(conn, wmnats.PublisherPublishConfig{
+		Marshaler: &wmnats.NATSMarshaler{}, SubjectCalculator: wmnats.DefaultSubjectCalculator,
+	}, watermill.NewSlogLogger(logger))
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open NATS publisher: %w", err)
+	}
+	return &Transport{config: config, conn: conn, js: js, publisher: publisher, logger: logger}, nil
+}
+
+// streamName is the name of a topic's stream; streams cannot have dots in theirs.
+func streamName(topic string) string { return strings.ReplaceAll(topic, ".", "-") }
+
+// Provision implements routers.Transport: a stream a topic and a durable consumer a reader. A stream keeps a frame for as long
+// as one of its readers has not acknowledged it; what nobody reads is not kept.
+func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) error {
+	for _, topic := range topics {
+		_, err := t.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+			Name: streamName(topic.Name), Subjects: []string{topic.Name},
+			Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage, Replicas: t.config.Replicas,
+			Discard: jetstream.DiscardNew, MaxBytes: t.config.MaxBytes,
+		})
+		if err != nil {
+			return fmt.Errorf("provision topic %q: %w", topic.Name, err)
+		}
+		for _, reader := range topic.Readers {
+			_, err := t.js.CreateOrUpdateConsumer(ctx, streamName(topic.Name), jetstream.ConsumerConfig{
+				Durable: reader, AckPolicy: jetstream.AckExplicitPolicy, AckWait: t.config.AckWait, MaxAckPending: 4096,
+				MaxDeliver: -1,
+			})
+			if err != nil {
+				return fmt.Errorf("provision reader %q of topic %q: %w", reader, topic.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Publisher implements routers.Transport.
+func (t *Transport) Publisher() message.Publisher { return t.publisher }
+
+// MaxFrameBytes implements routers.Transport.
+func (t *Transport) MaxFrameBytes() int {
+	const headers = 4 << 10 // the headers count against the server's limit
+	return min(int(t.conn.MaxPayload())-headers, 1<<20)
+}
+
+// Ping implements routers.Transport.
+func (t *Transport) Ping(ctx context.Context) error {
+	if err := t.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("ping NATS: %w", err)
+	}
+	return nil
+}
+
+// Close implements routers.Transport.
+func (t *Transport) Close() error {
+	if err := t.publisher.Close(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("close NATS: %w", err)
+	}
+	return nil
+}

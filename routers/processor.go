@@ -1,0 +1,151 @@
+package routers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/store"
+)
+
+// DeadLetterStore takes what stages rejected. Adding one twice has the effect of adding it once.
+type DeadLetterStore interface {
+	AddDeadLetters(ctx context.Context, letters []store.DeadLetter) error
+}
+
+// ProcessorConfig is what a Processor is made of.
+type ProcessorConfig struct {
+	Plan      pipeline.Plan
+	Transport Transport
+	// Settings are handed to the stages.
+	Settings pipeline.Settings
+	Letters  DeadLetterStore
+	Recorder Recorder
+	Metrics  *Metrics
+	Logger   *slog.Logger
+}
+
+// Processor runs one generation of a pipeline: a Watermill router with a handler a hop and one for the dead letters. It never
+// changes once it runs.
+//
+// Invariant 11: a changed config is a new Processor; the old one drains.
+type Processor struct {
+	config ProcessorConfig
+	codec  *Codec
+	router *message.Router
+	hops   []*hop
+	subs   []Subscriber
+
+	work    context.Context // ends when work in hand must be let go
+	abandon context.CancelFunc
+	workers sync.WaitGroup
+	running chan struct{} // closed when Run has returned
+	once    sync.Once
+	err     error
+}
+
+// NewProcessor builds the stages and subscribers of a plan. The transport's topics must have been provisioned.
+func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: time.Second}, watermill.NewSlogLogger(config.Logger))
+	if err != nil {
+		return nil, fmt.Errorf("make router: %w", err)
+	}
+	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{})}
+	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
+	p.work, p.abandon = context.WithCancel(context.Background())
+	for _, h := range config.Plan.Hops {
+		if err := p.addHop(h); err != nil {
+			p.abandon()
+			return nil, err
+		}
+	}
+	if err := p.addDeadLetters(); err != nil {
+		p.abandon()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Processor) addHop(planned pipeline.Hop) error {
+	chain, err := planned.Build(p.config.Plan.Pipeline, p.config.Settings)
+	if err != nil {
+		return err
+	}
+	h := newHop(p, planned, chain)
+	// Enough frames to fill the next batches while the workers are at the present ones, even when frames are small.
+	if err := p.subscribe(planned.Name, planned.From, planned.Workers*framesInHand, &h.gate, h.handle); err != nil {
+		return err
+	}
+	p.hops = append(p.hops, h)
+	return nil
+}
+
+// framesInHand is how many frames a worker may have waiting: together they make its next batch.
+const framesInHand = 64
+
+func (p *Processor) addDeadLetters() error {
+	d := newDeadLetters(p)
+	return p.subscribe("dead_letters", p.config.Plan.DeadLetters, 4, &d.gate, d.handle)
+}
+
+func (p *Processor) subscribe(name, topic string, inFlight int, gate *Gate, handle message.NoPublishHandlerFunc) error {
+	sub, err := p.config.Transport.Subscriber(p.config.Plan.Pipeline, inFlight, gate)
+	if err != nil {
+		return fmt.Errorf("subscribe hop %q: %w", name, err)
+	}
+	p.subs = append(p.subs, sub)
+	p.router.AddConsumerHandler(p.config.Plan.Pipeline+"."+name, topic, sub, handle)
+	return nil
+}
+
+// Run receives and works until Close is called. It returns an error only when it could not start.
+func (p *Processor) Run(ctx context.Context) error {
+	defer close(p.running)
+	for _, h := range p.hops {
+		for range h.planned.Workers {
+			p.workers.Go(func() { h.run(p.work) })
+		}
+	}
+	// The router must not stop before what is in hand is settled, whatever ends ctx; Close sees to that.
+	if err := p.router.Run(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("run pipeline %q: %w", p.config.Plan.Pipeline, err)
+	}
+	return nil
+}
+
+// Running is closed when the processor receives.
+func (p *Processor) Running() <-chan struct{} { return p.router.Running() }
+
+// Close stops receiving, finishes what is in hand, and lets go of what is not finished when ctx ends: it is redelivered.
+//
+// Invariant 12: shutdown drains. Watermill's Router.Close cancels its messages' contexts at once, so it comes last.
+func (p *Processor) Close(ctx context.Context) error {
+	p.once.Do(func() { p.err = p.close(ctx) })
+	return p.err
+}
+
+func (p *Processor) close(ctx context.Context) error {
+	var drains sync.WaitGroup
+	failed := make([]error, len(p.subs))
+	for i, sub := range p.subs {
+		drains.Go(func() { failed[i] = sub.Drain(ctx) })
+	}
+	drains.Wait()
+	p.abandon()
+	p.workers.Wait()
+	err := errors.Join(failed...)
+	if e := p.router.Close(); e != nil {
+		err = errors.Join(err, fmt.Errorf("close router: %w", e))
+	}
+	if p.router.IsRunning() {
+		<-p.running
+	}
+	return err
+}

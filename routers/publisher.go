@@ -1,0 +1,173 @@
+package routers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// ErrClosed says that a publisher or processor was closed.
+var ErrClosed = errors.New("closed")
+
+// PublisherConfig configures a Publisher.
+type PublisherConfig struct {
+	// Topic gets the frames.
+	Topic string
+	// Parallel is how many frames are on their way to the broker at once. Defaults to 4.
+	Parallel int
+	// QueueLength is how many calls may wait for a frame before further ones have to wait for their turn. Defaults to 1024.
+	QueueLength int
+	// MaxEvents is the most events in a frame. Defaults to 500.
+	MaxEvents int
+}
+
+// DefaultPublisherConfig returns the defaults for a topic.
+func DefaultPublisherConfig(topic string) PublisherConfig {
+	return PublisherConfig{Topic: topic, Parallel: 4, QueueLength: 1024, MaxEvents: 500}
+}
+
+// Validate reports what is wrong with the config.
+func (c PublisherConfig) Validate() error {
+	if c.Topic == "" || c.Parallel < 1 || c.QueueLength < 1 || c.MaxEvents < 1 {
+		return errors.New("publisher config: topic, parallel, queue length and max events must all be set")
+	}
+	return nil
+}
+
+// Publisher publishes events so that concurrent calls share frames: while one frame is on its way to the broker the calls
+// that arrive gather for the next. Nobody waits for a timer, so an idle system answers at once and a busy one packs full
+// frames.
+type Publisher struct {
+	config   PublisherConfig
+	codec    *Codec
+	out      message.Publisher
+	maxBytes int
+
+	queue   chan *publication
+	closed  chan struct{} // closed: take no more
+	stopped chan struct{} // closed: the workers are done
+	once    sync.Once
+	workers sync.WaitGroup
+}
+
+type publication struct {
+	events []*tracking.Event
+	result chan error
+}
+
+// NewPublisher starts a publisher on a transport. Close must be called.
+func NewPublisher(config PublisherConfig, codec *Codec, transport Transport) (*Publisher, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Publisher{
+		config: config, codec: codec, out: transport.Publisher(), maxBytes: transport.MaxFrameBytes(),
+		queue:   make(chan *publication, config.QueueLength),
+		closed:  make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	for range config.Parallel {
+		p.workers.Go(p.run)
+	}
+	return p, nil
+}
+
+// Publish returns nil once the broker has stored all the events. On an error some of them may have been stored: sending them
+// again is safe, what comes twice is dropped.
+func (p *Publisher) Publish(ctx context.Context, events []*tracking.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	pub := &publication{events: events, result: make(chan error, 1)}
+	select {
+	case <-p.closed:
+		return fmt.Errorf("publish to %s: %w", p.config.Topic, ErrClosed)
+	default:
+	}
+	select {
+	case p.queue <- pub:
+	case <-p.closed:
+		return fmt.Errorf("publish to %s: %w", p.config.Topic, ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("publish to %s: %w", p.config.Topic, ctx.Err())
+	}
+	select {
+	case err := <-pub.result:
+		return err
+	case <-p.stopped:
+		// It was queued while the publisher closed: the workers published it before they left, or never saw it.
+		select {
+		case err := <-pub.result:
+			return err
+		default:
+			return fmt.Errorf("publish to %s: %w", p.config.Topic, ErrClosed)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("publish to %s: %w", p.config.Topic, ctx.Err())
+	}
+}
+
+// Close publishes what was handed in and stops. It does not close the transport.
+func (p *Publisher) Close() {
+	p.once.Do(func() {
+		close(p.closed)
+		p.workers.Wait()
+		close(p.stopped)
+	})
+}
+
+func (p *Publisher) run() {
+	for {
+		select {
+		case first := <-p.queue:
+			p.publish(p.gather(first))
+		case <-p.closed:
+			for {
+				select {
+				case first := <-p.queue:
+					p.publish(p.gather(first))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather takes what waits in the queue beside first, up to a frame's worth.
+func (p *Publisher) gather(first *publication) []*publication {
+	taken := []*publication{first}
+	n := len(first.events)
+	for n < p.config.MaxEvents {
+		select {
+		case next := <-p.queue:
+			taken = append(taken, next)
+			n += len(next.events)
+		default:
+			return taken
+		}
+	}
+	return taken
+}
+
+func (p *Publisher) publish(taken []*publication) {
+	var events []*tracking.Event
+	for _, pub := range taken {
+		events = append(events, pub.events...)
+	}
+	messages, err := p.codec.Encode(events, p.maxBytes)
+	if err == nil {
+		err = p.out.Publish(p.config.Topic, messages...)
+	}
+	if err != nil {
+		err = fmt.Errorf("publish to %s: %w", p.config.Topic, err)
+	}
+	for _, pub := range taken {
+		pub.result <- err
+	}
+}

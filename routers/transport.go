@@ -1,0 +1,80 @@
+package routers
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/rastrohq/rastro/pipeline"
+)
+
+// Transport carries frames between hops: one implementation a broker.
+type Transport interface {
+	// Provision makes the topics and a durable place for each of their readers exist. It is idempotent. Frames published
+	// after it returns reach every reader, however late the reader comes.
+	Provision(ctx context.Context, topics []pipeline.Topic) error
+	// Publisher returns the publisher: its Publish returns once the broker has stored the messages.
+	Publisher() message.Publisher
+	// Subscriber returns a subscriber that receives as the named reader. It holds at most inFlight messages that are not
+	// settled, and receives nothing while gate is closed.
+	Subscriber(reader string, inFlight int, gate *Gate) (Subscriber, error)
+	// MaxFrameBytes is the largest payload of a message, in bytes.
+	MaxFrameBytes() int
+	// Ping returns nil when the broker answers.
+	Ping(ctx context.Context) error
+	// Close closes the transport; its subscribers must be closed before.
+	Close() error
+}
+
+// Subscriber is a Watermill subscriber that can stop receiving without letting go of what it has handed out.
+type Subscriber interface {
+	message.Subscriber
+	// Drain stops receiving and waits until every message handed out is settled, or ctx ends.
+	Drain(ctx context.Context) error
+}
+
+// Gate holds a subscriber back. The zero value is open.
+//
+// Invariant 8: an outage closes the gate, so that nothing is received, and nothing burns through its receive count, until the
+// outage is over.
+type Gate struct {
+	mu     sync.Mutex
+	closed chan struct{} // non-nil while closed; closing the channel opens the gate
+}
+
+// Shut closes the gate.
+func (g *Gate) Shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed == nil {
+		g.closed = make(chan struct{})
+	}
+}
+
+// Open opens the gate and lets everyone who waits through.
+func (g *Gate) Open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed != nil {
+		close(g.closed)
+		g.closed = nil
+	}
+}
+
+// Wait returns when the gate is open, or with ctx's error when ctx ends first.
+func (g *Gate) Wait(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		closed := g.closed
+		g.mu.Unlock()
+		if closed == nil {
+			return ctx.Err()
+		}
+		select {
+		case <-closed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
