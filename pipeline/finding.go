@@ -60,11 +60,27 @@ type findings struct {
 
 func (f *findings) add(node ast.Node, code, message, hint string) {
 	finding := Finding{File: f.file, Code: code, Message: message, Hint: hint}
-	if node != nil && node.GetToken() != nil && node.GetToken().Position != nil {
-		finding.Line = node.GetToken().Position.Line
-		finding.Column = node.GetToken().Position.Column
-	}
+	finding.Line, finding.Column = position(node)
 	f.list = append(f.list, finding)
+}
+
+// position returns where a reader sees a node begin; zeros when it is nowhere. A mapping begins at its first key, not at the
+// colon that the YAML library takes for its token.
+func position(node ast.Node) (line, column int) {
+	switch n := node.(type) {
+	case nil:
+		return 0, 0
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return position(n.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return position(n.Key)
+	}
+	if t := node.GetToken(); t != nil && t.Position != nil {
+		return t.Position.Line, t.Position.Column
+	}
+	return 0, 0
 }
 
 // addError adds an error of the YAML library at the place that it names, or else at node.

@@ -76,6 +76,15 @@ func ParsePath(text string) (Path, error) {
 	return path, nil
 }
 
+// MustParsePath is ParsePath for paths that stand in code: it panics when text is no path.
+func MustParsePath(text string) Path {
+	path, err := ParsePath(text)
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
 // Text returns the path as it was written.
 func (p Path) Text() string { return p.text }
 

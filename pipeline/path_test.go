@@ -151,6 +151,12 @@ func TestParsePathSaysWhatWouldBeRight(t *testing.T) {
 	}
 }
 
+func TestMustParsePath(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "tenant_id", pipeline.MustParsePath("tenant_id").Text())
+	require.Panics(t, func() { pipeline.MustParsePath("tenant") })
+}
+
 func TestPathInAConfigIsAnErrorAtItsPlace(t *testing.T) {
 	t.Parallel()
 	var config struct {

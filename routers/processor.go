@@ -53,7 +53,7 @@ type Processor struct {
 
 // NewProcessor builds the stages and subscribers of a plan. The transport's topics must have been provisioned.
 func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: time.Second}, watermill.NewSlogLogger(config.Logger))
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: time.Second}, WatermillLogger(config.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
@@ -148,4 +148,9 @@ func (p *Processor) close(ctx context.Context) error {
 		<-p.running
 	}
 	return err
+}
+
+// WatermillLogger returns a logger for Watermill that takes its news of every start and stop for details.
+func WatermillLogger(logger *slog.Logger) watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(logger, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
 }

@@ -49,7 +49,9 @@ func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup implements slog.Handler.
-func (h traceHandler) WithGroup(name string) slog.Handler { return traceHandler{h.Handler.WithGroup(name)} }
+func (h traceHandler) WithGroup(name string) slog.Handler {
+	return traceHandler{h.Handler.WithGroup(name)}
+}
 
 // NewRegistry returns a metrics registry with the figures of the Go runtime and the process.
 func NewRegistry() (*prometheus.Registry, error) {

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
@@ -95,7 +94,7 @@ func Connect(config Config, logger *slog.Logger) (*Transport, error) {
 	}
 	publisher, err := wmnats.NewPublisherWithNatsConn(conn, wmnats.PublisherPublishConfig{
 		Marshaler: &wmnats.NATSMarshaler{}, SubjectCalculator: wmnats.DefaultSubjectCalculator,
-	}, watermill.NewSlogLogger(logger))
+	}, routers.WatermillLogger(logger))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open NATS publisher: %w", err)

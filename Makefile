@@ -1,0 +1,66 @@
+# Rastro. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GOLANGCI_LINT_VERSION := v2.15.0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ARGS ?=
+
+.PHONY: help run build dashboard test test-go test-dashboard lint fmt bench e2e fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+run: build ## build and run everything on this machine; ARGS="--simulate 100" adds flags
+	@.ci/need postgres
+	@exec bin/rastro dev $(ARGS)
+
+build: dashboard ## build the dashboard and bin/rastro
+	go build -trimpath -ldflags "-s -w -X github.com/rastrohq/rastro/cli.version=$(VERSION)" -o bin/rastro .
+
+dashboard: dashboard/dist/app/index.html
+
+dashboard/dist/app/index.html: dashboard/node_modules $(shell find dashboard/src dashboard/public dashboard/scripts -type f 2>/dev/null) dashboard/index.html dashboard/vite.config.ts dashboard/package.json
+	cd dashboard && npm run --silent build
+
+dashboard/node_modules: dashboard/package-lock.json
+	cd dashboard && npm ci --no-audit --no-fund
+	@touch $@
+
+test: lint test-go test-dashboard ## everything that must hold before a change lands
+
+test-go: ## Go tests with the race detector, on a real PostgreSQL and a real broker
+	@.ci/need postgres
+	go vet ./...
+	go test -race -timeout 15m ./...
+
+test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the dashboard
+	cd dashboard && npm run --silent typecheck && npm run --silent lint && npm test --silent
+
+lint: bin/golangci-lint ## pinned golangci-lint
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: Makefile
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@
+
+fmt: bin/golangci-lint ## format the code
+	bin/golangci-lint fmt ./...
+	cd dashboard && npm run --silent format
+
+e2e: build ## the built binary, driven from outside: samples, traces, a browser, a kill in the middle
+	@.ci/need postgres chromium
+	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
+
+bench: build ## latency and throughput of the built binary on this machine
+	@.ci/need postgres
+	go run ./internal/bench -binary bin/rastro
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	@for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' $$pkg/*_test.go | awk '{print $$2}'); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-30s} $$pkg || exit 1; \
+	  done; \
+	done
+
+clean: ## remove what was built, and the data of `make run`
+	rm -rf bin .rastro dashboard/dist/app dashboard/node_modules coverage.out

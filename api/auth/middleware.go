@@ -1,0 +1,87 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/rastrohq/rastro/api/problem"
+)
+
+// Authenticate is Middleware without browser sessions.
+func (v *Verifier) Authenticate() fiber.Handler { return Middleware(v, nil) }
+
+// Middleware lets a request pass when it comes with a good bearer token or, where sessions is not nil, a session cookie; the
+// identity is then in c.UserContext(), for FromContext. Any other request is answered with a problem: 401 with
+// WWW-Authenticate (RFC 6750, section 3), 403 when the token opens nothing, 503 with Retry-After when the issuer is away.
+func Middleware(v *Verifier, sessions *Sessions) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		id, err := identify(c, v, sessions)
+		if err != nil {
+			// The error says what was wrong with the token and never quotes it.
+			v.logger.DebugContext(c.UserContext(), "request refused", slog.Any("error", err))
+			return refuse(c, err)
+		}
+		c.SetUserContext(NewContext(c.UserContext(), id))
+		return c.Next()
+	}
+}
+
+func identify(c *fiber.Ctx, v *Verifier, sessions *Sessions) (Identity, error) {
+	if header := c.Get(fiber.HeaderAuthorization); header != "" {
+		scheme, raw, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "bearer") {
+			return Identity{}, fmt.Errorf("%w: another authorization scheme than Bearer", ErrMissing)
+		}
+		// Fiber reuses the header's memory after the request.
+		return v.Verify(c.UserContext(), strings.Clone(strings.TrimSpace(raw)))
+	}
+	if sessions == nil {
+		return Identity{}, ErrMissing
+	}
+	return sessions.identify(c)
+}
+
+// Require lets a request pass when who is asking has the role; it comes after Middleware.
+func Require(role string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		id, ok := FromContext(c.UserContext())
+		if !ok {
+			return refuse(c, ErrMissing)
+		}
+		if !id.Has(role) {
+			c.Set(fiber.HeaderWWWAuthenticate, realm+`, error="insufficient_scope", scope="`+role+`"`)
+			return problem.New(http.StatusForbidden, "missing-role",
+				fmt.Sprintf("This needs the role %s, and the token has %s. Ask your administrator for it.",
+					role, strings.Join(id.Roles, ", "))).Write(c)
+		}
+		return c.Next()
+	}
+}
+
+// Me answers who is asking, as JSON; it comes after Middleware.
+func Me(c *fiber.Ctx) error {
+	id, ok := FromContext(c.UserContext())
+	if !ok {
+		return refuse(c, ErrMissing)
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	if err := c.JSON(id); err != nil {
+		return fmt.Errorf("write identity: %w", err)
+	}
+	return nil
+}
+
+// expected reports whether an error is the client's or the issuer's, rather than ours.
+func expected(err error) bool {
+	for _, r := range refusals() {
+		if errors.Is(err, r.err) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/tracking/formats"
+	"github.com/rastrohq/rastro/tracking/formats/cloudevents"
+	"github.com/rastrohq/rastro/tracking/formats/native"
+)
+
+// decoder decodes a whole body.
+type decoder func(body []byte, options formats.Options) ([]formats.Result, error)
+
+// decoders are the forms that events are taken in, by media type.
+func decoders() map[string]decoder {
+	of := func(form native.Form) decoder {
+		return func(body []byte, o formats.Options) ([]formats.Result, error) { return native.Decode(body, form, o) }
+	}
+	ce := func(form cloudevents.Form) decoder {
+		return func(body []byte, o formats.Options) ([]formats.Result, error) {
+			return cloudevents.Decode(body, form, o)
+		}
+	}
+	return map[string]decoder{
+		"application/json":                   of(native.JSON),
+		"application/x-ndjson":               of(native.NDJSON),
+		"application/ndjson":                 of(native.NDJSON),
+		"application/jsonl":                  of(native.NDJSON),
+		"application/cloudevents+json":       ce(cloudevents.Single),
+		"application/cloudevents-batch+json": ce(cloudevents.Batch),
+	}
+}
+
+func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result, error) {
+	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	decode, known := decoders()[media]
+	if err != nil || !known {
+		return nil, problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", fmt.Sprintf(
+			"Content-Type %q is not taken here. Send application/json (an event or an array of them), application/x-ndjson, "+
+				"application/cloudevents+json or application/cloudevents-batch+json.", c.Get(fiber.HeaderContentType)))
+	}
+	body, err := h.body(c)
+	if err != nil {
+		return nil, err
+	}
+	results, err := decode(body, formats.Options{DefaultSource: defaultSource(identity)})
+	if b, ok := errors.AsType[*formats.BodyError](err); ok {
+		return nil, problem.New(http.StatusBadRequest, "malformed", fmt.Sprintf("The body cannot be read: %s.", b.Error()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode body: %w", err)
+	}
+	if len(results) == 0 {
+		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
+	}
+	if len(results) > h.config.MaxEvents {
+		return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
+			"The request holds %d events, and %d are taken at once; send them in several requests.", len(results), h.config.MaxEvents))
+	}
+	return results, nil
+}
+
+// defaultSource is the source of events that name none: the client that sent them.
+func defaultSource(identity auth.Identity) string {
+	if identity.ClientID != "" {
+		return identity.ClientID
+	}
+	return identity.Subject
+}
+
+// body returns the request's body, decompressed when it came as gzip. It is a copy: events keep parts of it for longer than
+// the server keeps its buffer.
+func (h *Handler) body(c *fiber.Ctx) ([]byte, error) {
+	raw := c.Request().Body()
+	tooLarge := problem.New(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf(
+		"The body is larger than %d bytes; send the events in several smaller requests.", h.config.MaxBodyBytes))
+	if len(raw) > h.config.MaxBodyBytes {
+		return nil, tooLarge
+	}
+	switch encoding := c.Get(fiber.HeaderContentEncoding); encoding {
+	case "", "identity":
+		return bytes.Clone(raw), nil
+	case "gzip":
+		reader, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			return nil, badGzip(err)
+		}
+		body, err := io.ReadAll(io.LimitReader(reader, int64(h.config.MaxBodyBytes)+1))
+		if err != nil {
+			return nil, badGzip(err)
+		}
+		if len(body) > h.config.MaxBodyBytes {
+			return nil, tooLarge
+		}
+		return body, nil
+	default:
+		return nil, problem.New(http.StatusUnsupportedMediaType, "unsupported-encoding", fmt.Sprintf(
+			"Content-Encoding %q is not taken here; send the body plain or as gzip.", encoding))
+	}
+}
+
+func badGzip(err error) error {
+	return problem.New(http.StatusBadRequest, "malformed", fmt.Sprintf("The body is not the gzip that Content-Encoding says: %v.", err))
+}

@@ -1,0 +1,64 @@
+package ingest
+
+import (
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/rastrohq/rastro/api/problem"
+)
+
+// Topic is where accepted events go.
+const Topic = "events.ingested"
+
+// Event is the wire form of an event, as senders write it. It documents the operation; decoding is the formats' work.
+type Event struct {
+	TenantID      string `json:"tenant_id,omitempty" doc:"Who owns the event; the token's tenant, and may be left out" example:"talma-pe"`
+	CorrelationID string `json:"correlation_id" maxLength:"256" doc:"The journey: air waybill, booking, parcel number, bag tag" example:"0045123456"`
+	AggregateID   string `json:"aggregate_id" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
+	EventType     string `json:"event_type" maxLength:"256" doc:"The sender's code" example:"loaded"`
+	Timestamp     string `json:"timestamp" format:"date-time" doc:"When it happened, RFC 3339 with a zone" example:"2026-06-20T22:55:01-05:00"`
+	Payload       any    `json:"payload,omitempty" doc:"The sender's own data, kept as it is"`
+	EventID       string `json:"event_id,omitempty" maxLength:"256" doc:"The sender's id of the event; a fingerprint stands in when it is absent"`
+	Revision      any    `json:"revision,omitempty" doc:"The sender's version of event_id: an integer or an RFC 3339 time; a correction has a later one"`
+	Source        string `json:"source,omitempty" maxLength:"256" doc:"The carrier or system that speaks; the token's client when absent" example:"bhs-lim"`
+	Kind          string `json:"kind,omitempty" enum:"baggage,cargo,parcel,passenger,equipment"`
+	Classifier    string `json:"classifier,omitempty" enum:"actual,estimated,planned,requested,expected" doc:"Only actual events move a trace; actual when absent"`
+}
+
+// Document adds the operation to the API's OpenAPI document. It is served by plain Fiber, being the hot path.
+func Document(api huma.API) {
+	registry := api.OpenAPI().Components.Schemas
+	event := registry.Schema(reflect.TypeFor[Event](), true, "Event")
+	accepted := registry.Schema(reflect.TypeFor[Response](), true, "IngestResponse")
+	trouble := registry.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	body := func(media string, schema *huma.Schema) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{media: {Schema: schema}}
+	}
+	one := &huma.Schema{OneOf: []*huma.Schema{event, {Type: huma.TypeArray, Items: event}}}
+	cloudEvent := &huma.Schema{Type: huma.TypeObject, Description: "A CloudEvent 1.0 in structured mode"}
+	responses := map[string]*huma.Response{
+		"202": {Description: "Stored by the broker; results says what became of each event", Content: body("application/json", accepted)},
+	}
+	for status, text := range map[string]string{
+		"400": "The body cannot be read", "401": "No valid token", "403": "The token lacks a role, or is for another tenant",
+		"413": "The body is too large", "415": "The media type is not taken", "422": "None of the events was accepted",
+		"429": "The tenant sends faster than it may; wait as Retry-After says", "503": "Nothing could be stored; wait as Retry-After says",
+	} {
+		responses[status] = &huma.Response{Description: text, Content: body(problem.ContentType, trouble)}
+	}
+	api.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "post-events", Method: http.MethodPost, Path: "/api/v1/events", Tags: []string{"Ingest"},
+		Summary: "Send events",
+		Description: "Takes one event, an array, NDJSON or CloudEvents, and answers only after the broker has stored those it accepts. " +
+			"Sending the same event again does no harm. Needs the role events:write.",
+		Security: []map[string][]string{{"bearer": {}}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: one}, "application/x-ndjson": {Schema: event},
+			"application/cloudevents+json":       {Schema: cloudEvent},
+			"application/cloudevents-batch+json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: cloudEvent}},
+		}},
+		Responses: responses,
+	})
+}

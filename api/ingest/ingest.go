@@ -1,0 +1,236 @@
+// Package ingest is the edge that carriers send events to: it checks who sends, decodes and checks what is sent, and answers
+// once the broker has stored it.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/routers"
+	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/tracking/formats"
+)
+
+// Publisher hands events to the pipelines. Publish returns nil once the broker has stored them all.
+type Publisher interface {
+	Publish(ctx context.Context, events []*tracking.Event) error
+}
+
+// Config bounds what is taken in.
+type Config struct {
+	// MaxBodyBytes is the largest request body, in bytes, after decompression. Defaults to 4 MiB.
+	MaxBodyBytes int
+	// MaxEvents is the most events in a request. Defaults to 10,000.
+	MaxEvents int
+	// MaxEventBytes is the largest payload of an event, in bytes. Defaults to 128 KiB.
+	MaxEventBytes int
+	// Timeout is how long a request waits for the broker. Defaults to 10 s.
+	Timeout time.Duration
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{MaxBodyBytes: 4 << 20, MaxEvents: 10_000, MaxEventBytes: 128 << 10, Timeout: 10 * time.Second}
+}
+
+// Validate reports what is wrong with the config.
+func (c Config) Validate() error {
+	if c.MaxBodyBytes < 1 || c.MaxEvents < 1 || c.MaxEventBytes < 1 || c.Timeout <= 0 {
+		return errors.New("ingest config: body bytes, events, event bytes and timeout must all be above zero")
+	}
+	return nil
+}
+
+// Deps is what the edge works with.
+type Deps struct {
+	Publisher Publisher
+	Tenants   *Tenants
+	Recorder  routers.Recorder
+	Metrics   *Metrics
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// Handler serves the ingest operations.
+type Handler struct {
+	config Config
+	deps   Deps
+}
+
+// New returns the edge's handler.
+func New(config Config, deps Deps) (*Handler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	return &Handler{config: config, deps: deps}, nil
+}
+
+// Register adds the operations to a router whose requests were authenticated before they come here.
+func (h *Handler) Register(router fiber.Router) {
+	router.Post("/events", auth.Require(auth.RoleEventsWrite), h.postEvents)
+}
+
+// Response is the answer to a batch of events: one result an event, in the order they were sent.
+type Response struct {
+	Accepted int      `json:"accepted" doc:"How many events were accepted: the broker has stored them" example:"1"`
+	Rejected int      `json:"rejected" doc:"How many events were rejected; sending them again as they are is no use" example:"1"`
+	Results  []Result `json:"results" doc:"One result an event, in the order they were sent"`
+}
+
+// Result is what became of one event.
+type Result struct {
+	Index   int    `json:"index" doc:"Position of the event in the request, from 0"`
+	UID     string `json:"uid,omitempty" format:"uuid" doc:"What the event is known by from now on; absent when it was rejected"`
+	EventID string `json:"event_id,omitempty" doc:"The sender's id of the event, or the fingerprint that stands for it"`
+	Status  string `json:"status" enum:"accepted,rejected"`
+	// Errors says why the event was rejected.
+	Errors []problem.Field `json:"errors,omitempty"`
+}
+
+// Rejection is the answer when none of the events was accepted.
+type Rejection struct {
+	*problem.Problem
+	Response
+}
+
+func (h *Handler) postEvents(c *fiber.Ctx) error {
+	start := h.deps.Now()
+	err := h.accept(c)
+	status := c.Response().StatusCode()
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		status = p.Status
+	} else if err != nil {
+		status = http.StatusInternalServerError
+	}
+	h.deps.Metrics.requests.WithLabelValues(strconv.Itoa(status)).Observe(h.deps.Now().Sub(start).Seconds())
+	return err
+}
+
+func (h *Handler) accept(c *fiber.Ctx) error {
+	identity, ok := auth.FromContext(c.UserContext())
+	if !ok {
+		return problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), h.config.Timeout)
+	defer cancel()
+	rules, err := h.deps.Tenants.Rules(ctx, identity.TenantID)
+	if err != nil {
+		return err
+	}
+	results, err := h.decode(c, identity)
+	if err != nil {
+		return err
+	}
+	if err := refuseOtherTenants(results, identity.TenantID); err != nil {
+		return err
+	}
+	if wait := rules.reserve(h.deps.Now(), len(results)); wait > 0 {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
+		return problem.New(http.StatusTooManyRequests, "rate-limit", fmt.Sprintf(
+			"Tenant %s may send %g events a second; wait as Retry-After says and send the request again.",
+			identity.TenantID, rules.tenant.RatePerSecond))
+	}
+	events, response := h.check(results, rules)
+	if err := h.deps.Publisher.Publish(ctx, events); err != nil {
+		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
+		h.deps.Logger.ErrorContext(ctx, "cannot hand events to the broker", slog.Int("events", len(events)), slog.Any("error", err))
+		c.Set(fiber.HeaderRetryAfter, "2")
+		return problem.New(http.StatusServiceUnavailable, "unavailable",
+			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds.")
+	}
+	h.count(identity.TenantID, response)
+	return answer(c, response)
+}
+
+// check applies the tenant's rules and our limits, makes our events of those that pass, and answers for each.
+func (h *Handler) check(results []formats.Result, rules *Rules) ([]*tracking.Event, Response) {
+	received := h.deps.Now().UTC().Truncate(time.Microsecond)
+	response := Response{Results: make([]Result, len(results))}
+	events := make([]*tracking.Event, 0, len(results))
+	for i, r := range results {
+		fields := refusals(r)
+		if r.OK() {
+			fields = append(fields, rules.check(r.Event, h.config.MaxEventBytes)...)
+		}
+		if len(fields) > 0 {
+			response.Rejected++
+			response.Results[i] = Result{Index: r.Index, Status: "rejected", Errors: fields}
+			continue
+		}
+		e := r.Event
+		e.UID = newUID()
+		e.TenantID = rules.tenant.ID
+		e.ReceivedAt = received
+		events = append(events, e)
+		response.Accepted++
+		response.Results[i] = Result{Index: r.Index, UID: e.UID.String(), EventID: e.EventID, Status: "accepted"}
+	}
+	return events, response
+}
+
+// newUID returns a UUIDv7, which orders by time.
+func newUID() uuid.UUID {
+	uid, err := uuid.NewV7()
+	if err != nil {
+		// Only a machine without randomness fails here, and nothing safe can be done without.
+		panic(fmt.Sprintf("no randomness: %v", err))
+	}
+	return uid
+}
+
+func refusals(r formats.Result) []problem.Field {
+	if r.OK() {
+		return nil
+	}
+	fields := make([]problem.Field, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		if f.Severity == formats.SeverityError {
+			fields = append(fields, problem.Field{Field: f.Field, Code: f.Code, Message: f.Message})
+		}
+	}
+	return fields
+}
+
+// refuseOtherTenants refuses the whole request when an event names a tenant that is not the token's.
+func refuseOtherTenants(results []formats.Result, tenant string) error {
+	for _, r := range results {
+		if r.OK() && r.Event.TenantID != "" && r.Event.TenantID != tenant {
+			p := problem.New(http.StatusForbidden, "other-tenant", fmt.Sprintf(
+				"The token is for tenant %s; nothing was accepted. Leave tenant_id out, or use a token of the tenant you send for.", tenant))
+			p.Errors = []problem.Field{{
+				Index: &r.Index, Field: "tenant_id", Code: "other_tenant", Message: "is not the tenant of the token",
+			}}
+			return p
+		}
+	}
+	return nil
+}
+
+func (h *Handler) count(tenant string, r Response) {
+	h.deps.Metrics.events.WithLabelValues("accepted").Add(float64(r.Accepted))
+	h.deps.Metrics.events.WithLabelValues("rejected").Add(float64(r.Rejected))
+	if r.Accepted > 0 {
+		h.deps.Recorder.Record(tenant, "ingest", "ingest", "accepted", int64(r.Accepted))
+	}
+	if r.Rejected > 0 {
+		h.deps.Recorder.Record(tenant, "ingest", "ingest", "rejected", int64(r.Rejected))
+	}
+}
+
+func answer(c *fiber.Ctx, r Response) error {
+	if r.Accepted > 0 {
+		return c.Status(http.StatusAccepted).JSON(r)
+	}
+	p := problem.New(http.StatusUnprocessableEntity, "rejected", "None of the events was accepted; results says why, event by event.")
+	return c.Status(http.StatusUnprocessableEntity).JSON(Rejection{p, r}, problem.ContentType)
+}

@@ -1,0 +1,32 @@
+package ingest
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics is what the edge is seen by.
+type Metrics struct {
+	events   *prometheus.CounterVec
+	requests *prometheus.HistogramVec
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rastro_ingest_events_total", Help: "Events that were sent, by what was answered.",
+		}, []string{"outcome"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rastro_ingest_request_seconds", Help: "Time to answer a request with events, by HTTP status.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}, []string{"status"}),
+	}
+	for _, c := range []prometheus.Collector{m.events, m.requests} {
+		if err := registerer.Register(c); err != nil {
+			return nil, fmt.Errorf("register ingest metrics: %w", err)
+		}
+	}
+	return m, nil
+}

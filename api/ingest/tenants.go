@@ -1,0 +1,129 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// TenantStore knows the tenants' settings.
+type TenantStore interface {
+	// Tenant returns a tenant's settings, or an error that wraps store.ErrNotFound.
+	Tenant(ctx context.Context, id string) (store.Tenant, error)
+}
+
+// Tenants keeps the rules of the tenants that send, as fresh as maxAge. While the store does not answer, the last known
+// rules hold.
+type Tenants struct {
+	store  TenantStore
+	maxAge time.Duration
+	now    func() time.Time
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	rules map[string]*Rules
+}
+
+// NewTenants returns a cache of the tenants' rules.
+func NewTenants(store TenantStore, maxAge time.Duration, now func() time.Time, logger *slog.Logger) *Tenants {
+	return &Tenants{store: store, maxAge: maxAge, now: now, logger: logger, rules: map[string]*Rules{}}
+}
+
+// Rules is what holds for the events of one tenant.
+type Rules struct {
+	tenant  store.Tenant
+	limiter *rate.Limiter // nil: no limit
+	checked time.Time
+}
+
+// Rules returns the rules of an active tenant; the error is a Problem.
+func (t *Tenants) Rules(ctx context.Context, id string) (*Rules, error) {
+	t.mu.Lock()
+	known := t.rules[id]
+	t.mu.Unlock()
+	if known == nil || t.now().Sub(known.checked) > t.maxAge {
+		fresh, err := t.load(ctx, id, known)
+		if err != nil {
+			return nil, err
+		}
+		known = fresh
+	}
+	if !known.tenant.Active {
+		return nil, problem.New(http.StatusForbidden, "tenant-inactive", fmt.Sprintf(
+			"Tenant %s is switched off; ask the operator of this service to switch it on.", id))
+	}
+	return known, nil
+}
+
+func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, error) {
+	tenant, err := t.store.Tenant(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, problem.New(http.StatusForbidden, "tenant-unknown", fmt.Sprintf(
+			"Tenant %s is not known here; ask the operator of this service to set it up.", id))
+	case err != nil && known != nil:
+		t.logger.WarnContext(ctx, "cannot refresh a tenant's settings; keeping the last known", slog.String("tenant", id), slog.Any("error", err))
+		tenant = known.tenant
+	case err != nil:
+		t.logger.ErrorContext(ctx, "cannot read a tenant's settings", slog.String("tenant", id), slog.Any("error", err))
+		return nil, problem.New(http.StatusServiceUnavailable, "unavailable",
+			"The tenant's settings cannot be read just now, and nothing was accepted. Send the same request again in a few seconds.")
+	}
+	fresh := &Rules{tenant: tenant, checked: t.now()}
+	switch {
+	case tenant.RatePerSecond <= 0:
+	case known != nil && known.tenant.RatePerSecond == tenant.RatePerSecond:
+		fresh.limiter = known.limiter // a refresh must not refill the bucket
+	default:
+		// A burst of ten seconds' worth lets a batch through that is larger than the rate.
+		fresh.limiter = rate.NewLimiter(rate.Limit(tenant.RatePerSecond), max(1, int(tenant.RatePerSecond*10)))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rules[id] = fresh
+	return fresh, nil
+}
+
+// reserve takes n events out of the tenant's rate and returns zero, or returns how long to wait before trying again.
+func (r *Rules) reserve(now time.Time, n int) time.Duration {
+	if r.limiter == nil {
+		return 0
+	}
+	reservation := r.limiter.ReserveN(now, min(n, r.limiter.Burst()))
+	wait := reservation.DelayFrom(now)
+	if wait > 0 {
+		reservation.CancelAt(now)
+	}
+	return wait
+}
+
+// check returns what the tenant's rules have against an event.
+func (r *Rules) check(e *tracking.Event, maxBytes int) []problem.Field {
+	var fields []problem.Field
+	if len(r.tenant.EventTypes) > 0 && !slices.Contains(r.tenant.EventTypes, e.Type) {
+		fields = append(fields, problem.Field{Field: "event_type", Code: "not_allowed", Message: "is not a type that this tenant takes"})
+	}
+	if len(r.tenant.Sources) > 0 && !slices.Contains(r.tenant.Sources, e.Source) {
+		fields = append(fields, problem.Field{Field: "source", Code: "not_allowed", Message: "is not a source that this tenant takes"})
+	}
+	if r.tenant.MaxPayloadBytes > 0 {
+		maxBytes = min(maxBytes, r.tenant.MaxPayloadBytes)
+	}
+	if len(e.Payload) > maxBytes {
+		fields = append(fields, problem.Field{
+			Field: "payload", Code: "too_large", Message: fmt.Sprintf("has %d bytes; %d are taken", len(e.Payload), maxBytes),
+		})
+	}
+	return fields
+}

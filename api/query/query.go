@@ -1,0 +1,142 @@
+// Package query is the edge that answers where things are: traces, counts and their live stream.
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// Traces finds traces. Every method sees one tenant's data only; what is not there is an error that wraps store.ErrNotFound.
+type Traces interface {
+	Trace(ctx context.Context, tenant, correlationID string) (tracking.Trace, error)
+	TraceByAggregate(ctx context.Context, tenant, aggregateID string) (tracking.Trace, error)
+}
+
+// Deps is what the edge works with.
+type Deps struct {
+	Traces Traces
+	Counts *Counts
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Handler serves the query operations.
+type Handler struct {
+	deps Deps
+	done chan struct{}
+}
+
+// New returns the edge's handler. Close ends its streams.
+func New(deps Deps) *Handler { return &Handler{deps: deps, done: make(chan struct{})} }
+
+// Close ends the open streams, so that a server with watchers can stop.
+func (h *Handler) Close() { close(h.done) }
+
+type traceInput struct {
+	CorrelationID string `path:"correlationId" maxLength:"1024" doc:"The journey: air waybill, booking, parcel number, bag tag" example:"0045123456"`
+}
+
+type aggregateInput struct {
+	AggregateID string `query:"aggregateId" required:"true" minLength:"1" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
+}
+
+type traceOutput struct {
+	Body tracking.Trace
+}
+
+// Register adds the operations to an API whose requests were authenticated before they come here. Paths are relative to
+// /api/v1.
+func (h *Handler) Register(api huma.API) {
+	bearer := []map[string][]string{{"bearer": {}}}
+	huma.Register(api, huma.Operation{
+		OperationID: "get-trace", Method: http.MethodGet, Path: "/api/v1/trace/{correlationId}", Tags: []string{"Traces"},
+		Summary:     "The trace of a journey",
+		Description: "Where it is, what it has reached, and every event that is known of it in order of occurrence. Needs the role traces:read.",
+		Security:    bearer, Errors: []int{401, 403, 404},
+	}, func(ctx context.Context, in *traceInput) (*traceOutput, error) {
+		id, err := url.PathUnescape(in.CorrelationID)
+		if err != nil {
+			return nil, problem.New(http.StatusBadRequest, "malformed", "The correlation id in the address is not well escaped.")
+		}
+		return h.trace(ctx, "correlation id "+id, id, h.deps.Traces.Trace)
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "find-trace", Method: http.MethodGet, Path: "/api/v1/trace", Tags: []string{"Traces"},
+		Summary:     "The trace of a thing",
+		Description: "The journey that the thing was last seen on. Needs the role traces:read.",
+		Security:    bearer, Errors: []int{401, 403, 404},
+	}, func(ctx context.Context, in *aggregateInput) (*traceOutput, error) {
+		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, h.deps.Traces.TraceByAggregate)
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "get-counts", Method: http.MethodGet, Path: "/api/v1/stats", Tags: []string{"Operations"},
+		Summary:     "Counts of events",
+		Description: "How many events of the tenant were accepted, stored, dropped and dead-lettered so far. Needs the role traces:read.",
+		Security:    bearer, Errors: []int{401, 403},
+	}, h.getCounts)
+}
+
+type find func(ctx context.Context, tenant, id string) (tracking.Trace, error)
+
+func (h *Handler) trace(ctx context.Context, what, id string, find find) (*traceOutput, error) {
+	identity, err := authorize(ctx, auth.RoleTracesRead)
+	if err != nil {
+		return nil, err
+	}
+	trace, err := find(ctx, identity.TenantID, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf(
+			"Tenant %s has no events with %s. Events show up a moment after they were accepted; check the id when they do not.",
+			identity.TenantID, what))
+	}
+	if err != nil {
+		return nil, h.unavailable(ctx, "read a trace", err)
+	}
+	return &traceOutput{trace}, nil
+}
+
+type countsOutput struct {
+	Body Totals
+}
+
+func (h *Handler) getCounts(ctx context.Context, _ *struct{}) (*countsOutput, error) {
+	identity, err := authorize(ctx, auth.RoleTracesRead)
+	if err != nil {
+		return nil, err
+	}
+	totals, err := h.deps.Counts.Totals(ctx, identity.TenantID)
+	if err != nil {
+		return nil, h.unavailable(ctx, "read counts", err)
+	}
+	return &countsOutput{totals}, nil
+}
+
+// authorize returns who asks when they have the role; the error is a Problem.
+func authorize(ctx context.Context, role string) (auth.Identity, error) {
+	identity, ok := auth.FromContext(ctx)
+	if !ok {
+		return auth.Identity{}, problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
+	}
+	if !identity.Has(role) {
+		return auth.Identity{}, problem.New(http.StatusForbidden, "forbidden", fmt.Sprintf(
+			"This needs the role %s, which the token does not carry; ask for a token with it.", role))
+	}
+	return identity, nil
+}
+
+func (h *Handler) unavailable(ctx context.Context, doing string, err error) error {
+	h.deps.Logger.ErrorContext(ctx, "cannot "+doing, slog.Any("error", err))
+	return problem.New(http.StatusServiceUnavailable, "unavailable", "The store does not answer just now; try again in a few seconds.")
+}

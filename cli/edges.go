@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/ingest"
+	"github.com/rastrohq/rastro/api/query"
+	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/routers"
+	"github.com/rastrohq/rastro/store"
+)
+
+// ingestDeps is what serveIngest needs.
+type ingestDeps struct {
+	fx.In
+	Lifecycle  fx.Lifecycle
+	Server     *httpServer
+	Process    config.Process
+	Logger     *slog.Logger
+	Store      *store.Store
+	Transport  routers.Transport
+	Codec      *routers.Codec
+	Recorder   routers.Recorder
+	Registerer prometheus.Registerer
+}
+
+// tenantFreshness is how old the tenants' settings may be that ingest goes by.
+const tenantFreshness = 5 * time.Second
+
+// serveIngest adds the ingest edge to the server.
+func serveIngest(d ingestDeps) error {
+	publisher, err := routers.NewPublisher(routers.DefaultPublisherConfig(ingest.Topic), d.Codec, d.Transport)
+	if err != nil {
+		return err
+	}
+	d.Lifecycle.Append(fx.StopHook(publisher.Close))
+	metrics, err := ingest.NewMetrics(d.Registerer)
+	if err != nil {
+		return err
+	}
+	c := ingest.DefaultConfig()
+	c.MaxBodyBytes, c.MaxEvents, c.Timeout = d.Process.Ingest.MaxBodyBytes, d.Process.Ingest.MaxEvents, d.Process.Ingest.Timeout
+	// Later stages add to an event, and a dead letter to that; all of it must still fit in a frame.
+	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
+	handler, err := ingest.New(c, ingest.Deps{
+		Publisher: publisher, Tenants: ingest.NewTenants(d.Store, tenantFreshness, time.Now, d.Logger),
+		Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	handler.Register(d.Server.app.Group("/api/v1"))
+	ingest.Document(d.Server.api)
+	return nil
+}
+
+// serveQuery adds the query edge to the server.
+func serveQuery(server *httpServer, db *store.Store, logger *slog.Logger) {
+	handler := query.New(query.Deps{
+		Traces: db, Counts: query.NewCounts(db, time.Now), Logger: logger, Now: time.Now,
+	})
+	server.closing = append(server.closing, handler.Close)
+	handler.RegisterStream(server.app.Group("/api/v1"))
+	server.app.Get("/api/v1/me", auth.Me)
+	handler.Register(server.api)
+}

@@ -1,0 +1,244 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
+
+	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/internal/telemetry"
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
+	"github.com/rastrohq/rastro/routers/nats"
+	"github.com/rastrohq/rastro/stages/dedupe"
+	"github.com/rastrohq/rastro/stages/persist"
+	"github.com/rastrohq/rastro/store"
+)
+
+// The roles that a process can play.
+const (
+	roleIngest    = "ingest"
+	roleQuery     = "query"
+	roleProcessor = "processor"
+	roleDashboard = "dashboard"
+)
+
+func allRoles() []string { return []string{roleIngest, roleQuery, roleProcessor, roleDashboard} }
+
+// surroundings is what a process is given besides its configuration.
+type surroundings struct {
+	process config.Process
+	roles   []string
+	logger  *slog.Logger
+	// broker are options of the broker connection, such as to a server in process.
+	broker []natsgo.Option
+	// mounts add to the HTTP server what is no role: the development issuer.
+	mounts []mount
+	// listener is where to serve; nil to listen as the configuration says.
+	listener net.Listener
+	// exportTraces says whether spans are sent anywhere.
+	exportTraces bool
+}
+
+func (s surroundings) plays(role string) bool { return slices.Contains(s.roles, role) }
+
+// module returns the fx module of a role, empty when the process does not play it.
+func (s surroundings) module(role string, options ...fx.Option) fx.Option {
+	if !s.plays(role) {
+		return fx.Options()
+	}
+	return fx.Module(role, options...)
+}
+
+// newApp wires a process that plays the roles.
+func newApp(o options, s surroundings) *fx.App {
+	return fx.New(
+		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // what fails comes back as an error
+		fx.StartTimeout(time.Minute),
+		fx.StopTimeout(s.process.ShutdownTimeout+5*time.Second),
+		fx.Supply(s, s.process, s.logger),
+		fx.Provide(
+			func() (*pipeline.Registry, error) { return o.registry() },
+			func() fs.FS { return configFiles(s.process.ConfigDir) },
+			fx.Annotate(telemetry.NewRegistry, fx.As(fx.Self()), fx.As(new(prometheus.Registerer)), fx.As(new(prometheus.Gatherer))),
+			newTracerProvider, newStore, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
+			loadPlans, newVerifier, newSessions, newServer,
+		),
+		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
+		// is there.
+		fx.Module("topics", fx.Invoke(provision)),
+		s.module(roleProcessor, fx.Invoke(runProcessors)),
+		s.module(roleIngest, fx.Invoke(serveIngest)),
+		s.module(roleQuery, fx.Invoke(serveQuery)),
+		s.module(roleDashboard, fx.Invoke(serveDashboard)),
+		fx.Module("http", fx.Invoke((*httpServer).start)),
+	)
+}
+
+func newTracerProvider(lc fx.Lifecycle, s surroundings) (*sdktrace.TracerProvider, error) {
+	provider, err := telemetry.NewTracerProvider(context.Background(), s.exportTraces, buildVersion())
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.StopHook(provider.Shutdown))
+	return provider, nil
+}
+
+func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider, logger *slog.Logger) (*store.Store, error) {
+	if process.Database.URL == "" {
+		return nil, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro")
+	}
+	db, err := store.Open(context.Background(), storeConfig(process), store.WithTelemetry(tracers, noop.NewMeterProvider()))
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.Hook{
+		OnStart: func(ctx context.Context) error { return checkSchema(ctx, db) },
+		OnStop: func(context.Context) error {
+			db.Close()
+			return nil
+		},
+	})
+	return db, nil
+}
+
+// checkSchema refuses a database that this version does not know.
+func checkSchema(ctx context.Context, db *store.Store) error {
+	current, wanted, err := db.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if current < wanted {
+		return fmt.Errorf("the database's schema is at version %d and this rastro needs %d: run `rastro migrate`", current, wanted)
+	}
+	return nil
+}
+
+func newTransport(lc fx.Lifecycle, s surroundings) (routers.Transport, error) {
+	c := nats.DefaultConfig()
+	c.URL, c.AckWait, c.MaxBytes, c.Replicas = s.process.Broker.NATSURL, s.process.Broker.AckWait, s.process.Broker.MaxBytes, s.process.Broker.Replicas
+	c.Options = s.broker
+	transport, err := nats.Connect(c, s.logger)
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.StopHook(transport.Close))
+	return transport, nil
+}
+
+// provision makes the topics exist. Every role does it, so that the order in which roles start does not matter.
+func provision(lc fx.Lifecycle, transport routers.Transport, plans []pipeline.Plan) {
+	lc.Append(fx.StartHook(func(ctx context.Context) error {
+		return transport.Provision(ctx, pipeline.Topics(plans...))
+	}))
+}
+
+func newRecorder(lc fx.Lifecycle, db *store.Store, logger *slog.Logger) routers.Recorder {
+	recorder := routers.NewStatsRecorder(db, 500*time.Millisecond, time.Now, logger)
+	lc.Append(fx.StopHook(recorder.Close))
+	return recorder
+}
+
+// processors is what runProcessors needs.
+type processors struct {
+	fx.In
+	Lifecycle fx.Lifecycle
+	Process   config.Process
+	Logger    *slog.Logger
+	Plans     []pipeline.Plan
+	Files     fs.FS
+	Store     *store.Store
+	Transport routers.Transport
+	Codec     *routers.Codec
+	Metrics   *routers.Metrics
+	Recorder  routers.Recorder
+}
+
+// runProcessors runs a processor for each pipeline, and the housekeeping of the store.
+func runProcessors(p processors) {
+	settings := pipeline.Settings{Logger: p.Logger, Files: p.Files, Now: time.Now}
+	settings = pipeline.Provide[dedupe.Claims](settings, p.Store)
+	settings = pipeline.Provide[persist.Store](settings, p.Store)
+	keepPartitions(p)
+	for _, plan := range p.Plans {
+		var processor *routers.Processor
+		p.Lifecycle.Append(fx.Hook{
+			OnStart: func(ctx context.Context) error {
+				var err error
+				processor, err = routers.NewProcessor(routers.ProcessorConfig{
+					Plan: plan, Transport: p.Transport, Settings: settings, Letters: p.Store,
+					Recorder: p.Recorder, Metrics: p.Metrics, Logger: p.Logger,
+				}, p.Codec)
+				if err != nil {
+					return err
+				}
+				return startProcessor(ctx, processor, plan.Pipeline, p)
+			},
+			OnStop: func(ctx context.Context) error {
+				// The stages' last commits and the router's closing come after the drain and need a moment of their own.
+				ctx, cancel := context.WithTimeout(ctx, p.Process.ShutdownTimeout)
+				defer cancel()
+				return processor.Close(ctx)
+			},
+		})
+	}
+}
+
+func startProcessor(ctx context.Context, processor *routers.Processor, name string, p processors) error {
+	failed := make(chan error, 1)
+	go func() { failed <- processor.Run(context.WithoutCancel(ctx)) }()
+	select {
+	case <-processor.Running():
+		return nil
+	case err := <-failed:
+		return fmt.Errorf("start pipeline %q: %w", name, err)
+	case <-ctx.Done():
+		return fmt.Errorf("start pipeline %q: %w", name, ctx.Err())
+	}
+}
+
+// keepPartitions makes the store's partitions exist ahead of time, at start and every hour.
+func keepPartitions(p processors) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	p.Lifecycle.Append(fx.Hook{
+		OnStart: func(start context.Context) error {
+			if err := p.Store.EnsurePartitions(start, time.Now()); err != nil {
+				return err
+			}
+			go func() {
+				defer close(done)
+				ticker := time.NewTicker(time.Hour)
+				defer ticker.Stop()
+				for {
+					select {
+					case <-ctx.Done():
+						return
+					case now := <-ticker.C:
+						if err := p.Store.EnsurePartitions(ctx, now); err != nil && ctx.Err() == nil {
+							p.Logger.Error("cannot make partitions ahead; events go to the default partition until it works", slog.Any("error", err))
+						}
+					}
+				}
+			}()
+			return nil
+		},
+		OnStop: func(context.Context) error {
+			stop()
+			<-done
+			return nil
+		},
+	})
+}

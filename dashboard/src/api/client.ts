@@ -1,0 +1,116 @@
+import type { Me, Problem, Trace, TraceEvent, TraceWire } from './types';
+import { elements, members } from './lossless';
+
+/** An address of the server, under whatever path prefix the page was served from. */
+export const address = (path: string): string => new URL(path, document.baseURI).href;
+
+/** The API said no; `problem` says why. */
+export class ApiError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title);
+    this.name = 'ApiError';
+    this.problem = problem;
+  }
+
+  get status(): number {
+    return this.problem.status;
+  }
+}
+
+/** The server could not be reached, or did not answer in time. */
+export class UnreachableError extends Error {
+  constructor(cause: unknown) {
+    super('the server does not answer', { cause });
+    this.name = 'UnreachableError';
+  }
+}
+
+export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
+export const isUnauthenticated = (error: unknown): boolean => error instanceof ApiError && error.status === 401;
+
+const timeout = 15_000;
+
+async function request(path: string, init: RequestInit & { signal?: AbortSignal }): Promise<Response> {
+  const deadline = AbortSignal.timeout(timeout);
+  const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+  let response: Response;
+  try {
+    response = await fetch(address(path), { credentials: 'same-origin', ...init, signal });
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new UnreachableError(cause);
+  }
+  if (response.ok) return response;
+  throw new ApiError(await problemOf(response));
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  const fallback: Problem = { type: 'about:blank', title: response.statusText, status: response.status };
+  const instance = response.headers.get('x-request-id');
+  if (instance) fallback.instance = instance;
+  if (!response.headers.get('content-type')?.includes('json')) return fallback;
+  try {
+    // The status line is what counts: a proxy may answer with a JSON of its own.
+    return { ...fallback, ...((await response.json()) as Partial<Problem>), status: response.status };
+  } catch {
+    return fallback;
+  }
+}
+
+const json = { accept: 'application/json, application/problem+json' };
+
+export async function getMe(signal?: AbortSignal): Promise<Me> {
+  const response = await request('api/v1/me', { headers: json, signal });
+  return (await response.json()) as Me;
+}
+
+export async function getTraceByCorrelation(correlationId: string, signal?: AbortSignal): Promise<Trace> {
+  const response = await request(`api/v1/trace/${encodeURIComponent(correlationId)}`, { headers: json, signal });
+  return parseTrace(await response.text());
+}
+
+export async function getTraceByAggregate(aggregateId: string, signal?: AbortSignal): Promise<Trace> {
+  const query = new URLSearchParams({ aggregateId });
+  const response = await request(`api/v1/trace?${query}`, { headers: json, signal });
+  return parseTrace(await response.text());
+}
+
+/** Reads a trace from its response, keeping each payload and revision as the text it was. */
+export function parseTrace(text: string): Trace {
+  const wire = JSON.parse(text) as TraceWire;
+  const raw = elements(members(text)?.get('events') ?? '[]') ?? [];
+  const events = (wire.events ?? []).map((event, i): TraceEvent => {
+    const rawText = raw[i] ?? '';
+    const fields = members(rawText);
+    const payloadText = fields?.get('payload');
+    return {
+      ...event,
+      rawText,
+      payloadText: payloadText === 'null' ? undefined : payloadText,
+      revisionText: fields?.get('revision'),
+    };
+  });
+  return { ...wire, events };
+}
+
+/** Ends the session at the server; afterwards the page must be left. */
+export async function signOut(): Promise<string | undefined> {
+  // Redirects are followed by the browser, not by fetch: the identity provider's page is another origin's.
+  const response = await request('auth/sign-out', {
+    method: 'POST',
+    headers: { 'X-Rastro-CSRF': '1', ...json },
+  });
+  if (response.headers.get('content-type')?.includes('json')) {
+    const body = (await response.json().catch(() => undefined)) as { location?: string } | undefined;
+    if (body?.location) return body.location;
+  }
+  return undefined;
+}
+
+/** Where to sign in, coming back to the present page afterwards. */
+export function signInAddress(): string {
+  const here = location.pathname + location.search;
+  return address(`auth/sign-in?${new URLSearchParams({ return_to: here })}`);
+}

@@ -1,0 +1,43 @@
+import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
+import { ApiError, getMe, isUnauthenticated, UnreachableError } from '../api/client';
+import type { Trace } from '../api/types';
+import { findTrace } from '../search/find';
+import { isTerminal } from '../trace/timeline';
+
+const worthRetrying = (error: unknown): boolean =>
+  error instanceof UnreachableError || (error instanceof ApiError && error.status >= 500);
+
+/** The cache of what the API answered. onUnauthenticated is called when the session has ended. */
+export function createQueryClient(onUnauthenticated: () => void): QueryClient {
+  return new QueryClient({
+    queryCache: new QueryCache({
+      onError: (error) => {
+        if (isUnauthenticated(error)) onUnauthenticated();
+      },
+    }),
+    defaultOptions: {
+      queries: {
+        retry: (failures, error) => failures < 2 && worthRetrying(error),
+        retryDelay: (failures) => 400 * 2 ** failures,
+        staleTime: 2_000,
+        networkMode: 'always',
+      },
+    },
+  });
+}
+
+export const meQuery = queryOptions({
+  queryKey: ['me'],
+  queryFn: ({ signal }) => getMe(signal),
+  staleTime: 5 * 60_000,
+});
+
+/** How often an open trace looks for news: often while it moves, seldom once it has ended. */
+const traceInterval = (trace: Trace | undefined): number => (!trace ? 10_000 : isTerminal(trace.status) ? 60_000 : 5_000);
+
+export const traceQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['trace', id],
+    queryFn: ({ signal }) => findTrace(id, signal),
+    refetchInterval: (query) => traceInterval(query.state.data?.trace),
+  });

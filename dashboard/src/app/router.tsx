@@ -1,0 +1,56 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { Frame } from '../frame/Frame';
+import type { Order } from '../trace/timeline';
+import { PageError } from './PageError';
+import { PageNotFound } from './PageNotFound';
+
+/** What of a trace page stands in its address. */
+export interface TraceSearch {
+  /** The uid of the event whose data are shown. */
+  event?: string;
+  order?: Order;
+}
+
+const rootRoute = createRootRoute({ component: Frame, notFoundComponent: PageNotFound });
+
+const overviewRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/',
+  component: lazyRouteComponent(() => import('../overview/OverviewPage'), 'OverviewPage'),
+});
+
+const tracesRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/traces',
+  component: lazyRouteComponent(() => import('../trace/TracesPage'), 'TracesPage'),
+});
+
+const traceRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/traces/$id',
+  validateSearch: (search: Record<string, unknown>): TraceSearch => ({
+    ...(typeof search.event === 'string' && { event: search.event }),
+    ...(search.order === 'received' && { order: 'received' as const }),
+  }),
+  component: lazyRouteComponent(() => import('../trace/TracePage'), 'TracePage'),
+});
+
+const routeTree = rootRoute.addChildren([overviewRoute, tracesRoute, traceRoute]);
+
+/** The router of the pages, under the path prefix that the page was served from. */
+export function createAppRouter(options: Partial<Parameters<typeof createRouter>[0]> = {}) {
+  return createRouter({
+    ...options,
+    routeTree,
+    basepath: new URL(document.baseURI).pathname,
+    defaultPreload: 'intent',
+    defaultErrorComponent: PageError,
+    scrollRestoration: true,
+  });
+}
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>;
+  }
+}

@@ -1,0 +1,33 @@
+/** The event with which anything on the page may ask for the list of shortcuts. */
+const openEvent = 'rastro:shortcuts';
+
+export const openShortcuts = (): void => void window.dispatchEvent(new Event(openEvent));
+
+export function onOpenShortcuts(listener: () => void): () => void {
+  window.addEventListener(openEvent, listener);
+  return () => window.removeEventListener(openEvent, listener);
+}
+
+/** Whether the keyboard is writing, or is meant for a dialog or menu, so that a letter is no command. */
+export function isTyping(event: KeyboardEvent): boolean {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return true;
+  const target = event.target;
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target.closest('[role="dialog"], [role="menu"]')) return true;
+  if (target instanceof HTMLInputElement) return !['checkbox', 'radio', 'button'].includes(target.type);
+  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
+}
+
+/** The attribute of the inputs that the key `/` goes to. */
+export const searchAttribute = 'data-search';
+
+const isShown = (element: HTMLElement): boolean => element.checkVisibility?.() ?? true;
+
+/** Puts the cursor into the search box that is on show; false when none is. */
+export function focusSearch(): boolean {
+  const boxes = [...document.querySelectorAll<HTMLInputElement>(`input[${searchAttribute}]`)];
+  const box = boxes.find(isShown);
+  box?.focus();
+  box?.select();
+  return box !== undefined;
+}

@@ -1,0 +1,137 @@
+package enrich
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/rastrohq/rastro/pipeline"
+)
+
+// Config is what `with` says: the steps, in the order in which they run. Defaults to a location, an airline and a milestone
+// step with their defaults.
+type Config []Step
+
+// Step is one thing to add. Exactly one of its fields is set.
+type Step struct {
+	Location  *Location  `yaml:"location,omitempty"`
+	Airline   *Airline   `yaml:"airline,omitempty"`
+	Milestone *Milestone `yaml:"milestone,omitempty"`
+}
+
+// Location says how to find the place of an event.
+type Location struct {
+	// From is the field that holds the IATA or ICAO code of an airport, for events that do not give their location as such.
+	// Defaults to none.
+	From pipeline.Path `yaml:"from"`
+	// Places is the file of airports. Defaults to reference/airports.csv.
+	Places string `yaml:"places"`
+}
+
+// Airline says how to find the airline and the leg of an event.
+type Airline struct {
+	// From is the field that holds a flight designator, for events that do not give their transport as such. Defaults to none.
+	From pipeline.Path `yaml:"from"`
+	// Date is the field that holds the flight's local date of origin, as YYYY-MM-DD. Defaults to none: the leg has no date.
+	Date pipeline.Path `yaml:"date"`
+	// Airlines is the file of airlines. Defaults to reference/airlines.csv.
+	Airlines string `yaml:"airlines"`
+}
+
+// Milestone says how to find out what an event means.
+type Milestone struct {
+	// Catalog is the file that maps codes to milestones and exceptions. Defaults to milestones.yaml.
+	Catalog string `yaml:"catalog"`
+}
+
+// Defaults returns the config of a stage that has no `with`.
+func Defaults() Config {
+	return Config{{Location: defaultLocation()}, {Airline: defaultAirline()}, {Milestone: defaultMilestone()}}
+}
+
+func defaultLocation() *Location   { return &Location{Places: "reference/airports.csv"} }
+func defaultAirline() *Airline     { return &Airline{Airlines: "reference/airlines.csv"} }
+func defaultMilestone() *Milestone { return &Milestone{Catalog: "milestones.yaml"} }
+
+// Validate implements pipeline.Validator.
+func (c *Config) Validate() error {
+	if len(*c) == 0 {
+		return errors.New("name at least one step, for example `- milestone: {catalog: milestones.yaml}`")
+	}
+	for i, step := range *c {
+		if err := step.validate(); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (s Step) validate() error {
+	set := 0
+	var errs []error
+	check := func(key, path string) {
+		set++
+		if path == "" || !fs.ValidPath(path) {
+			errs = append(errs, fmt.Errorf("%s: %q is not a path below the configuration's folder", key, path))
+		}
+	}
+	if s.Location != nil {
+		check("location.places", s.Location.Places)
+	}
+	if s.Airline != nil {
+		check("airline.airlines", s.Airline.Airlines)
+		if s.Airline.From.IsZero() && !s.Airline.Date.IsZero() {
+			errs = append(errs, errors.New("airline.date: without airline.from there is no leg to date"))
+		}
+	}
+	if s.Milestone != nil {
+		check("milestone.catalog", s.Milestone.Catalog)
+	}
+	if set != 1 {
+		errs = append(errs, fmt.Errorf("a step is exactly one of location, airline and milestone, this one has %d of them", set))
+	}
+	return errors.Join(errs...)
+}
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler: it gives each kind of step its defaults.
+func (s *Step) UnmarshalYAML(node ast.Node) error {
+	mapping, ok := node.(ast.MapNode)
+	if !ok {
+		return wrong(node, "a step is written as `- location: {from: payload.location}`")
+	}
+	*s = Step{}
+	for entries := mapping.MapRange(); entries.Next(); {
+		var target any
+		switch key := entries.Key(); key.GetToken().Value {
+		case "location":
+			s.Location = defaultLocation()
+			target = s.Location
+		case "airline":
+			s.Airline = defaultAirline()
+			target = s.Airline
+		case "milestone":
+			s.Milestone = defaultMilestone()
+			target = s.Milestone
+		default:
+			return wrong(key, fmt.Sprintf("unknown step %q; there is location, airline, milestone", key.GetToken().Value))
+		}
+		if entries.Value().Type() == ast.NullType {
+			continue // `- airline:` is an airline step with its defaults
+		}
+		if err := yaml.NodeToValue(entries.Value(), target, yaml.DisallowUnknownField()); err != nil {
+			return err
+		}
+	}
+	if err := s.validate(); err != nil {
+		return wrong(node, err.Error())
+	}
+	return nil
+}
+
+// wrong is an error at its place in the file.
+func wrong(node ast.Node, message string) error {
+	return &yaml.SyntaxError{Message: message, Token: node.GetToken()}
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Claim says that a delivery carries a business key.
+type Claim struct {
+	// Key is the SHA-256 of the business key.
+	Key [32]byte
+	// UID identifies the delivery.
+	UID uuid.UUID
+}
+
+// midnightMargin is how near midnight (UTC) claims take turns. A claim must not take longer than that, so its statements are
+// given half of it.
+const midnightMargin = time.Minute
+
+// Claims of one day meet in the primary key of that day's partition, where the first wins and the others wait for it. Claims of
+// two days do not meet there: one that begins before midnight and is not committed yet is invisible to one that begins after.
+// Therefore claims share a lock by day and, within a minute of midnight, each has it alone: what it reads after getting the
+// lock then holds every claim made before it.
+const (
+	claimTimeout = "SET LOCAL statement_timeout = '30s'"
+
+	claimLock = `
+SELECT CASE
+    WHEN (now_at - $2::interval)::date <> (now_at + $2::interval)::date
+    THEN pg_advisory_xact_lock(hashtextextended('rastro.claims', 0))
+    ELSE pg_advisory_xact_lock_shared(hashtextextended('rastro.claims', 0)) END
+FROM (SELECT coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC') AS clock (now_at)`
+
+	// claimInsert enters the claims whose key nobody holds. A row of today that is older than the window has lost its hold and
+	// is taken over. Rows are locked in the order of their keys, so that claimants never wait for each other in a circle.
+	claimInsert = `
+INSERT INTO dedupe_claims (key, day, uid, claimed_at)
+SELECT claim.key, (clock.now_at AT TIME ZONE 'UTC')::date, claim.uid, clock.now_at
+FROM (SELECT coalesce($1::timestamptz, now())) AS clock (now_at),
+    unnest($3::bytea[], $4::uuid[]) AS claim (key, uid)
+    LEFT JOIN LATERAL (
+        SELECT true FROM dedupe_claims held
+        WHERE held.key = claim.key
+            AND held.day >= (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC' - $2::interval)::date
+            AND held.claimed_at > coalesce($1::timestamptz, now()) - $2::interval
+        LIMIT 1
+    ) AS held (found) ON true
+WHERE held.found IS NULL
+ORDER BY claim.key
+ON CONFLICT (key, day) DO UPDATE SET uid = excluded.uid, claimed_at = excluded.claimed_at
+WHERE dedupe_claims.claimed_at <= excluded.claimed_at - $2::interval`
+
+	// claimRead tells who holds the keys. It is a statement of its own because it must see what others committed while
+	// claimInsert waited for them.
+	claimRead = `
+SELECT held.uid
+FROM unnest($3::bytea[]) WITH ORDINALITY AS claim (key, position)
+    CROSS JOIN LATERAL (
+        SELECT uid FROM dedupe_claims held
+        WHERE held.key = claim.key
+            AND held.day >= (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC' - $2::interval)::date
+            AND held.claimed_at > coalesce($1::timestamptz, now()) - $2::interval
+        ORDER BY held.day
+        LIMIT 1
+    ) AS held
+ORDER BY claim.position`
+)
+
+// Claim binds each key to the UID that claimed it first within the window and returns that UID for each claim, in order
+// (Invariant 7). Of two claims of one key in one call the first wins. An error means that nothing is known; the call may be
+// repeated.
+func (s *Store) Claim(ctx context.Context, window time.Duration, claims []Claim) ([]uuid.UUID, error) {
+	if window <= 0 || window > s.config.ClaimRetention {
+		return nil, fmt.Errorf("claim within %s: the window must be above 0 and at most %s, as long as claims are kept",
+			window, s.config.ClaimRetention)
+	}
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	keys, uids := firstClaims(claims)
+	holders, err := s.claim(ctx, window, keys, uids)
+	if sqlState(err) == noPartition {
+		if err := s.EnsurePartitions(ctx, s.clock()); err != nil {
+			return nil, err
+		}
+		holders, err = s.claim(ctx, window, keys, uids)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim %d keys: %w", len(keys), err)
+	}
+	byKey := make(map[[32]byte]uuid.UUID, len(keys))
+	for i, key := range keys {
+		byKey[[32]byte(key)] = holders[i]
+	}
+	winners := make([]uuid.UUID, len(claims))
+	for i := range claims {
+		winners[i] = byKey[claims[i].Key]
+	}
+	return winners, nil
+}
+
+// noPartition is the SQLSTATE check_violation, which is also that of a row that no partition takes.
+const noPartition = "23514"
+
+func (s *Store) clock() time.Time {
+	if s.now != nil {
+		return s.now()
+	}
+	return time.Now()
+}
+
+// firstClaims returns the first claim of each key, in the order of the keys.
+func firstClaims(claims []Claim) (keys [][]byte, uids []uuid.UUID) {
+	sorted := slices.Clone(claims)
+	slices.SortStableFunc(sorted, func(a, b Claim) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	sorted = slices.CompactFunc(sorted, func(a, b Claim) bool { return a.Key == b.Key })
+	keys, uids = make([][]byte, len(sorted)), make([]uuid.UUID, len(sorted))
+	for i := range sorted {
+		keys[i], uids[i] = sorted[i].Key[:], sorted[i].UID
+	}
+	return keys, uids
+}
+
+// claim runs one claiming transaction, in one round trip.
+func (s *Store) claim(ctx context.Context, window time.Duration, keys [][]byte, uids []uuid.UUID) ([]uuid.UUID, error) {
+	var at *time.Time // nil: the database's clock
+	if s.now != nil {
+		now := s.now()
+		at = &now
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get connection: %w", err)
+	}
+	defer conn.Release()
+	defer abandon(ctx, conn)
+
+	holders := make([]uuid.UUID, 0, len(keys))
+	var batch pgx.Batch
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	batch.Queue(claimTimeout)
+	batch.Queue(claimLock, at, midnightMargin)
+	batch.Queue(claimInsert, at, window, keys, uids)
+	batch.Queue(claimRead, at, window, keys).Query(func(rows pgx.Rows) (err error) {
+		holders, err = pgx.AppendRows(holders, rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	batch.Queue("COMMIT")
+	if err := send(ctx, conn, &batch); err != nil {
+		return nil, err
+	}
+	if len(holders) != len(keys) {
+		return nil, fmt.Errorf("%d keys have %d holders", len(keys), len(holders))
+	}
+	return holders, nil
+}

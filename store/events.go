@@ -1,0 +1,137 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// details is the part of an event that nothing is filtered by. The milestone has a column of its own.
+type details struct {
+	Location   *tracking.Location   `json:"location,omitempty"`
+	Quantity   *tracking.Quantity   `json:"quantity,omitempty"`
+	Transport  *tracking.Transport  `json:"transport,omitempty"`
+	Corrects   *tracking.Correction `json:"corrects,omitempty"`
+	Enrichment tracking.Enrichment  `json:"enrichment,omitzero"`
+}
+
+// eventRow is an event with its details encoded.
+type eventRow struct {
+	*tracking.Event
+	details []byte // nil when there are none
+}
+
+// rowOf encodes an event. It fails for one that no database would take.
+func rowOf(e *tracking.Event) (eventRow, error) {
+	for name, at := range map[string]time.Time{"timestamp": e.OccurredAt, "received_at": e.ReceivedAt} {
+		if year := at.Year(); year < 1 || year > 9999 {
+			return eventRow{}, fmt.Errorf("%s: the year %d is not between 1 and 9999", name, year)
+		}
+	}
+	d := details{Location: e.Location, Quantity: e.Quantity, Transport: e.Transport, Corrects: e.Corrects, Enrichment: e.Enrichment}
+	d.Enrichment.Milestone = ""
+	if d == (details{}) {
+		return eventRow{Event: e}, nil
+	}
+	encoded, err := json.Marshal(d)
+	if err != nil {
+		return eventRow{}, fmt.Errorf("encode details: %w", err)
+	}
+	return eventRow{Event: e, details: encoded}, nil
+}
+
+// insertEvents takes the arguments that insertArgs makes. Rows are inserted in the order of their uids, so that two batches that
+// hold the same ones never wait for each other in a circle.
+const insertEvents = `
+INSERT INTO event_store (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
+    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details)
+SELECT uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
+    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload::json, details::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[],
+    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::smallint[], $15::timestamptz[], $16::text[], $17::text[])
+    AS e (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
+        milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details)
+ORDER BY uid
+ON CONFLICT DO NOTHING
+RETURNING uid`
+
+// insertArgs turns rows into columns.
+func insertArgs(rows []eventRow) []any {
+	return []any{
+		column(rows, func(r eventRow) uuid.UUID { return r.UID }),
+		column(rows, func(r eventRow) string { return r.TenantID }),
+		column(rows, func(r eventRow) string { return r.CorrelationID }),
+		column(rows, func(r eventRow) string { return r.AggregateID }),
+		column(rows, func(r eventRow) string { return r.Source }),
+		column(rows, func(r eventRow) string { return r.EventID }),
+		column(rows, func(r eventRow) int64 { return r.Revision }),
+		column(rows, func(r eventRow) string { return string(r.Kind) }),
+		column(rows, func(r eventRow) string { return r.Type }),
+		column(rows, func(r eventRow) string { return string(r.Classifier) }),
+		column(rows, func(r eventRow) string { return string(r.Enrichment.Milestone) }),
+		column(rows, func(r eventRow) string { return string(r.TimeQuality) }),
+		column(rows, func(r eventRow) time.Time { return r.OccurredAt }),
+		column(rows, func(r eventRow) int16 {
+			_, seconds := r.OccurredAt.Zone()
+			return int16(seconds / 60) //nolint:gosec // Offsets are within a day.
+		}),
+		column(rows, func(r eventRow) time.Time { return r.ReceivedAt }),
+		column(rows, func(r eventRow) []byte {
+			if len(r.Payload) == 0 {
+				return nil
+			}
+			return r.Payload
+		}),
+		column(rows, func(r eventRow) []byte { return r.details }),
+	}
+}
+
+// column returns one value of each row.
+func column[R, T any](rows []R, value func(R) T) []T {
+	values := make([]T, len(rows))
+	for i := range rows {
+		values[i] = value(rows[i])
+	}
+	return values
+}
+
+// eventColumns is what scanEvent reads, in order.
+const eventColumns = `uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
+    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details`
+
+// scanEvent reads an event back as it was persisted.
+func scanEvent(row pgx.CollectableRow) (*tracking.Event, error) {
+	var (
+		e            tracking.Event
+		milestone    tracking.Milestone
+		offset       int16
+		encoded      []byte
+		payload      []byte
+		decoded      details
+		at, received time.Time
+	)
+	if err := row.Scan(&e.UID, &e.TenantID, &e.CorrelationID, &e.AggregateID, &e.Source, &e.EventID, &e.Revision, &e.Kind, &e.Type,
+		&e.Classifier, &milestone, &e.TimeQuality, &at, &offset, &received, &payload, &encoded); err != nil {
+		return nil, err
+	}
+	if encoded != nil {
+		if err := json.Unmarshal(encoded, &decoded); err != nil {
+			return nil, errors.Join(errors.New("decode details of event "+e.UID.String()), err)
+		}
+	}
+	e.OccurredAt, e.ReceivedAt = at.UTC(), received.UTC()
+	if offset != 0 {
+		e.OccurredAt = at.In(time.FixedZone("", int(offset)*60))
+	}
+	e.Location, e.Quantity, e.Transport, e.Corrects = decoded.Location, decoded.Quantity, decoded.Transport, decoded.Corrects
+	e.Enrichment = decoded.Enrichment
+	e.Enrichment.Milestone = milestone
+	e.Payload = payload
+	return &e, nil
+}

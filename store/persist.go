@@ -1,0 +1,265 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// Persisted is what became of one event.
+type Persisted struct {
+	// Inserted says that this call stored the event and advanced its trace. It is false for an event that was stored before.
+	Inserted bool
+	// Refused is why the database will never take the event; nil when it did.
+	Refused error
+}
+
+// Persist stores events and advances their traces (Invariant 6), each in one transaction. It returns one result an event, in
+// order. Data that the database refuses is found out by halving the batch, so that its mates are stored. An error means that
+// nothing is known of the events whose result is zero: the same call may be repeated, for all of them.
+func (s *Store) Persist(ctx context.Context, events []*tracking.Event) ([]Persisted, error) {
+	results := make([]Persisted, len(events))
+	rows := make([]eventRow, 0, len(events))
+	first := make(map[uuid.UUID]int, len(events))
+	for i, e := range events {
+		if _, repeated := first[e.UID]; repeated {
+			continue
+		}
+		first[e.UID] = i
+		row, err := rowOf(e)
+		if err != nil {
+			results[i].Refused = err
+			continue
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b eventRow) int { return bytes.Compare(a.UID[:], b.UID[:]) })
+	err := s.persist(ctx, rows, func(row eventRow, result Persisted) { results[first[row.UID]] = result })
+	for i, e := range events {
+		if at := first[e.UID]; at != i {
+			results[i].Refused = results[at].Refused // The first of them was inserted, if any was.
+		}
+	}
+	if err != nil {
+		return results, fmt.Errorf("persist %d events: %w", len(rows), err)
+	}
+	return results, nil
+}
+
+// persist stores rows in one transaction or, when the database refuses some of their data, each half by itself.
+func (s *Store) persist(ctx context.Context, rows []eventRow, settle func(eventRow, Persisted)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	inserted, err := s.persistTogether(ctx, rows)
+	switch {
+	case err == nil:
+		for _, row := range rows {
+			settle(row, Persisted{Inserted: inserted[row.UID]})
+		}
+		return nil
+	case !refusesData(err):
+		return err
+	case len(rows) == 1:
+		settle(rows[0], Persisted{Refused: err})
+		return nil
+	default:
+		half := len(rows) / 2
+		if err := s.persist(ctx, rows[:half], settle); err != nil {
+			return err
+		}
+		return s.persist(ctx, rows[half:], settle)
+	}
+}
+
+// refusesData reports whether an error lies in the data, so that no repetition will help: SQLSTATE classes 22 (data exception)
+// and 23 (integrity constraint violation), and 54000, which is what an index answers to a value too long for it.
+func refusesData(err error) bool {
+	state := sqlState(err)
+	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || state == "54000"
+}
+
+// traceKey identifies a trace.
+type traceKey struct{ tenant, correlation string }
+
+// touched is a trace that a batch may advance.
+type touched struct {
+	state  tracking.State
+	events []*tracking.Event // newly inserted
+	// fresh says that the row was made by this transaction.
+	fresh bool
+	// rebuild says that the state must be made from all events.
+	rebuild bool
+}
+
+// persistTogether stores rows in one transaction of two round trips, or three when a trace must be rebuilt. It returns the uids
+// that it inserted.
+func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get connection: %w", err)
+	}
+	defer conn.Release()
+	defer abandon(ctx, conn)
+
+	traces, inserted, err := lockAndInsert(ctx, conn, rows)
+	if err != nil {
+		return nil, err
+	}
+	if len(inserted) == 0 {
+		return inserted, nil // Nothing to commit; abandon ends the transaction.
+	}
+	for _, row := range rows {
+		if inserted[row.UID] {
+			t := traces[traceKey{row.TenantID, row.CorrelationID}]
+			t.events = append(t.events, row.Event)
+		}
+	}
+	for _, t := range traces {
+		t.apply()
+	}
+	if err := rebuild(ctx, conn, traces); err != nil {
+		return nil, err
+	}
+	return inserted, writeBack(ctx, conn, traces)
+}
+
+// apply advances the state by the new events, as far as that is exact.
+func (t *touched) apply() {
+	for _, e := range t.events {
+		t.rebuild = t.rebuild || !t.state.Apply(e)
+	}
+}
+
+// Traces are locked in two steps, each in the order of the keys: rows that are missing are made, where a concurrent maker of the
+// same row is waited for; then all are locked and read. Whoever holds a row in the second step waits for nobody in the first,
+// so there is no circle to deadlock in. Events come last, when the locks of all their traces are held.
+const (
+	makeTraces = `
+INSERT INTO traces (tenant_id, correlation_id)
+SELECT tenant_id, correlation_id FROM unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
+ORDER BY tenant_id COLLATE "C", correlation_id COLLATE "C"
+ON CONFLICT DO NOTHING
+RETURNING tenant_id, correlation_id`
+
+	lockTraces = `
+SELECT t.tenant_id, t.correlation_id, t.state
+FROM traces t JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
+    ON t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id
+ORDER BY t.tenant_id, t.correlation_id
+FOR UPDATE OF t`
+)
+
+// lockAndInsert opens the transaction: it locks the traces that rows belong to, reads their states and inserts the rows.
+func lockAndInsert(ctx context.Context, conn *pgxpool.Conn, rows []eventRow) (map[traceKey]*touched, map[uuid.UUID]bool, error) {
+	traces := make(map[traceKey]*touched, len(rows))
+	inserted := make(map[uuid.UUID]bool, len(rows))
+	var tenants, correlations []string
+	for _, row := range rows {
+		key := traceKey{row.TenantID, row.CorrelationID}
+		if traces[key] == nil {
+			traces[key] = &touched{}
+			tenants, correlations = append(tenants, key.tenant), append(correlations, key.correlation)
+		}
+	}
+	var key traceKey
+	var state []byte
+	var uid uuid.UUID
+	var batch pgx.Batch
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	batch.Queue(makeTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
+			traces[key].fresh = true
+			return nil
+		})
+		return err
+	})
+	batch.Queue(lockTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state}, func() error {
+			t := traces[key]
+			// A state of another version of the fold cannot be read, and is made anew.
+			t.rebuild = t.state.UnmarshalBinary(state) != nil
+			return nil
+		})
+		return err
+	})
+	batch.Queue(insertEvents, insertArgs(rows)...).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&uid}, func() error {
+			inserted[uid] = true
+			return nil
+		})
+		return err
+	})
+	if err := send(ctx, conn, &batch); err != nil {
+		return nil, nil, err
+	}
+	return traces, inserted, nil
+}
+
+const readTraces = `
+SELECT ` + eventColumns + `
+FROM event_store JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id) USING (tenant_id, correlation_id)`
+
+// rebuild makes the states that could not be advanced from all events of their traces, the new ones included.
+func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touched) error {
+	var tenants, correlations []string
+	for key, t := range traces {
+		if t.rebuild && len(t.events) > 0 {
+			tenants, correlations = append(tenants, key.tenant), append(correlations, key.correlation)
+		}
+	}
+	if len(tenants) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, readTraces, tenants, correlations)
+	if err != nil {
+		return fmt.Errorf("read traces to rebuild: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	if err != nil {
+		return fmt.Errorf("read traces to rebuild: %w", err)
+	}
+	byTrace := make(map[traceKey][]*tracking.Event, len(tenants))
+	for _, e := range events {
+		key := traceKey{e.TenantID, e.CorrelationID}
+		byTrace[key] = append(byTrace[key], e)
+	}
+	for key, events := range byTrace {
+		traces[key].state = tracking.Rebuild(events)
+	}
+	return nil
+}
+
+// writeBack writes the rows of the traces that advanced, removes those that were made for nothing, and commits.
+func writeBack(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touched) error {
+	rows := make([]traceRow, 0, len(traces))
+	var tenants, correlations []string // of the rows to remove
+	for key, t := range traces {
+		if len(t.events) > 0 {
+			row, err := traceRowOf(&t.state)
+			if err != nil {
+				return fmt.Errorf("encode trace: %w", err)
+			}
+			rows = append(rows, row)
+			continue
+		}
+		if t.fresh { // Its event is stored under another correlation: uids do not repeat otherwise.
+			tenants, correlations = append(tenants, key.tenant), append(correlations, key.correlation)
+		}
+	}
+	var batch pgx.Batch
+	batch.Queue(updateTraces, updateArgs(rows)...)
+	if len(tenants) > 0 {
+		batch.Queue(deleteTraces, tenants, correlations)
+	}
+	batch.Queue("COMMIT")
+	return send(ctx, conn, &batch)
+}

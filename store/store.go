@@ -1,0 +1,127 @@
+// Package store keeps events, traces, claims, dead letters, tenants and counts in PostgreSQL (15 or later).
+//
+// Invariant 6: only a newly inserted event advances its trace, in the transaction that inserts it.
+//
+// Invariant 7: a claim binds a business key to the UID that came first with it. The same UID again is a redelivery, another
+// UID is a duplicate.
+//
+// Everything that a tenant reads is read as the role rastro_query, which row-level security confines to the rows of that
+// tenant, in a read-only transaction.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// ErrNotFound says that what was asked for is not there, or not the tenant's.
+var ErrNotFound = errors.New("not found")
+
+// Store is a pool of connections to the database. It is safe for concurrent use.
+type Store struct {
+	pool   *pgxpool.Pool
+	config Config
+	// now is the clock of claims; nil means the database's, which all processes share.
+	now func() time.Time
+}
+
+// Option changes what Open makes.
+type Option func(*options)
+
+type options struct {
+	tracing []otelpgx.Option
+	now     func() time.Time
+}
+
+// WithTelemetry records a span and the duration of every query. Parameters are never recorded: they hold tenants' data.
+func WithTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) Option {
+	return func(o *options) {
+		o.tracing = []otelpgx.Option{
+			otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(meters), otelpgx.WithTrimSQLInSpanName(),
+			otelpgx.WithDisableConnectionDetailsInAttributes(),
+		}
+	}
+}
+
+// WithClock has claims dated by a clock other than the database's.
+func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
+
+// Open connects to a database that Migrate has prepared. The caller must Close the store.
+func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("store configuration: %w", err)
+	}
+	config = config.withDefaults()
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	poolConfig, err := pgxpool.ParseConfig(config.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse database URL: %w", err)
+	}
+	poolConfig.MaxConns = config.MaxConns
+	params := poolConfig.ConnConfig.RuntimeParams
+	params["application_name"] = config.ApplicationName
+	params["statement_timeout"] = strconv.FormatInt(max(1, config.StatementTimeout.Milliseconds()), 10)
+	params["idle_in_transaction_session_timeout"] = "60000" // ms; a client that hangs must not hold locks for ever
+	params["timezone"] = "UTC"
+	if o.tracing != nil {
+		poolConfig.ConnConfig.Tracer = otelpgx.NewTracer(o.tracing...)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("make connection pool: %w", err)
+	}
+	s := &Store{pool: pool, config: config, now: o.now}
+	if err := s.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close waits for queries under way and closes all connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reach database: %w", err)
+	}
+	return nil
+}
+
+// send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the
+// first error of any of them.
+func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// abandon ends a transaction that failed, also when ctx has ended. A connection that cannot is closed by the pool.
+func abandon(ctx context.Context, conn *pgxpool.Conn) {
+	if conn.Conn().PgConn().TxStatus() == 'I' || conn.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "ROLLBACK")
+}
+
+// sqlState returns the SQLSTATE of an error from the database, or the empty string.
+func sqlState(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Code
+	}
+	return ""
+}

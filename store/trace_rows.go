@@ -1,0 +1,115 @@
+package store
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// traceRow is a row of traces: its state, and the summary that the state comes to.
+type traceRow struct {
+	tracking.Summary
+	state                 []byte
+	aggregates, anomalies string // JSON
+}
+
+func traceRowOf(state *tracking.State) (traceRow, error) {
+	encoded, err := state.MarshalBinary()
+	if err != nil {
+		return traceRow{}, err
+	}
+	row := traceRow{Summary: state.Summary(), state: encoded}
+	if row.aggregates, err = jsonList(row.Aggregates); err != nil {
+		return traceRow{}, err
+	}
+	row.anomalies, err = jsonList(row.Anomalies)
+	return row, err
+}
+
+func jsonList(list []string) (string, error) {
+	if len(list) == 0 {
+		return "[]", nil
+	}
+	encoded, err := json.Marshal(list)
+	if err != nil {
+		return "", fmt.Errorf("encode list: %w", err)
+	}
+	return string(encoded), nil
+}
+
+const (
+	// updateTraces takes the arguments that updateArgs makes. The rows are locked already, so their order does not matter.
+	updateTraces = `
+UPDATE traces t SET
+    aggregate_id = r.aggregate_id, aggregates = r.aggregates::jsonb, kind = r.kind, status = r.status, exception = r.exception,
+    anomalies = r.anomalies::jsonb, first_event_at = r.first_event_at, last_event_at = r.last_event_at,
+    estimated_at = r.estimated_at, last_place = r.last_place, event_count = r.event_count, voided_count = r.voided_count,
+    unknown_count = r.unknown_count, pieces_total = r.pieces_total, pieces_delivered = r.pieces_delivered, state = r.state,
+    updated_at = r.updated_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
+    $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
+    $19::timestamptz[])
+    AS r (tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at,
+        last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state,
+        updated_at)
+WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
+
+	deleteTraces = `
+DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
+WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND t.event_count = 0`
+)
+
+// updateArgs turns rows into columns.
+func updateArgs(rows []traceRow) []any {
+	return []any{
+		column(rows, func(r traceRow) string { return r.TenantID }),
+		column(rows, func(r traceRow) string { return r.CorrelationID }),
+		column(rows, func(r traceRow) string { return r.AggregateID }),
+		column(rows, func(r traceRow) string { return r.aggregates }),
+		column(rows, func(r traceRow) string { return string(r.Kind) }),
+		column(rows, func(r traceRow) string { return string(r.Status) }),
+		column(rows, func(r traceRow) string { return r.Exception }),
+		column(rows, func(r traceRow) string { return r.anomalies }),
+		column(rows, func(r traceRow) *time.Time { return instant(r.FirstEventAt) }),
+		column(rows, func(r traceRow) *time.Time { return instant(r.LastEventAt) }),
+		column(rows, func(r traceRow) *time.Time { return r.EstimatedAt }),
+		column(rows, func(r traceRow) string { return r.lastPlace() }),
+		column(rows, func(r traceRow) int { return r.EventCount }),
+		column(rows, func(r traceRow) int { return r.VoidedCount }),
+		column(rows, func(r traceRow) int { return r.UnknownCount }),
+		column(rows, func(r traceRow) *int { return r.pieces(func(p *tracking.Pieces) int { return p.Total }) }),
+		column(rows, func(r traceRow) *int {
+			return r.pieces(func(p *tracking.Pieces) int { return p.ByMilestone[tracking.Delivered] })
+		}),
+		column(rows, func(r traceRow) []byte { return r.state }),
+		column(rows, func(r traceRow) time.Time { return r.UpdatedAt }),
+	}
+}
+
+// instant returns nil for the time of nothing.
+func instant(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// lastPlace is the shortest sure name of where the journey was last.
+func (r traceRow) lastPlace() string {
+	if r.LastLocation == nil {
+		return ""
+	}
+	l := r.LastLocation.Location
+	return cmp.Or(l.IATA, l.UNLocode, l.ICAO, l.GLN, l.Name, l.Facility)
+}
+
+func (r traceRow) pieces(count func(*tracking.Pieces) int) *int {
+	if r.Pieces == nil {
+		return nil
+	}
+	n := count(r.Pieces)
+	return &n
+}

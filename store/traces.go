@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+const (
+	traceEvents = `
+SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlation_id = $2`
+
+	// aggregateEvents reads the journey that the aggregate was last seen on.
+	aggregateEvents = `
+SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlation_id = (
+    SELECT correlation_id FROM event_store WHERE tenant_id = $1 AND aggregate_id = $2 ORDER BY occurred_at DESC, uid DESC LIMIT 1)`
+)
+
+// Trace returns the whole story of a journey, or ErrNotFound.
+func (s *Store) Trace(ctx context.Context, tenant, correlationID string) (tracking.Trace, error) {
+	return s.trace(ctx, tenant, traceEvents, correlationID)
+}
+
+// TraceByAggregate returns the journey with the latest event of an aggregate, or ErrNotFound. Identifiers are reused, so one
+// aggregate may have been on several journeys.
+func (s *Store) TraceByAggregate(ctx context.Context, tenant, aggregateID string) (tracking.Trace, error) {
+	return s.trace(ctx, tenant, aggregateEvents, aggregateID)
+}
+
+func (s *Store) trace(ctx context.Context, tenant, sql, id string) (tracking.Trace, error) {
+	events, err := readAs(ctx, s, tenant, scanEvent, sql, tenant, id)
+	if err != nil {
+		return tracking.Trace{}, fmt.Errorf("read trace: %w", err)
+	}
+	if len(events) == 0 {
+		return tracking.Trace{}, ErrNotFound
+	}
+	return tracking.Fold(events), nil
+}
+
+// readAs runs a query that sees the rows of one tenant and nothing else, in one round trip: a read-only transaction in the role
+// that row-level security confines.
+func readAs[T any](ctx context.Context, s *Store, tenant string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get connection: %w", err)
+	}
+	defer conn.Release()
+	defer abandon(ctx, conn)
+
+	var found []T
+	var batch pgx.Batch
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+	batch.Queue("SET LOCAL ROLE rastro_query")
+	batch.Queue("SELECT set_config('rastro.tenant_id', $1, true)", tenant)
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, scan)
+		return err
+	})
+	batch.Queue("COMMIT")
+	if err := send(ctx, conn, &batch); err != nil {
+		return nil, err
+	}
+	return found, nil
+}

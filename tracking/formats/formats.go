@@ -1,0 +1,107 @@
+// Package formats holds what the decoders of carriers' formats share: options, results, findings and the faults of a whole
+// body. Decoders are pure: bytes in, events and findings out.
+package formats
+
+import (
+	"fmt"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// Severity says what a finding means for its event.
+type Severity string
+
+// The severities. An event with a finding of SeverityError is refused; the others accompany an event that is taken.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+	SeverityInfo    Severity = "info"
+)
+
+// The codes of findings.
+const (
+	CodeRequired         = "required"          // a field that must be there is missing, null or blank
+	CodeType             = "type"              // the value is of another JSON type
+	CodeFormat           = "format"            // the value is not written as it must be
+	CodeEnum             = "enum"              // the value is not on the list of those allowed
+	CodeRange            = "range"             // the value is too small or too large
+	CodeTooLong          = "too_long"          // the value has too many bytes or items
+	CodeTooDeep          = "too_deep"          // the value nests deeper than MaxDepth
+	CodeUnknownField     = "unknown_field"     // there is no such field
+	CodeReadOnly         = "read_only"         // the field is ours to set
+	CodeDuplicateField   = "duplicate_field"   // the field stands twice in one object
+	CodeSyntax           = "syntax"            // the text of one event is not JSON, or not an object
+	CodeUnusedExtension  = "unused_extension"  // a CloudEvents attribute that no field of an event takes
+	CodeUnsupportedMedia = "unsupported_media" // data of a media type that cannot be kept as it is
+)
+
+// Limits on what a decoder takes.
+const (
+	// MaxIDBytes is the longest that an identifier, a code or a name may be, in bytes of UTF-8.
+	MaxIDBytes = 256
+	// MaxDepth is how deep the JSON of an event, its payload included, may nest.
+	MaxDepth = 64
+	// MaxCorrected is how many events one correction may name.
+	MaxCorrected = 1000
+)
+
+// Options is what a decoder is told besides the body.
+type Options struct {
+	// DefaultSource is the source of events that do not name theirs. Empty means that they must.
+	DefaultSource string
+}
+
+// Finding is one thing that is to be said about an event, at one of its fields.
+type Finding struct {
+	// Index is the position of the event in the body, from 0.
+	Index int `json:"index"`
+	// Line is the line of the body that the event stands on, from 1; 0 where lines mean nothing.
+	Line int `json:"line,omitempty"`
+	// Field is the field as the sender's format names it, nested ones with dots ("location.iata"); empty when the finding is
+	// about the event as a whole.
+	Field    string   `json:"field,omitempty"`
+	Code     string   `json:"code"`
+	Message  string   `json:"message"`
+	Severity Severity `json:"severity"`
+}
+
+// Result is what became of one event of a body.
+type Result struct {
+	// Index is the position of the event in the body, from 0.
+	Index int
+	// Line is the line of the body that the event stands on, from 1; 0 where lines mean nothing.
+	Line int
+	// Event is nil when a finding refuses it.
+	Event *tracking.Event
+	// Findings holds why the event was refused, or what is to be said of one that was taken.
+	Findings []Finding
+}
+
+// OK reports whether the event was taken.
+func (r Result) OK() bool { return r.Event != nil }
+
+// BodyError is a fault of the body as a whole: nothing of it was taken.
+type BodyError struct {
+	// Code is CodeSyntax, "empty", "utf8" or CodeTooDeep.
+	Code string
+	// Message says what is wrong and what would be right.
+	Message string
+	// Offset is the byte of the body, from 0, at which it goes wrong.
+	Offset int64
+	// Line is the line of that byte, from 1.
+	Line int
+}
+
+// The codes of a BodyError besides CodeSyntax and CodeTooDeep.
+const (
+	CodeEmpty = "empty"
+	CodeUTF8  = "utf8"
+)
+
+// Error implements error.
+func (e *BodyError) Error() string {
+	return fmt.Sprintf("line %d (byte %d): %s", e.Line, e.Offset, e.Message)
+}
+
+// IsCloudEvents reports whether a JSON body holds CloudEvents rather than events of Rastro's own form.
+func IsCloudEvents(body []byte) bool { return len(body) == 0 }

@@ -1,0 +1,278 @@
+package tracking
+
+import (
+	"cmp"
+	"slices"
+)
+
+// hop is one step of a journey by transport: a leg, or several legs that carry parts of one consignment side by side.
+type hop struct {
+	// begun is when the first of its legs began, and moved when the thing last left by one of them or first arrived by it.
+	begun, moved int64
+	partial      bool
+	size         int
+	from         map[string]bool
+	to           map[string]bool
+	// stated and implied count the pieces that reached each leg-bound milestone: as events say, and with what they imply (a
+	// piece that arrived has departed).
+	stated, implied map[Milestone]int
+}
+
+// position is a phase at one place in the journey and the pieces known to have come so far.
+type position struct {
+	// hop is 0 before transport begins, 2i at hop i and 2i+1 on an unnamed leg after hop i.
+	hop       int
+	milestone Milestone
+	pieces    int
+}
+
+// journey is what a fold comes to.
+type journey struct {
+	status Milestone
+	// reached counts pieces by milestone; nil when pieces are not counted.
+	reached   map[Milestone]int
+	anomalies []string
+}
+
+// journey works out how far the thing has come. legs are in order.
+//
+// Positions are ordered by hop, then by rank. Within a hop the phase is therefore monotonic, and a later hop opens it
+// again. Hops are ordered by when they last moved the thing rather than by when they began, so that hearing late of a scan
+// for another flight does not undo an arrival that followed it. A milestone between legs (transfer, available, out for delivery) and a leg-bound one that names no leg belong to
+// the last hop that had begun when they last occurred. The status is the furthest position that all pieces are known to
+// have come to, unless the journey has ended.
+func (f *fold) journey(legs []leg) journey {
+	if len(f.Milestones) == 0 {
+		return journey{status: Unknown}
+	}
+	total := max(f.Total, 1)
+	hops := f.hops(legs, total)
+	positions := f.positions(hops, total)
+
+	j := journey{status: furthest(positions, total)}
+	if f.Total > 0 {
+		j.reached = f.reached(hops, total)
+	}
+	if f.Conflict {
+		j.anomalies = append(j.anomalies, IDConflict)
+	}
+	if ending, at, ok := f.ending(total); ok {
+		j.status = ending
+		if f.LastPhase.Set && f.LastPhase.At > at {
+			j.anomalies = append(j.anomalies, PostTerminal)
+		}
+	}
+	return j
+}
+
+// hops groups the legs that have begun. Each leg is a hop of its own, unless it carries only a part of the pieces: then it
+// is one with other such legs that leave from, or go to, the same place or, where that cannot be compared, as many as
+// together carry no more than all pieces.
+func (f *fold) hops(legs []leg, total int) []hop {
+	var hops []hop
+	for i := range legs {
+		l := &legs[i]
+		begun, ok := l.begun()
+		if !ok {
+			continue
+		}
+		size := l.size(total)
+		h := -1
+		if size < total {
+			h = slices.IndexFunc(hops, func(h hop) bool { return h.partial && h.takes(l, size, total) })
+		}
+		if h < 0 {
+			h = len(hops)
+			hops = append(hops, hop{
+				begun: begun, moved: l.moved(), partial: size < total, from: map[string]bool{}, to: map[string]bool{},
+				stated: map[Milestone]int{}, implied: map[Milestone]int{},
+			})
+		}
+		hops[h].add(l, size, total)
+	}
+	slices.SortStableFunc(hops, func(a, b hop) int { return cmp.Compare(a.moved, b.moved) })
+	return hops
+}
+
+// size is the number of pieces that travel on the leg: all of them, unless its events say otherwise.
+func (l *leg) size(total int) int {
+	size := 0
+	for i := range l.Steps {
+		size = max(size, min(l.Steps[i].Pieces, total))
+	}
+	if size == 0 {
+		return total
+	}
+	return size
+}
+
+func (h *hop) takes(l *leg, size, total int) bool {
+	from, to := l.from(), l.to()
+	if from != "" && h.from[from] || to != "" && h.to[to] {
+		return true
+	}
+	comparable := from != "" && len(h.from) > 0 || to != "" && len(h.to) > 0
+	onward := from != "" && h.to[from] || to != "" && h.from[to]
+	return !comparable && !onward && h.size+size <= total
+}
+
+func (h *hop) add(l *leg, size, total int) {
+	if from := l.from(); from != "" {
+		h.from[from] = true
+	}
+	if to := l.to(); to != "" {
+		h.to[to] = true
+	}
+	h.moved = max(h.moved, l.moved())
+	h.size = min(h.size+size, total)
+	implied := 0
+	for _, m := range []Milestone{Arrived, InTransit, Loaded} {
+		b := l.Steps.get(m)
+		n := b.reached(total, size)
+		h.stated[m] = min(h.stated[m]+n, total)
+		if b.Count > 0 {
+			implied = max(implied, n)
+			h.implied[m] = min(h.implied[m]+implied, total)
+		} else if implied > 0 && h.partial {
+			h.implied[m] = min(h.implied[m]+implied, total)
+		}
+	}
+}
+
+// positions lists the phases reached, in no order.
+func (f *fold) positions(hops []hop, total int) []position {
+	var list []position
+	add := func(at int, m Milestone, pieces int) {
+		for i := range list {
+			if list[i].hop == at && list[i].milestone == m {
+				list[i].pieces = min(list[i].pieces+pieces, total)
+				return
+			}
+		}
+		list = append(list, position{at, m, pieces})
+	}
+	for i := range hops {
+		for m, pieces := range hops[i].implied {
+			add(2*(i+1), m, pieces)
+		}
+	}
+	last := 2 * len(hops)
+	settled := false // whether the thing has come further than arrival by the last hop
+	for i := range f.Milestones {
+		b := &f.Milestones[i]
+		m := b.Milestone
+		switch {
+		case m.legBound() || m.Rank() > Delivered.Rank():
+		case m.Rank() < Loaded.Rank():
+			add(0, m, b.reached(total, total))
+		case m == Delivered:
+			add(last+2, m, b.reached(total, total))
+		default:
+			by := b.Last
+			if m == Transfer {
+				by-- // what departs at the very time of its transfer has been transferred before
+			}
+			at := 2 * begunBy(hops, by)
+			settled = settled || at == last && m.Rank() >= Available.Rank()
+			add(at, m, b.reached(total, total))
+		}
+	}
+	for i := range f.Loose {
+		b := &f.Loose[i]
+		at := 2 * begunBy(hops, b.Last)
+		if at == last && !settled && f.reopens(b, total) {
+			at++
+		}
+		add(at, b.Milestone, b.reached(total, total))
+	}
+	return list
+}
+
+// begunBy counts the hops that had begun at a time.
+func begunBy(hops []hop, at int64) int {
+	n := 0
+	for i := range hops {
+		if hops[i].begun <= at {
+			n = i + 1
+		}
+	}
+	return n
+}
+
+// reopens reports whether a departure without a leg begins an unnamed one: it does when it follows the last arrival, for
+// what has arrived can only leave with something else. Parts of a consignment come and go at will, so there it says nothing.
+func (f *fold) reopens(b *bucket, total int) bool {
+	if b.Milestone == Arrived || f.partial(total) {
+		return false
+	}
+	arrived, transfer := f.Milestones.get(Arrived), f.Milestones.get(Transfer)
+	if arrived.Count == 0 && transfer.Count == 0 {
+		return false
+	}
+	return (arrived.Count == 0 || b.Last > arrived.Last) && (transfer.Count == 0 || b.Last > transfer.Last)
+}
+
+// partial reports whether some milestone was only reached part by part.
+func (f *fold) partial(total int) bool {
+	return slices.ContainsFunc(f.Milestones, func(b bucket) bool { return !b.Whole && b.Most < total })
+}
+
+// furthest is the status of a journey that has not ended: the furthest phase that all pieces have come to. While there is
+// none, all that is known of all pieces is that they were announced.
+func furthest(positions []position, total int) Milestone {
+	slices.SortFunc(positions, func(a, b position) int {
+		if a.hop != b.hop {
+			return b.hop - a.hop
+		}
+		return b.milestone.Rank() - a.milestone.Rank()
+	})
+	known := 0
+	for _, p := range positions {
+		if known = max(known, p.pieces); known >= total && p.milestone != Delivered {
+			return p.milestone
+		}
+	}
+	return Announced
+}
+
+// ending returns how the journey ended and when that ending began to stand. The latest ending by occurrence stands, and
+// delivery is one of them; being found undoes a loss. An ending counts when it is true of all pieces.
+func (f *fold) ending(total int) (ending Milestone, at int64, ok bool) {
+	var last int64
+	for i := range f.Milestones { // in order, so that the last of several at one time stands
+		b := &f.Milestones[i]
+		if !b.Milestone.Terminal() || b.reached(total, total) < total {
+			continue
+		}
+		if b.Milestone == Lost && f.Cleared.Set && f.Cleared.At >= b.Last {
+			continue
+		}
+		if ok && b.Last < last {
+			continue
+		}
+		ending, last, at, ok = b.Milestone, b.Last, b.Last, true
+		if b.Milestone == Delivered && (b.Whole || b.Most >= total) {
+			at = b.First
+		}
+	}
+	return ending, at, ok
+}
+
+// reached counts the pieces that have come to each milestone at least once.
+func (f *fold) reached(hops []hop, total int) map[Milestone]int {
+	out := make(map[Milestone]int, len(f.Milestones))
+	for i := range f.Milestones {
+		b := &f.Milestones[i]
+		if !b.Milestone.legBound() {
+			out[b.Milestone] = b.reached(total, total)
+			continue
+		}
+		most := 0
+		for h := range hops {
+			most = max(most, hops[h].stated[b.Milestone])
+		}
+		loose := f.Loose.get(b.Milestone)
+		out[b.Milestone] = min(most+loose.reached(total, total), total)
+	}
+	return out
+}
