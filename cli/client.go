@@ -107,7 +107,7 @@ func (c *apiClient) close() { c.http.CloseIdleConnections() }
 
 // devTokens asks the issuer of a running `rastro dev` for tokens, and for a new one when one expires.
 func devTokens(ctx context.Context, client *http.Client, state devstack.State, tenant string, roles []string) oauth2.TokenSource {
-	scopes := []string{"openid", "tenant:" + tenant}
+	scopes := append(make([]string, 0, 2+len(roles)), "openid", "tenant:"+tenant)
 	for _, role := range roles {
 		scopes = append(scopes, "role:"+role)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +101,12 @@ func checkFiles(files []string) (size int64, err error) {
 }
 
 func runSend(cmd *cobra.Command, streams streams, options sendOptions, files []string, size int64) error {
-	client, err := options.connect(cmd.Context(), streams, roleEventsWrite, roleTracesRead)
+	if slices.Contains(files, "-") && streams.terminal(cmd.InOrStdin()) {
+		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "reading events from the terminal; end with Ctrl-D"); err != nil {
+			return err
+		}
+	}
+	client, err := options.connect(cmd.Context(), streams, roleEventsWrite)
 	if err != nil {
 		return err
 	}
@@ -116,6 +122,9 @@ func runSend(cmd *cobra.Command, streams streams, options sendOptions, files []s
 	}
 	s.start(ctx, files)
 	s.collect(report, stop)
+	if err := context.Cause(cmd.Context()); err != nil {
+		report.failure = fmt.Errorf("interrupted: %w", err)
+	}
 	progress.close()
 	return report.finish()
 }
@@ -204,27 +213,31 @@ func (s *sender) read(ctx context.Context, files []string) {
 
 func (s *sender) readFile(ctx context.Context, batches *batcher, name string) error {
 	if name == "-" {
-		return batches.read(ctx, "stdin", &interruptible{ctx: ctx, in: s.in})
+		in, stop := interruptible(ctx, s.in)
+		defer stop()
+		return batches.read(ctx, "stdin", in)
 	}
 	file, err := os.Open(name) //nolint:gosec // The user names the file.
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }() // only read
-	return batches.read(ctx, name, &interruptible{ctx: ctx, in: file})
+	return batches.read(ctx, name, file)
 }
 
-// interruptible stops reading between two reads when ctx is done.
-type interruptible struct {
-	ctx context.Context //nolint:containedctx // io.Reader has no other way in.
-	in  io.Reader
-}
-
-func (r *interruptible) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+// interruptible returns a reader that fails when ctx is done or stop is called, even while in waits for input that may never
+// come: the goroutine which then still waits goes with the process, or with the next input.
+func interruptible(ctx context.Context, in io.Reader) (reader io.Reader, stop func()) {
+	out, feed := io.Pipe()
+	go func() {
+		_, err := io.Copy(feed, in)
+		_ = feed.CloseWithError(err) // always nil
+	}()
+	unhook := context.AfterFunc(ctx, func() { _ = out.CloseWithError(context.Cause(ctx)) })
+	return out, func() {
+		unhook()
+		_ = out.Close() // always nil
 	}
-	return r.in.Read(p)
 }
 
 // handOn gives a batch to whichever worker is free.

@@ -122,7 +122,7 @@ func skipToContent(in *bufio.Reader) (first byte, line int, err error) {
 
 // opening quotes how the content begins.
 func opening(in *bufio.Reader) string {
-	start, _ := in.Peek(24) //nolint:errcheck // A shorter file gives what it has.
+	start, _ := in.Peek(24) // a shorter file gives what it has
 	if text, _, cut := bytes.Cut(start, []byte("\n")); cut {
 		start = text
 	}

@@ -25,7 +25,7 @@ func processStreams() streams {
 
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // A file descriptor fits an int.
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // colours reports whether to colour what goes to w: on a terminal, unless NO_COLOR (https://no-color.org) is set to anything.

@@ -144,12 +144,9 @@ func (v *traceView) watch(ctx context.Context, client *apiClient, id string) err
 	answered := false
 	for {
 		body, err := fetchTrace(ctx, client, id, v.options.by)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil || exitCode(err) == exitNotFound:
+		if err == nil || exitCode(err) == exitNotFound {
 			answered = true
-		case !answered || !transient(err):
+		} else if ctx.Err() == nil && (!answered || !transient(err)) {
 			return err
 		}
 		if err == nil && !bytes.Equal(body, last) {

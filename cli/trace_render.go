@@ -26,7 +26,7 @@ const (
 )
 
 func (p painter) paint(style, text string) string {
-	if !p || text == "" {
+	if !p || text == "" || style == "" {
 		return text
 	}
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
@@ -140,16 +140,23 @@ func writeEvents(out *strings.Builder, t *tracking.Trace, p painter) {
 		return
 	}
 	fmt.Fprintf(out, "\n%s\n", p.paint(bold, "Events"))
+	corrected := map[[2]string]bool{}
+	for i := range t.Events {
+		if e := &t.Events[i]; e.Event != nil && e.Superseded {
+			corrected[[2]string{e.Source, e.EventID}] = true
+		}
+	}
 	rows := make([][]cell, 0, len(t.Events))
 	for i := range t.Events {
-		if t.Events[i].Event != nil {
-			rows = append(rows, eventRow(&t.Events[i]))
+		if e := &t.Events[i]; e.Event != nil {
+			rows = append(rows, eventRow(e, corrected[[2]string{e.Source, e.EventID}]))
 		}
 	}
 	writeRows(out, rows, p)
 }
 
-func eventRow(e *tracking.TraceEvent) []cell {
+// eventRow makes the row of an event. corrected says that one of its revisions was superseded by another.
+func eventRow(e *tracking.TraceEvent, corrected bool) []cell {
 	milestone := cell{text: words(string(e.Enrichment.Milestone)), style: statusStyle(e.Enrichment.Milestone)}
 	row := []cell{{text: stamp(e.OccurredAt)}, milestone, {text: clean(e.Type)}, {text: eventPlace(e.Event)}, {}, {}, {}}
 	if leg := e.Leg(); leg != nil {
@@ -161,7 +168,7 @@ func eventRow(e *tracking.TraceEvent) []cell {
 			row[5].text = fmt.Sprintf("%d of %d pc", q.Pieces, q.TotalPieces)
 		}
 	}
-	row[6] = cell{text: strings.Join(marks(e), ", "), style: yellow}
+	row[6] = cell{text: strings.Join(marks(e, corrected), ", "), style: yellow}
 	if e.Enrichment.Exception != "" && e.Enrichment.Exception != tracking.ExceptionCleared {
 		row[6].style = red
 	}
@@ -175,7 +182,7 @@ func eventRow(e *tracking.TraceEvent) []cell {
 }
 
 // marks says what is particular about an event.
-func marks(e *tracking.TraceEvent) []string {
+func marks(e *tracking.TraceEvent, corrected bool) []string {
 	var all []string
 	if exception := e.Enrichment.Exception; exception != "" {
 		all = append(all, "! "+words(exception))
@@ -194,6 +201,8 @@ func marks(e *tracking.TraceEvent) []string {
 		all = append(all, "voided")
 	case e.Superseded:
 		all = append(all, "superseded")
+	case corrected:
+		all = append(all, "corrected")
 	}
 	if e.Corrects != nil {
 		verb := "voids"
@@ -201,8 +210,6 @@ func marks(e *tracking.TraceEvent) []string {
 			verb = "replaces"
 		}
 		all = append(all, clean(verb+" "+strings.Join(e.Corrects.EventIDs, ", ")))
-	} else if e.Revision > 0 && !e.Superseded {
-		all = append(all, "corrected")
 	}
 	return all
 }

@@ -141,6 +141,10 @@ func (p *Processor) close(ctx context.Context) error {
 	p.abandon()
 	p.workers.Wait()
 	err := errors.Join(failed...)
+	for _, sub := range p.subs {
+		// The router closes the subscribers of handlers that still run; those whose channel has ended are ours to close.
+		err = errors.Join(err, sub.Close())
+	}
 	if e := p.router.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close router: %w", e))
 	}

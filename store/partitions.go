@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -62,11 +63,8 @@ func quote(literal string) string { return "'" + literal + "'" }
 // firstUUIDv7 returns the smallest UUIDv7 (RFC 9562, section 5.7) of an instant: its milliseconds, then the version and the
 // variant, then zeros.
 func firstUUIDv7(at time.Time) uuid.UUID {
-	ms := at.UnixMilli()
 	var id uuid.UUID
-	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
-	}
+	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16) //nolint:gosec // Not before 1970.
 	id[6], id[8] = 0x70, 0x80
 	return id
 }
@@ -74,9 +72,13 @@ func firstUUIDv7(at time.Time) uuid.UUID {
 // partitionLock serializes the making and dropping of partitions, so that two processes do not fail on each other.
 const partitionLock = "SELECT pg_advisory_xact_lock(hashtextextended('rastro.partitions', 0))"
 
+// partitionExists asks the catalogue itself: to_regclass may answer from a cache that is older than partitionLock.
+const partitionExists = `
+SELECT EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = $1::text::regclass AND relname = $2)`
+
 func (s *Store) ensurePartition(ctx context.Context, p partition) error {
 	var exists bool
-	if err := s.pool.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", p.name).Scan(&exists); err != nil {
+	if err := s.pool.QueryRow(ctx, partitionExists, p.parent, p.name).Scan(&exists); err != nil {
 		return fmt.Errorf("look for partition %s: %w", p.name, err)
 	}
 	if exists {
@@ -91,7 +93,7 @@ func (s *Store) ensurePartition(ctx context.Context, p partition) error {
 		if _, err := tx.Exec(ctx, partitionLock); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", p.name).Scan(&exists); err != nil || exists {
+		if err := tx.QueryRow(ctx, partitionExists, p.parent, p.name).Scan(&exists); err != nil || exists {
 			return err
 		}
 		return p.create(ctx, tx)

@@ -47,7 +47,7 @@ type options struct {
 func WithTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) Option {
 	return func(o *options) {
 		o.tracing = []otelpgx.Option{
-			otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(meters), otelpgx.WithTrimSQLInSpanName(),
+			otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(meters),
 			otelpgx.WithDisableConnectionDetailsInAttributes(),
 		}
 	}

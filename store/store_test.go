@@ -105,7 +105,7 @@ func TestMigrateWithoutTheRightToMakeTheRoleSaysWhatToDo(t *testing.T) {
 	t.Cleanup(func() {
 		conn, err := pgx.Connect(context.Background(), url)
 		require.NoError(t, err)
-		_, err = conn.Exec(context.Background(), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		_, err = conn.Exec(context.Background(), "GRANT "+role+" TO CURRENT_USER; DROP OWNED BY "+role+"; DROP ROLE "+role)
 		require.NoError(t, errors.Join(err, conn.Close(context.Background())))
 	})
 	config := admin.Config().Copy()
@@ -146,11 +146,14 @@ func TestTelemetryHoldsNoData(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	s := open(t, WithTelemetry(provider, noop.NewMeterProvider()))
-	persistAll(t, s, newEvent("acme-secret", "c1", "e1"))
-	require.NotEmpty(t, spans.GetSpans())
+	ctx, parent := provider.Tracer("test").Start(t.Context(), "parent")
+	_, err := s.Persist(ctx, []*tracking.Event{newEvent("acme-secret", "c1", "e1")})
+	require.NoError(t, err)
+	parent.End()
+	require.Greater(t, len(spans.GetSpans()), 2)
 	for _, span := range spans.GetSpans() {
 		for _, attribute := range span.Attributes {
-			require.NotContains(t, attribute.Value.Emit(), "acme-secret")
+			require.NotContains(t, attribute.Value.String(), "acme-secret")
 		}
 	}
 }

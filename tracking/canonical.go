@@ -1,10 +1,10 @@
 package tracking
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -71,7 +71,7 @@ func (c *canonicalizer) value(depth int) bool {
 }
 
 func (c *canonicalizer) literal(word string) bool {
-	if !strings.HasPrefix(string(c.in[c.pos:min(len(c.in), c.pos+len(word))]), word) {
+	if end := c.pos + len(word); end > len(c.in) || string(c.in[c.pos:end]) != word {
 		return false
 	}
 	c.pos += len(word)
@@ -106,7 +106,7 @@ func (c *canonicalizer) array(depth int) bool {
 
 // member is a key and where, in the output, the key and its value stand.
 type member struct {
-	key        string
+	key        []byte
 	start, end int
 }
 
@@ -156,16 +156,16 @@ func (c *canonicalizer) object(depth int) bool {
 func (c *canonicalizer) sort(start int, members []member) {
 	inOrder := true
 	for i := 1; i < len(members) && inOrder; i++ {
-		inOrder = members[i-1].key < members[i].key
+		inOrder = bytes.Compare(members[i-1].key, members[i].key) < 0
 	}
 	if inOrder {
 		return
 	}
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	slices.SortStableFunc(members, func(a, b member) int { return bytes.Compare(a.key, b.key) })
 	written := slices.Clone(c.out[start:])
 	c.out = c.out[:start]
 	for i, m := range members {
-		if i+1 < len(members) && members[i+1].key == m.key {
+		if i+1 < len(members) && bytes.Equal(members[i+1].key, m.key) {
 			continue
 		}
 		c.out = append(c.out, written[m.start-start:m.end-start]...)
@@ -173,9 +173,9 @@ func (c *canonicalizer) sort(start int, members []member) {
 }
 
 // text reads a string and writes it without escapes, after its length.
-func (c *canonicalizer) text() (string, bool) {
+func (c *canonicalizer) text() ([]byte, bool) {
 	if c.peek() != '"' {
-		return "", false
+		return nil, false
 	}
 	c.pos++
 	start := c.pos
@@ -188,22 +188,22 @@ func (c *canonicalizer) text() (string, bool) {
 		case b == '\\':
 			s, ok := c.escaped(start)
 			if !ok {
-				return "", false
+				return nil, false
 			}
 			return c.emit(s), true
 		case b < ' ':
-			return "", false
+			return nil, false
 		default:
 			c.pos++
 		}
 	}
-	return "", false
+	return nil, false
 }
 
-func (c *canonicalizer) emit(s []byte) string {
+func (c *canonicalizer) emit(s []byte) []byte {
 	c.out = binary.AppendUvarint(append(c.out, '"'), uint64(len(s)))
 	c.out = append(c.out, s...)
-	return string(s)
+	return s
 }
 
 // escaped reads the rest of a string, which began at start, from its first escape on.

@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,7 +26,7 @@ func parseClaims(payload []byte) (claims, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, fmt.Errorf("%w: claims: %w", ErrMalformed, err)
 	}
-	if _, err := d.Token(); err != io.EOF || c == nil { //nolint:errorlint // io.EOF is never wrapped here
+	if _, err := d.Token(); !errors.Is(err, io.EOF) || c == nil {
 		return nil, fmt.Errorf("%w: claims are not one JSON object", ErrMalformed)
 	}
 	return c, nil

@@ -61,43 +61,43 @@ func (s signer) public() jose.JSONWebKey {
 	return key.Public()
 }
 
-func rsaSigner(t testing.TB, id string, bits int) signer {
-	t.Helper()
+func rsaSigner(tb testing.TB, id string, bits int) signer {
+	tb.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return signer{id, jose.RS256, key}
 }
 
-func ecSigner(t testing.TB, id string) signer {
-	t.Helper()
+func ecSigner(tb testing.TB, id string) signer {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return signer{id, jose.ES256, key}
 }
 
-func edSigner(t testing.TB, id string) signer {
-	t.Helper()
+func edSigner(tb testing.TB, id string) signer {
+	tb.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return signer{id, jose.EdDSA, key}
 }
 
 // sign makes a token of any claims, good or odd.
-func (s signer) sign(t testing.TB, claims any) string {
-	t.Helper()
+func (s signer) sign(tb testing.TB, claims any) string {
+	tb.Helper()
 	payload, err := json.Marshal(claims)
-	require.NoError(t, err)
-	return s.signBytes(t, payload)
+	require.NoError(tb, err)
+	return s.signBytes(tb, payload)
 }
 
-func (s signer) signBytes(t testing.TB, payload []byte) string {
-	t.Helper()
+func (s signer) signBytes(tb testing.TB, payload []byte) string {
+	tb.Helper()
 	made, err := jose.NewSigner(jose.SigningKey{Algorithm: s.algorithm, Key: jose.JSONWebKey{Key: s.private, KeyID: s.id}}, nil)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	signed, err := made.Sign(payload)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	raw, err := signed.CompactSerialize()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return raw
 }
 
@@ -112,11 +112,11 @@ type authority struct {
 	keys   []any
 }
 
-func newAuthority(t testing.TB, signers ...signer) *authority {
-	t.Helper()
+func newAuthority(tb testing.TB, signers ...signer) *authority {
+	tb.Helper()
 	a := &authority{}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
-	t.Cleanup(a.server.Close)
+	tb.Cleanup(a.server.Close)
 	a.issuer = a.server.URL
 	a.publish(signers...)
 	return a
@@ -182,18 +182,18 @@ func with(claims, changes map[string]any) map[string]any {
 	return c
 }
 
-func testClient(t testing.TB) *http.Client {
-	t.Helper()
+func testClient(tb testing.TB) *http.Client {
+	tb.Helper()
 	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func testVerifier(t testing.TB, a *authority, c *clock) *Verifier {
-	t.Helper()
+func testVerifier(tb testing.TB, a *authority, c *clock) *Verifier {
+	tb.Helper()
 	cfg := DefaultConfig(a.issuer)
-	require.NoError(t, cfg.Validate())
-	return newVerifier(cfg, testClient(t), quiet(), c.now)
+	require.NoError(tb, cfg.Validate())
+	return newVerifier(cfg, testClient(tb), quiet(), c.now)
 }

@@ -40,15 +40,16 @@ func returnPath(raw, base string) string {
 		return base
 	}
 	// Browsers and proxies may decode once more than we do: every layer must be harmless.
-	for layer, next := raw, ""; ; layer = next {
+	for layer := raw; ; {
 		if !strings.HasPrefix(layer, base) || strings.HasPrefix(layer, base+"auth/") || unsafePath(layer) {
 			return base
 		}
-		if next, err = url.PathUnescape(layer); err != nil || next == layer {
-			break
+		next, err := url.PathUnescape(layer)
+		if err != nil || next == layer {
+			return raw
 		}
+		layer = next
 	}
-	return raw
 }
 
 // unsafePath finds what browsers read as another host, or drop, or split a header with; and dot segments, which leave base.

@@ -62,14 +62,18 @@ func (k *keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error
 
 // find returns the keys that may have made a signature; all that fit when the token names none.
 func (k *keySet) find(ctx context.Context, kid, algorithm string) ([]jose.JSONWebKey, error) {
-	found, age, _ := k.lookup(kid, algorithm)
-	if len(found) > 0 && age < k.cfg.KeysMaxAge {
+	found, age, failure := k.lookup(kid, algorithm)
+	switch {
+	case len(found) > 0 && age < k.cfg.KeysMaxAge:
+		return found, nil
+	case len(found) > 0 && failure != nil && age < k.cfg.KeysMaxAge+k.cfg.KeysMaxStale:
+		k.attempt(ctx) // in an outage nobody waits for what is known
 		return found, nil
 	}
 	if err := k.refresh(ctx); err != nil {
 		return nil, err
 	}
-	found, age, failure := k.lookup(kid, algorithm)
+	found, age, failure = k.lookup(kid, algorithm)
 	switch {
 	case len(found) > 0 && age < k.cfg.KeysMaxAge+k.cfg.KeysMaxStale:
 		return found, nil
@@ -93,10 +97,24 @@ func (k *keySet) lookup(kid, algorithm string) (found []jose.JSONWebKey, age tim
 
 // refresh fetches the keys unless that was just tried. Its outcome is in the fields; its error is only that ctx is over.
 func (k *keySet) refresh(ctx context.Context) error {
+	done := k.attempt(ctx)
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case <-done:
+		return nil
+	}
+}
+
+// attempt begins to fetch the keys, or joins who did; it returns nil when that was just tried.
+func (k *keySet) attempt(ctx context.Context) <-chan singleflight.Result {
 	if !k.due() {
 		return nil
 	}
-	done := k.group.DoChan("", func() (any, error) {
+	return k.group.DoChan("", func() (any, error) {
 		if !k.due() {
 			return nil, nil
 		}
@@ -106,12 +124,6 @@ func (k *keySet) refresh(ctx context.Context) error {
 		k.settle(fetchCtx, keys, err)
 		return nil, nil
 	})
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case <-done:
-		return nil
-	}
 }
 
 func (k *keySet) due() bool {

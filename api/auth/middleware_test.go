@@ -17,14 +17,14 @@ import (
 	"github.com/rastrohq/rastro/api/problem"
 )
 
-func call(t *testing.T, app *fiber.App, req *http.Request) (*http.Response, string) {
+func call(t *testing.T, app *fiber.App, req *http.Request) answer {
 	t.Helper()
 	resp, err := app.Test(req, 5000)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, resp.Body.Close()) }()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(body)
+	return answer{resp, string(body)}
 }
 
 func bearer(header string) *http.Request {
@@ -47,7 +47,8 @@ func TestMiddleware(t *testing.T) {
 	good := key.sign(t, a.goodClaims(clk.now()))
 	expired := key.sign(t, with(a.goodClaims(clk.now()), map[string]any{"exp": clk.now().Add(-time.Hour).Unix()}))
 
-	resp, body := call(t, app, bearer("bearer "+good))
+	resp := call(t, app, bearer("bearer "+good))
+	body := resp.body
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	require.Equal(t, "no-store", resp.Header.Get("Cache-Control"))
 	var me map[string]any
@@ -57,11 +58,12 @@ func TestMiddleware(t *testing.T) {
 		"roles": []any{"events:write", "traces:read"}, "expires_at": clk.now().Add(5 * time.Minute).UTC().Format(time.RFC3339),
 	}, me)
 
-	refused := func(path, header string, status int, kind, challenge string) *http.Response {
+	refused := func(path, header string, status int, kind, challenge string) answer {
 		t.Helper()
 		req := bearer(header)
 		req.URL.Path, req.RequestURI = path, path
-		resp, body := call(t, app, req)
+		resp := call(t, app, req)
+		body := resp.body
 		require.Equal(t, status, resp.StatusCode, body)
 		require.Equal(t, problem.ContentType, resp.Header.Get("Content-Type"))
 		require.Equal(t, challenge, resp.Header.Get("WWW-Authenticate"))
@@ -122,7 +124,8 @@ func TestFromContextInHuma(t *testing.T) {
 	})
 	req := bearer("Bearer " + key.sign(t, a.goodClaims(clk.now())))
 	req.URL.Path, req.RequestURI = "/who", "/who"
-	resp, body := call(t, app, req)
+	resp := call(t, app, req)
+	body := resp.body
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	require.Contains(t, body, `"tenant_id":"talma-pe"`)
 

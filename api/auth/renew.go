@@ -66,7 +66,7 @@ func (s *Sessions) remembered(sum [sha256.Size]byte) (renewal, bool) {
 }
 
 func (s *Sessions) exchange(ctx context.Context, refresh string) (renewal, error) {
-	client, _, err := s.oauth(ctx, "")
+	client, err := s.oauth(ctx, "")
 	if err != nil {
 		return renewal{}, err
 	}

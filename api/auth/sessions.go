@@ -204,7 +204,8 @@ func (s *Sessions) identify(c *fiber.Ctx) (Identity, error) {
 		return Identity{}, err
 	}
 	ctx := c.UserContext()
-	id, err := Identity{}, error(ErrSessionEnded)
+	var id Identity
+	err := ErrSessionEnded
 	if access, ok := s.get(c, accessCookie); ok {
 		id, err = s.verifier.Verify(ctx, access.Token)
 	}
@@ -239,6 +240,7 @@ func (s *Sessions) identify(c *fiber.Ctx) (Identity, error) {
 
 // keep writes renewed tokens into the session's cookies.
 func (s *Sessions) keep(c *fiber.Ctx, next renewal, started time.Time) error {
+	c.Set(fiber.HeaderCacheControl, "no-store")
 	if err := s.put(c, accessCookie, sealed{Token: next.access, Started: started}); err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
@@ -249,10 +251,10 @@ func (s *Sessions) keep(c *fiber.Ctx, next renewal, started time.Time) error {
 }
 
 // oauth is the client at the issuer.
-func (s *Sessions) oauth(ctx context.Context, redirectURI string) (*oauth2.Config, *metadata, error) {
+func (s *Sessions) oauth(ctx context.Context, redirectURI string) (*oauth2.Config, error) {
 	m, err := s.verifier.discovery.metadata(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	endpoint := m.endpoint
 	// Said, not found out by trying: a failed try would spend the code.
@@ -262,5 +264,5 @@ func (s *Sessions) oauth(ctx context.Context, redirectURI string) (*oauth2.Confi
 	}
 	return &oauth2.Config{
 		ClientID: s.cfg.ClientID, ClientSecret: s.cfg.ClientSecret, Endpoint: endpoint, RedirectURL: redirectURI, Scopes: s.cfg.Scopes,
-	}, m, nil
+	}, nil
 }

@@ -327,6 +327,20 @@ func TestCallbackRefuses(t *testing.T) {
 		b := s.browser(t)
 		fails(t, b, altered(b.callbackOf("rosa.quispe"), "iss", "https://evil.example"), http.StatusBadRequest)
 	})
+	t.Run("an ID token for another sign-in", func(t *testing.T) {
+		t.Parallel()
+		b := s.browser(t)
+		back := b.callbackOf("rosa.quispe")
+		kind := flowKind(back.Query().Get("state"))
+		name := "rastro_" + kind
+		var f flow
+		require.NoError(t, s.sessions.sealer.open(kind, strings.TrimPrefix(b.cookies("/auth/")[name], "1."), &f))
+		f.Nonce = "of another sign-in"
+		text, err := s.sessions.sealer.seal(kind, f)
+		require.NoError(t, err)
+		b.set(name, "1."+text, "/auth/")
+		fails(t, b, back.String(), http.StatusUnauthorized)
+	})
 	t.Run("too late", func(t *testing.T) {
 		t.Parallel()
 		own := newStand(t, nil)
@@ -393,6 +407,19 @@ func TestRenewal(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, ended.StatusCode)
 	require.Contains(t, ended.body, "session-ended")
 	require.Empty(t, b.cookies("/"), "what is over is cleared away")
+}
+
+func TestSessionsEndHoweverOftenRenewed(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, func(i *issuer.Config, _ *SessionConfig) { i.RefreshTokenTTL = 48 * time.Hour })
+	b := s.browser(t)
+	b.signIn("rosa.quispe", "/")
+	for range 3 {
+		s.clock.advance(4*time.Hour - time.Minute)
+		require.Equal(t, http.StatusOK, b.me().StatusCode)
+	}
+	s.clock.advance(3 * time.Minute)
+	require.Equal(t, http.StatusUnauthorized, b.me().StatusCode, "twelve hours after the sign-in")
 }
 
 func TestRenewalIsAskedForOnce(t *testing.T) {

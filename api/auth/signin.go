@@ -41,7 +41,7 @@ func flowKind(state string) string {
 
 // SignIn handles GET auth/sign-in?return_to=/path: it sends the browser to the issuer.
 func (s *Sessions) SignIn(c *fiber.Ctx) error {
-	client, _, err := s.oauth(c.UserContext(), s.callbackURL(c))
+	client, err := s.oauth(c.UserContext(), s.callbackURL(c))
 	if err != nil {
 		return s.fail(c, err)
 	}
@@ -110,7 +110,7 @@ func (s *Sessions) takeFlow(c *fiber.Ctx) (flow, error) {
 // redeem exchanges the code and checks what comes: the ID token answers our nonce, the access token opens the API, and both are
 // about the same person.
 func (s *Sessions) redeem(ctx context.Context, code string, f flow, redirectURI string) (*oauth2.Token, string, error) {
-	client, _, err := s.oauth(ctx, redirectURI)
+	client, err := s.oauth(ctx, redirectURI)
 	if err != nil {
 		return nil, "", err
 	}

@@ -163,7 +163,8 @@ func (d *site) file(c *fiber.Ctx, name string, f *file) error {
 	body := f.plain
 	if f.gzipped != nil {
 		c.Set(fiber.HeaderVary, fiber.HeaderAcceptEncoding)
-		if c.AcceptsEncodings("gzip") == "gzip" {
+		// Who says nothing would take anything (RFC 9110, section 12.5.3), but most who say nothing cannot decompress.
+		if c.Get(fiber.HeaderAcceptEncoding) != "" && c.AcceptsEncodings("gzip") == "gzip" {
 			c.Set(fiber.HeaderContentEncoding, "gzip")
 			body = f.gzipped
 		}

@@ -41,7 +41,7 @@ type State struct {
 	TokenURL string `json:"token_url"`
 	// ClientID and ClientSecret are the credentials of the command line's client at the issuer.
 	ClientID     string `json:"client_id"`
-	ClientSecret string `json:"client_secret"` //nolint:gosec // The file's whole purpose; it is kept at mode 0600.
+	ClientSecret string `json:"client_secret"`
 	// PID is the process that serves it.
 	PID int `json:"pid"`
 	// StartedAt tells apart two runs that were given the same PID.
@@ -89,7 +89,7 @@ func (s State) Remove() error {
 }
 
 func (s State) writeTo(dir string) (err error) {
-	body, err := json.MarshalIndent(s, "", "  ")
+	body, err := json.MarshalIndent(s, "", "  ") //nolint:gosec // The secret is what the file is for; its mode is 0600.
 	if err != nil {
 		return fmt.Errorf("encode dev state: %w", err)
 	}

@@ -184,7 +184,7 @@ func TestFindRefusesWhatOthersCouldHaveWritten(t *testing.T) {
 	s := state(t, livez(t))
 	write(t, s.DataDir, s)
 	path := filepath.Join(s.DataDir, devstack.StateFile)
-	require.NoError(t, os.Chmod(path, 0o666)) //nolint:gosec // Too open on purpose.
+	require.NoError(t, os.Chmod(path, 0o666))
 	_, err := devstack.Find(t.Context(), s.DataDir)
 	require.ErrorIs(t, err, devstack.ErrNotRunning)
 	require.ErrorContains(t, err, "others could have written it")
@@ -248,7 +248,7 @@ func TestWithoutHomeTheTemporaryFolderServes(t *testing.T) {
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 
 	// A folder that others can write, or a link, is no place for a secret.
-	require.NoError(t, os.Chmod(entries[0], 0o777)) //nolint:gosec // Too open on purpose.
+	require.NoError(t, os.Chmod(entries[0], 0o777))
 	require.ErrorContains(t, want.Write(), "others could have written it")
 	require.NoError(t, os.RemoveAll(entries[0]))
 	require.NoError(t, os.Symlink(t.TempDir(), entries[0]))

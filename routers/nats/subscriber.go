@@ -269,12 +269,12 @@ func (s *Subscriber) Drain(ctx context.Context) error {
 // first to avoid that.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
+	if !s.closed {
+		s.closed = true
+		s.stop()
+		close(s.closing)
 	}
-	s.closed = true
-	s.stop()
-	close(s.closing)
+	s.mu.Unlock()
+	s.beating.Wait()
 	return nil
 }

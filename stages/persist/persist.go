@@ -3,6 +3,7 @@ package persist
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
@@ -17,8 +18,8 @@ const CodeRefused = "refused"
 
 // Store stores events. *store.Store is one.
 type Store interface {
-	// Persist inserts the events that are new, advances their traces, and says of each event what became of it. An error
-	// means that nothing was stored.
+	// Persist inserts the events that are new, advances their traces, and says of each event what became of it, in order. An
+	// error means that it is not known and that the same call may be repeated.
 	Persist(ctx context.Context, events []*tracking.Event) ([]store.Persisted, error)
 }
 
@@ -57,15 +58,25 @@ func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	}
 	results, err := s.store.Persist(ctx, events)
 	if err != nil {
-		return fmt.Errorf("store %d events: %w", len(events), err)
+		return fmt.Errorf("store events: %w", err)
 	}
 	if len(results) != len(events) {
-		return fmt.Errorf("store %d events: got %d answers", len(events), len(results))
+		return fmt.Errorf("store events: %d events got %d answers", len(events), len(results))
 	}
 	for n, i := range indices {
 		if refused := results[n].Refused; refused != nil {
-			batch.Reject(i, pipeline.Reason{Code: CodeRefused, Message: "the event store refuses the event: " + refused.Error()})
+			batch.Reject(i, pipeline.Reason{Code: CodeRefused, Message: "the event store cannot hold the event: " + bounded(refused.Error())})
 		}
 	}
 	return nil
+}
+
+// maxMessage is how many bytes of the store's own words a reason holds: they may quote the event.
+const maxMessage = 200
+
+func bounded(text string) string {
+	if len(text) <= maxMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMessage], "") + "…"
 }

@@ -65,12 +65,16 @@ func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stage{schema: schema, opaque: ignoresPayload(schema), skew: config.FutureSkew, now: settings.Now}, nil
+	return &stage{
+		schema: schema, quick: newQuick(schema), opaque: ignoresPayload(schema), skew: config.FutureSkew, now: settings.Now,
+	}, nil
 }
 
 // stage is immutable, and so safe for concurrent use.
 type stage struct {
 	schema *jsonschema.Schema
+	// quick is nil when the schema says something that it does not know.
+	quick *quick
 	// opaque says that no payload can make an event fit the schema or not.
 	opaque bool
 	skew   time.Duration
@@ -99,6 +103,9 @@ func (s *stage) check(document map[string]any, event *tracking.Event, now time.T
 	}
 	clear(document)
 	fillDocument(document, event, payload)
+	if s.quick != nil && s.quick.accepts(document) {
+		return s.checkTime(event, now)
+	}
 	if err := s.schema.Validate(document); err != nil {
 		invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
 		if !ok {
@@ -136,7 +143,8 @@ func malformed(message string) pipeline.Reason {
 
 func (s *stage) checkTime(event *tracking.Event, now time.Time) (pipeline.Reason, bool) {
 	ahead := event.OccurredAt.Sub(now)
-	if event.Classifier != tracking.Actual || ahead <= s.skew {
+	foreseen := event.Classifier != tracking.Actual && event.Classifier != ""
+	if foreseen || ahead <= s.skew {
 		return pipeline.Reason{}, true
 	}
 	return pipeline.Reason{

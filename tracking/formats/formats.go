@@ -3,9 +3,12 @@
 package formats
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
 )
 
 // Severity says what a finding means for its event.
@@ -20,19 +23,19 @@ const (
 
 // The codes of findings.
 const (
-	CodeRequired         = "required"          // a field that must be there is missing, null or blank
-	CodeType             = "type"              // the value is of another JSON type
-	CodeFormat           = "format"            // the value is not written as it must be
-	CodeEnum             = "enum"              // the value is not on the list of those allowed
-	CodeRange            = "range"             // the value is too small or too large
-	CodeTooLong          = "too_long"          // the value has too many bytes or items
-	CodeTooDeep          = "too_deep"          // the value nests deeper than MaxDepth
-	CodeUnknownField     = "unknown_field"     // there is no such field
-	CodeReadOnly         = "read_only"         // the field is ours to set
-	CodeDuplicateField   = "duplicate_field"   // the field stands twice in one object
-	CodeSyntax           = "syntax"            // the text of one event is not JSON, or not an object
-	CodeUnusedExtension  = "unused_extension"  // a CloudEvents attribute that no field of an event takes
-	CodeUnsupportedMedia = "unsupported_media" // data of a media type that cannot be kept as it is
+	CodeRequired        = "required"         // a field that must be there is missing, null or blank
+	CodeType            = "type"             // the value is of another JSON type
+	CodeFormat          = "format"           // the value is not written as it must be
+	CodeEnum            = "enum"             // the value is not on the list of those allowed
+	CodeRange           = "range"            // the value is too small or too large
+	CodeTooLong         = "too_long"         // the value has too many bytes or items
+	CodeTooDeep         = "too_deep"         // the value nests deeper than MaxDepth
+	CodeUnknownField    = "unknown_field"    // there is no such field
+	CodeReadOnly        = "read_only"        // the field is ours to set
+	CodeDuplicateField  = "duplicate_field"  // the field stands twice in one object
+	CodeConflict        = "conflict"         // the field cannot stand beside another, or contradicts it
+	CodeSyntax          = "syntax"           // the text of one event is not JSON
+	CodeUnusedExtension = "unused_extension" // a CloudEvents attribute that no field of an event takes
 )
 
 // Limits on what a decoder takes.
@@ -43,12 +46,16 @@ const (
 	MaxDepth = 64
 	// MaxCorrected is how many events one correction may name.
 	MaxCorrected = 1000
+	// MaxFindings is how many findings one event may have; what is found beyond is not said.
+	MaxFindings = 20
 )
 
 // Options is what a decoder is told besides the body.
 type Options struct {
 	// DefaultSource is the source of events that do not name theirs. Empty means that they must.
 	DefaultSource string
+	// MaxEvents is the most events that a body may hold; reading stops at the first too many. 0 means no limit.
+	MaxEvents int
 }
 
 // Finding is one thing that is to be said about an event, at one of its fields.
@@ -82,7 +89,7 @@ func (r Result) OK() bool { return r.Event != nil }
 
 // BodyError is a fault of the body as a whole: nothing of it was taken.
 type BodyError struct {
-	// Code is CodeSyntax, "empty", "utf8" or CodeTooDeep.
+	// Code is CodeSyntax, CodeEmpty, CodeUTF8 or CodeTooMany.
 	Code string
 	// Message says what is wrong and what would be right.
 	Message string
@@ -92,10 +99,11 @@ type BodyError struct {
 	Line int
 }
 
-// The codes of a BodyError besides CodeSyntax and CodeTooDeep.
+// The codes of a BodyError besides CodeSyntax.
 const (
-	CodeEmpty = "empty"
-	CodeUTF8  = "utf8"
+	CodeEmpty   = "empty"    // there is nothing in the body
+	CodeUTF8    = "utf8"     // the body is not UTF-8
+	CodeTooMany = "too_many" // the body holds more than Options.MaxEvents
 )
 
 // Error implements error.
@@ -103,5 +111,74 @@ func (e *BodyError) Error() string {
 	return fmt.Sprintf("line %d (byte %d): %s", e.Line, e.Offset, e.Message)
 }
 
-// IsCloudEvents reports whether a JSON body holds CloudEvents rather than events of Rastro's own form.
-func IsCloudEvents(body []byte) bool { return len(body) == 0 }
+// IsCloudEvents reports whether a JSON body, or file, holds CloudEvents rather than events of Rastro's own form: its object,
+// or the first object of its array, has a specversion. It reads no further than it must, and what is not JSON is not
+// CloudEvents.
+func IsCloudEvents(body []byte) bool {
+	s := scan.New(body)
+	found := false
+	look := func() error {
+		err := s.Members(func(key []byte, _ scan.Value) { found = found || string(key) == "specversion" })
+		if err == nil {
+			err = errSeen
+		}
+		return err
+	}
+	var err error
+	if s.Peek() == '[' {
+		err = s.Items(look)
+	} else {
+		err = look()
+	}
+	return found && errors.Is(err, errSeen)
+}
+
+var errSeen = errors.New("the first object has been read")
+
+// Closest returns the candidate that a mistyped word most likely stands for, or "" when none is near. Case, underscores and
+// hyphens do not count; then at most two edits of one character do, and at most one for each three characters.
+func Closest(word string, candidates []string) string {
+	const longest = 40
+	if len(word) > longest {
+		return ""
+	}
+	plain := simplify(word)
+	best, bestEdits := "", min(2, len(plain)/3)+1
+	for _, c := range candidates {
+		if edits := distance(plain, simplify(c), bestEdits); edits < bestEdits {
+			best, bestEdits = c, edits
+		}
+	}
+	return best
+}
+
+func simplify(s string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+}
+
+// distance is the number of insertions, deletions, replacements and swaps of neighbours between two words, up to a limit
+// (optimal string alignment).
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		current[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				current[j] = min(current[j], before[j-2]+1)
+			}
+		}
+		before, previous, current = previous, current, before
+	}
+	return min(previous[len(b)], limit)
+}

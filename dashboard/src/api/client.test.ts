@@ -76,13 +76,19 @@ describe('requests', () => {
   });
 
   it('understand an error that is not ours', async () => {
-    vi.stubGlobal('fetch', answer('<html>', { status: 502, statusText: 'Bad Gateway', headers: { 'x-request-id': 'r9' } }));
+    vi.stubGlobal(
+      'fetch',
+      answer('<html>', { status: 502, statusText: 'Bad Gateway', headers: { 'x-request-id': 'r9' } }),
+    );
     const error = (await getTraceByCorrelation('C').catch((e: unknown) => e)) as ApiError;
     expect(error.problem).toMatchObject({ status: 502, title: 'Bad Gateway', instance: 'r9' });
   });
 
   it('say when the server does not answer', async () => {
-    vi.stubGlobal('fetch', vi.fn(() => Promise.reject(new TypeError('failed'))));
+    vi.stubGlobal(
+      'fetch',
+      vi.fn(() => Promise.reject(new TypeError('failed'))),
+    );
     await expect(getTraceByCorrelation('C')).rejects.toBeInstanceOf(UnreachableError);
   });
 

@@ -1,5 +1,5 @@
-import type { Me, Problem, Trace, TraceEvent, TraceWire } from './types';
 import { elements, members } from './lossless';
+import type { Me, Problem, Trace, TraceEvent, TraceWire } from './types';
 
 /** An address of the server, under whatever path prefix the page was served from. */
 export const address = (path: string): string => new URL(path, document.baseURI).href;
@@ -92,7 +92,7 @@ export function parseTrace(text: string): Trace {
       revisionText: fields?.get('revision'),
     };
   });
-  return { ...wire, events };
+  return { ...wire, events, rawText: text };
 }
 
 /** Ends the session at the server; afterwards the page must be left. */

@@ -216,4 +216,6 @@ export interface TraceWire extends TraceFields {
 
 export interface Trace extends TraceFields {
   events: TraceEvent[];
+  /** The whole response. */
+  rawText: string;
 }

@@ -2,7 +2,7 @@ import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 import { ApiError, getMe, isUnauthenticated, UnreachableError } from '../api/client';
 import type { Trace } from '../api/types';
 import { findTrace } from '../search/find';
-import { isTerminal } from '../trace/timeline';
+import { isTerminal } from '../trace/chronology';
 
 const worthRetrying = (error: unknown): boolean =>
   error instanceof UnreachableError || (error instanceof ApiError && error.status >= 500);
@@ -33,7 +33,8 @@ export const meQuery = queryOptions({
 });
 
 /** How often an open trace looks for news: often while it moves, seldom once it has ended. */
-const traceInterval = (trace: Trace | undefined): number => (!trace ? 10_000 : isTerminal(trace.status) ? 60_000 : 5_000);
+const traceInterval = (trace: Trace | undefined): number =>
+  !trace ? 10_000 : isTerminal(trace.status) ? 60_000 : 5_000;
 
 export const traceQuery = (id: string) =>
   queryOptions({

@@ -1,6 +1,12 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  type RouterHistory,
+} from '@tanstack/react-router';
 import { Frame } from '../frame/Frame';
-import type { Order } from '../trace/timeline';
+import type { Order } from '../trace/chronology';
 import { PageError } from './PageError';
 import { PageNotFound } from './PageNotFound';
 
@@ -38,9 +44,9 @@ const traceRoute = createRoute({
 const routeTree = rootRoute.addChildren([overviewRoute, tracesRoute, traceRoute]);
 
 /** The router of the pages, under the path prefix that the page was served from. */
-export function createAppRouter(options: Partial<Parameters<typeof createRouter>[0]> = {}) {
+export function createAppRouter(history?: RouterHistory) {
   return createRouter({
-    ...options,
+    ...(history && { history }),
     routeTree,
     basepath: new URL(document.baseURI).pathname,
     defaultPreload: 'intent',

@@ -7,7 +7,9 @@ import classes from './frame.module.css';
 /** How the live connection is doing: a glyph and a word. */
 export function ConnectionMark() {
   const { t } = useI18n();
-  const connection = useLive((s) => (s.connection === 'live' && s.staleFor !== undefined ? 'reconnecting' : s.connection));
+  const connection = useLive((s) =>
+    s.connection === 'live' && s.staleFor !== undefined ? 'reconnecting' : s.connection,
+  );
   const glyph = {
     live: <span className={classes.pulse} aria-hidden />,
     connecting: <LoaderCircle size={14} className={classes.spin} aria-hidden />,

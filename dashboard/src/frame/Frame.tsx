@@ -1,7 +1,7 @@
+import { useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { Activity, Route as RouteIcon, Search } from 'lucide-react';
 import { type ReactNode, useEffect, useRef } from 'react';
-import { useQueryClient } from '@tanstack/react-query';
 import { ApiError, address } from '../api/client';
 import { meQuery } from '../app/queries';
 import { useMe } from '../app/session';

@@ -3,7 +3,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { Fragment, useEffect, useState } from 'react';
 import { useI18n } from '../i18n/i18n';
 import classes from './frame.module.css';
-import { focusSearch, isTyping, onOpenShortcuts } from './shortcuts';
+import { focusSearch, isTyping, onOpenShortcuts } from './keys';
 
 /** How long after `g` the second key counts. */
 const chordTime = 1_200;
@@ -59,7 +59,7 @@ export function Shortcuts() {
             <dd>
               {keys.map((key, i) => (
                 <Fragment key={key}>
-                  {i > 0 && <span className="secondary"> {t.shortcuts.then} </span>}
+                  {i > 0 && <span className="secondary"> {t.shortcuts.followedBy} </span>}
                   <Kbd>{key}</Kbd>
                 </Fragment>
               ))}

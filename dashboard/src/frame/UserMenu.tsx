@@ -6,7 +6,7 @@ import { useMe } from '../app/session';
 import { useI18n } from '../i18n/i18n';
 import { forgetRecents } from '../search/recent';
 import classes from './frame.module.css';
-import { openShortcuts } from './shortcuts';
+import { openShortcuts } from './keys';
 
 const initials = (name: string): string =>
   name
@@ -39,9 +39,7 @@ export function UserMenu() {
     <Menu position="bottom-end" width={264} shadow="md" withinPortal>
       <Menu.Target>
         <UnstyledButton className={classes.user} aria-label={t.header.userMenu(name)}>
-          <span className={classes.avatar} aria-hidden>
-            {initials(name)}
-          </span>
+          <span className={classes.avatar} data-initials={initials(name)} aria-hidden />
           <ChevronDown size={14} aria-hidden className={classes.wideOnly} />
         </UnstyledButton>
       </Menu.Target>

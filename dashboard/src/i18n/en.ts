@@ -48,7 +48,7 @@ export const en: Catalog = {
     nextEvent: 'Next event',
     previousEvent: 'Previous event',
     help: 'Show this list',
-    then: 'then',
+    followedBy: 'then',
     close: 'Close',
   },
   search: {
@@ -113,7 +113,8 @@ export const en: Catalog = {
       over: (n) => `${n} too many: more was settled than accepted.`,
       closed: 'Balanced',
       open: 'Not balanced',
-      summary: (accepted, stored, inFlight) => `Of ${accepted} accepted, ${stored} are stored and ${inFlight} in flight.`,
+      summary: (accepted, stored, inFlight) =>
+        `Of ${accepted} accepted, ${stored} are stored and ${inFlight} in flight.`,
     },
   },
   traces: {
@@ -229,9 +230,11 @@ export const en: Catalog = {
     step: {
       reached: 'reached',
       current: 'current status',
+      beyond: 'earlier, or in part only',
       skipped: 'not recorded',
       pending: 'pending',
     },
+    nextStep: (milestone) => `Next: ${milestone}`,
     pieces: 'Pieces',
     piecesOf: (n, total) => `${n} of ${total}`,
     piecesTotal: (n, text) => plural(n, `${text} piece`, `${text} pieces`),

@@ -49,7 +49,7 @@ export const es = {
     nextEvent: 'Evento siguiente',
     previousEvent: 'Evento anterior',
     help: 'Mostrar esta lista',
-    then: 'luego',
+    followedBy: 'luego',
     close: 'Cerrar',
   },
   search: {
@@ -231,9 +231,11 @@ export const es = {
     step: {
       reached: 'alcanzado',
       current: 'estado actual',
+      beyond: 'antes, o solo en parte',
       skipped: 'sin registro',
       pending: 'pendiente',
     },
+    nextStep: (milestone: string) => `Después: ${milestone}`,
     pieces: 'Piezas',
     piecesOf: (n: string, total: string) => `${n} de ${total}`,
     piecesTotal: (n: number, text: string) => plural(n, `${text} pieza`, `${text} piezas`),

@@ -57,6 +57,7 @@ export interface Formats {
   /** A rate in at most four digits: "3,4", "4.441", "18,4k". */
   rate(n: number | undefined): string;
   decimal(n: number): string;
+  /** A share; one too small for its digits is said to be so, not nothing. */
   percent(n: number): string;
   /** A length of time in its two largest units: "1 h 25 min". */
   duration(ms: number): string;
@@ -112,7 +113,7 @@ export function formats(language: Language, t: Catalog): Formats {
   return {
     count: (n) => grouped.format(n),
     decimal: (n) => two.format(n),
-    percent: (n) => percent.format(n),
+    percent: (n) => (n > 0 && n < 0.0005 ? `<${percent.format(0.001)}` : percent.format(n)),
     rate(n) {
       if (n === undefined || !Number.isFinite(n)) return t.time.unknown;
       if (n > 0 && n < 0.05) return `<${one.format(0.1)}`;

@@ -1,15 +1,14 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useSyncExternalStore } from 'react';
-import { LiveStream, type LiveState, type StreamOptions } from './stream';
+import { type LiveState, LiveStream, type StreamOptions } from './stream';
 
 const Context = createContext<LiveStream | undefined>(undefined);
 
 export function LiveProvider({ children, ...options }: StreamOptions & { children: ReactNode }) {
   const { url, onRefused, open } = options;
-  const stream = useMemo(() => new LiveStream({ url, ...(onRefused && { onRefused }), ...(open && { open }) }), [
-    url,
-    onRefused,
-    open,
-  ]);
+  const stream = useMemo(
+    () => new LiveStream({ url, ...(onRefused && { onRefused }), ...(open && { open }) }),
+    [url, onRefused, open],
+  );
   useEffect(() => stream.start(), [stream]);
   return <Context value={stream}>{children}</Context>;
 }

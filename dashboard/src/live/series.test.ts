@@ -130,7 +130,10 @@ describe('balance', () => {
   });
 
   it('takes a server that does not count drops', () => {
-    expect(balance(at(0, 100, { stored: 95, duplicates: 5, dropped: undefined }))).toMatchObject({ dropped: 0, inFlight: 0 });
+    expect(balance(at(0, 100, { stored: 95, duplicates: 5, dropped: undefined }))).toMatchObject({
+      dropped: 0,
+      inFlight: 0,
+    });
   });
 
   it('is off only when it is off for a while', () => {

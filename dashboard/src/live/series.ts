@@ -49,7 +49,9 @@ export function merge(samples: readonly Sample[], points: readonly Counts[]): re
   const history = fromHistory(points);
   const [first, last, now] = [samples[0], samples.at(-1), history.at(-1)];
   if (!first || !last || !now || now.accepted < last.accepted) return history.slice(-capacity);
-  return [...history.filter((s) => s.at < first.at), ...samples, ...history.filter((s) => s.at > last.at)].slice(-capacity);
+  return [...history.filter((s) => s.at < first.at), ...samples, ...history.filter((s) => s.at > last.at)].slice(
+    -capacity,
+  );
 }
 
 /** Events a second between two samples; undefined when a count went back (the server began anew). */

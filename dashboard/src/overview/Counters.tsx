@@ -37,7 +37,10 @@ function Counter({ name }: { name: CountName }) {
             {label}
           </h2>
         </Tooltip>
-        <span className={`${classes.rate} num`} title={rate === undefined ? undefined : `${f.decimal(rate)} ${t.overview.perSecond}`}>
+        <span
+          className={`${classes.rate} num`}
+          title={rate === undefined ? undefined : `${f.decimal(rate)} ${t.overview.perSecond}`}
+        >
           <span data-testid={`rate-${name}`}>{f.rate(rate)}</span>
           <span className={classes.unit}>{t.overview.perSecond}</span>
         </span>

@@ -30,7 +30,11 @@ export function RateChart({ series, start, label, onPoint }: RateChartProps) {
   useEffect(() => {
     const element = host.current;
     if (!element) return;
-    const chart = new uPlot(options(element, f, onPoint, () => latest.current), data(latest.current.series), element);
+    const chart = new uPlot(
+      options(element, f, onPoint, () => latest.current),
+      data(latest.current.series),
+      element,
+    );
     plot.current = chart;
     const observer = new ResizeObserver(() => chart.setSize(sizeOf(element)));
     observer.observe(element);

@@ -14,7 +14,7 @@ interface Point {
 
 /** The points of a line over the last minute, in the coordinates of the drawing. */
 export function sparkPoints(samples: readonly Sample[], name: CountName): Point[] {
-  const { at, rates } = rateSeries(lastWindow(samples, minute), [name], smooth);
+  const { at, rates } = rateSeries(lastWindow(samples, 2 * minute), [name], smooth);
   const end = at.at(-1) ?? 0;
   const values = rates[name];
   // A line that only trembles around nothing should look like nothing.

@@ -1,9 +1,9 @@
 import { Button } from '@mantine/core';
 import { ChartLine, Table2 } from 'lucide-react';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useI18n } from '../i18n/i18n';
 import { useLive } from '../live/live';
-import { chartStart, lastWindow, type RateSeries, rateAt, rateSeries, type Sample } from '../live/series';
+import { chartStart, lastWindow, rateAt, rateSeries, type Sample } from '../live/series';
 import { Card } from '../ui/Card';
 import classes from './overview.module.css';
 import { RateChart } from './RateChart';
@@ -18,8 +18,8 @@ export function Throughput() {
   const samples = useLive((s) => s.samples);
   const [table, setTable] = useState(false);
   const [at, setAt] = useState<number>();
-  const shown = lastWindow(samples, chartWindow);
-  const series = rateSeries(shown, drawn, smooth);
+  const shown = useMemo(() => lastWindow(samples, chartWindow), [samples]);
+  const series = useMemo(() => rateSeries(shown, drawn, smooth), [shown]);
   const index = at === undefined ? -1 : series.at.indexOf(at);
   const value = (name: (typeof drawn)[number]) =>
     index >= 0 ? (series.rates[name][index] ?? undefined) : rateAt(samples, name, smooth);
@@ -52,7 +52,9 @@ export function Throughput() {
             <span className={classes.unit}>{t.overview.perSecond}</span>
           </span>
         ))}
-        <span className={`${classes.legendTime} num secondary`}>{hovered !== undefined && f.clock(hovered * 1000)}</span>
+        <span className={`${classes.legendTime} num secondary`}>
+          {hovered !== undefined && f.clock(hovered * 1000)}
+        </span>
       </div>
       <div className={classes.plot}>
         {table ? (
@@ -60,9 +62,12 @@ export function Throughput() {
         ) : (
           <>
             <RateChart
-              series={series as RateSeries}
+              series={series}
               start={chartStart(samples, chartWindow) / 1000}
-              label={t.overview.throughputSummary(f.rate(rateAt(samples, 'accepted', smooth)), f.rate(rateAt(samples, 'stored', smooth)))}
+              label={t.overview.throughputSummary(
+                f.rate(rateAt(samples, 'accepted', smooth)),
+                f.rate(rateAt(samples, 'stored', smooth)),
+              )}
               onPoint={setAt}
             />
             {samples.length < 2 && <p className={classes.plotNote}>{t.overview.waiting}</p>}

@@ -3,7 +3,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { Info, Search, TriangleAlert } from 'lucide-react';
 import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
 import { useMe } from '../app/session';
-import { searchAttribute } from '../frame/shortcuts';
+import { searchAttribute } from '../frame/keys';
 import { useI18n } from '../i18n/i18n';
 import { cleaned, looksLike } from './identify';
 import { useRecents } from './recent';
@@ -14,10 +14,12 @@ interface SearchBoxProps {
   large?: boolean;
   /** Put the cursor into it. */
   focus?: boolean;
+  /** Offer the traces last opened; off where the page lists them anyway. */
+  offerRecents?: boolean;
 }
 
 /** Takes an identifier and goes to its trace. */
-export function SearchBox({ large = false, focus = false }: SearchBoxProps) {
+export function SearchBox({ large = false, focus = false, offerRecents = true }: SearchBoxProps) {
   const { t } = useI18n();
   const me = useMe();
   const navigate = useNavigate();
@@ -58,7 +60,9 @@ export function SearchBox({ large = false, focus = false }: SearchBoxProps) {
             aria-label={t.search.label}
             {...(large && { 'aria-describedby': hintId })}
             placeholder={large ? t.search.placeholderLong : t.search.placeholder}
-            data={recents.length > 0 ? [{ group: t.search.recent, items: recents.map((r) => r.id) }] : []}
+            data={
+              offerRecents && recents.length > 0 ? [{ group: t.search.recent, items: recents.map((r) => r.id) }] : []
+            }
             value={text}
             onChange={setText}
             onOptionSubmit={go}

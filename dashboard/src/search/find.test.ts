@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { ApiError, isNotFound } from '../api/client';
+import { type ApiError, isNotFound } from '../api/client';
 import { findTrace } from './find';
 
 /** A server that knows some addresses and answers 404 for the others. */

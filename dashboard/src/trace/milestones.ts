@@ -1,8 +1,9 @@
 import type { Kind, Milestone, Trace, TraceEvent } from '../api/types';
 import { micros } from '../i18n/format';
-import { isTerminal, milestoneOf, rank } from './timeline';
+import { isTerminal, milestoneOf, rank } from './chronology';
 
-export type StepState = 'reached' | 'current' | 'skipped' | 'pending';
+/** `beyond` is further than the journey as a whole has come: on an earlier leg, or with some of the pieces only. */
+export type StepState = 'reached' | 'current' | 'beyond' | 'skipped' | 'pending';
 
 export interface Step {
   milestone: Milestone;
@@ -35,11 +36,7 @@ export function steps(trace: Trace): Step[] {
   for (const milestone of reached.keys()) if (rank(milestone) > 0) wanted.add(milestone);
   if (rank(trace.status) > 0) wanted.add(trace.status);
 
-  const furthest = Math.max(
-    ...[...reached.keys()].filter((m) => m !== ending).map(rank),
-    ending ? 0 : rank(trace.status),
-    0,
-  );
+  const furthest = Math.max(0, ...[...reached.keys()].filter((m) => m !== ending).map(rank));
   const list = [...wanted]
     .filter((milestone) => !ending || milestone === ending || rank(milestone) <= furthest)
     .sort((a, b) => rank(a) - rank(b));
@@ -50,7 +47,7 @@ export function steps(trace: Trace): Step[] {
     const pieces = trace.pieces?.by_milestone?.[milestone];
     return {
       milestone,
-      state: stateOf(milestone, trace.status, found !== undefined, ending ? 101 : furthest),
+      state: stateOf(milestone, trace.status, found !== undefined),
       ...(event && { event }),
       ...(found && { firstAt: found.first_at }),
       ...(pieces !== undefined && { pieces }),
@@ -58,16 +55,15 @@ export function steps(trace: Trace): Step[] {
   });
 }
 
-function stateOf(milestone: Milestone, status: Milestone, reached: boolean, furthest: number): StepState {
+function stateOf(milestone: Milestone, status: Milestone, reached: boolean): StepState {
   if (milestone === status) return 'current';
-  if (reached) return 'reached';
-  return rank(milestone) < furthest ? 'skipped' : 'pending';
+  const before = rank(milestone) < rank(status);
+  if (reached) return before ? 'reached' : 'beyond';
+  return before ? 'skipped' : 'pending';
 }
 
 const firstEvent = (events: readonly TraceEvent[], milestone: Milestone, at: string): TraceEvent | undefined =>
-  events.find(
-    (e) => !e.voided && !e.superseded && milestoneOf(e) === milestone && micros(e.timestamp) === micros(at),
-  );
+  events.find((e) => !e.voided && !e.superseded && milestoneOf(e) === milestone && micros(e.timestamp) === micros(at));
 
 export interface PieceShare {
   /** How far these pieces have come; undefined for those nobody has mentioned. */

@@ -63,7 +63,8 @@ func (g *grant) claims() map[string]any {
 	return c
 }
 
-func (g *grant) signIn(u User, at time.Time) {
+// became says whose grant it is.
+func (g *grant) became(u User, at time.Time) {
 	g.subject, g.username, g.name, g.email = u.Subject(), u.Username, u.Name(), u.Email
 	g.tenant, g.roles, g.authTime = u.Tenant, u.Roles, at
 }

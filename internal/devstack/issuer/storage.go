@@ -139,7 +139,7 @@ func (s *storage) complete(id, subject string) error {
 	if !ok {
 		return fmt.Errorf("user: %w", errNotFound)
 	}
-	in.grant.signIn(u, s.now())
+	in.became(u, s.now())
 	in.done = true
 	return nil
 }

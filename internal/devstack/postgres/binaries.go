@@ -80,8 +80,8 @@ func findBinaries(ctx context.Context, dirs []string, as account, major int) (bi
 func installDirs(ctx context.Context) []string {
 	var dirs []string
 	if program, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(program); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(program); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {

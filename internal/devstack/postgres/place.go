@@ -86,7 +86,7 @@ func newPlace(ctx context.Context, dataDir string, as account, bins binaries, lo
 	if reachable(ctx, dataDir, as, bins) == nil {
 		return place(dataDir), nil
 	}
-	sweepMoved(dataDir)
+	sweepMoved(ctx, dataDir)
 	p, err := reachablePlace(ctx, "postgres-", as, bins, rootPlaces, os.TempDir())
 	if err != nil {
 		return "", err
@@ -145,7 +145,7 @@ func reachable(ctx context.Context, dir string, as account, bins binaries) error
 }
 
 // sweepMoved removes places made for a dataDir that has since been deleted and made anew.
-func sweepMoved(dataDir string) {
+func sweepMoved(ctx context.Context, dataDir string) {
 	for _, parent := range []string{rootPlaces, os.TempDir()} {
 		found, err := filepath.Glob(filepath.Join(parent, "postgres-*"))
 		if err != nil {
@@ -154,7 +154,7 @@ func sweepMoved(dataDir string) {
 		for _, dir := range found {
 			if p := place(dir); (account{}).trusted(dir) && p.belongsTo(dataDir) {
 				// The caller holds dataDir's lock, so nobody serves this; what cannot be removed is left.
-				if stopLeftover(context.Background(), p.data()) == nil {
+				if stopLeftover(ctx, p.data()) == nil {
 					_ = os.RemoveAll(dir)
 				}
 			}

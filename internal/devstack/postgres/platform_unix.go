@@ -101,7 +101,7 @@ func lockFile(path string, create bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // A descriptor.
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		closeErr := file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errLocked
@@ -114,7 +114,7 @@ func lockFile(path string, create bool) (*os.File, error) {
 // unlock gives a lock back. Closing alone would not do while a child that another goroutine is just starting still shares the
 // file.
 func unlock(file *os.File) error {
-	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close()) //nolint:gosec // A descriptor.
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }
 
 // The shutdown modes of PostgreSQL, as signals to its postmaster

@@ -22,6 +22,6 @@ func isPostmaster(pid int, dataDir string) bool {
 	if err != nil {
 		return false
 	}
-	real, err := filepath.EvalSymlinks(dataDir)
-	return err == nil && cwd == real
+	resolved, err := filepath.EvalSymlinks(dataDir)
+	return err == nil && cwd == resolved
 }

@@ -72,7 +72,7 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	if c.Seed == 0 {
-		c.Seed = uint64(c.Now().UnixNano()) //nolint:gosec // Any bits will do.
+		c.Seed = uint64(c.Now().UnixNano())
 	}
 	return c
 }
@@ -94,7 +94,7 @@ func (c Config) Validate() error {
 	}
 	for i, tenant := range c.Tenants {
 		if strings.TrimSpace(tenant) == "" || slices.Contains(c.Tenants[:i], tenant) {
-			errs = append(errs, fmt.Errorf("Tenants: %q is empty or named twice", tenant))
+			errs = append(errs, fmt.Errorf("among Tenants: %q is empty or named twice", tenant))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

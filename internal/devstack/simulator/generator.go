@@ -200,7 +200,7 @@ func (g *Generator) tell(j *journey) Wire {
 	if happens(oddsResend) {
 		again := w
 		again.Nature = Resend
-		g.later(again, g.gap(j)*uint64(1+g.rand.IntN(3)))
+		g.later(again, g.gap(j)*(1+g.rand.Uint64N(3)))
 	}
 	return w
 }

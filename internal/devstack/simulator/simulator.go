@@ -101,7 +101,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 		config := s.config
 		config.Tenants = []string{markets[i].tenant}
 		config.EventsPerSecond *= markets[i].share / all
-		config.Seed += uint64(i) * 0x9e3779b97f4a7c15 //nolint:gosec // An index is not negative.
+		config.Seed += uint64(i) * 0x9e3779b97f4a7c15
 		group.Go(func() error {
 			(&player{simulator: s, config: config, client: client, tenant: config.Tenants[0]}).play(ctx)
 			return nil

@@ -46,23 +46,23 @@ type Databases struct {
 func New(migrate Migrate) *Databases { return &Databases{migrate: migrate} }
 
 // URL returns the URL of a new, migrated database, which is dropped when the test ends.
-func (d *Databases) URL(t testing.TB) string {
-	t.Helper()
-	return d.create(t, false)
+func (d *Databases) URL(tb testing.TB) string {
+	tb.Helper()
+	return d.create(tb, false)
 }
 
 // EmptyURL returns the URL of a new database that is not migrated, which is dropped when the test ends.
-func (d *Databases) EmptyURL(t testing.TB) string {
-	t.Helper()
-	return d.create(t, true)
+func (d *Databases) EmptyURL(tb testing.TB) string {
+	tb.Helper()
+	return d.create(tb, true)
 }
 
-func (d *Databases) create(t testing.TB, empty bool) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+func (d *Databases) create(tb testing.TB, empty bool) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
 	defer cancel()
 	if err := d.start(ctx); err != nil {
-		t.Fatalf("start test databases: %v", err)
+		tb.Fatalf("start test databases: %v", err)
 	}
 	name := "rastro_test_" + strings.ToLower(rand.Text())
 	template := d.template
@@ -70,13 +70,13 @@ func (d *Databases) create(t testing.TB, empty bool) string {
 		template = "template0"
 	}
 	if err := d.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
-		t.Fatalf("create test database: %v", err)
+		tb.Fatalf("create test database: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := d.exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop test database: %v", err)
+			tb.Errorf("drop test database: %v", err)
 		}
 	})
 	return withDatabase(d.admin, name)

@@ -21,7 +21,7 @@ export interface Marks {
 }
 
 export type Row =
-  | { row: 'day'; key: string; date: string; offset: number }
+  | { row: 'day'; key: string; date: string }
   | { row: 'gap'; key: string; ms: number }
   | { row: 'event'; key: string; event: TraceEvent; marks: Marks };
 
@@ -105,7 +105,7 @@ function marksOf(event: TraceEvent, events: readonly TraceEvent[], ended: number
     marks.out = event.voided ? 'voided' : 'superseded';
     const by = tookOut(event, events);
     if (by) marks.by = by;
-    if (by && isPureVoid(by)) marks.out = 'voided';
+    if (by?.corrects) marks.out = isPureVoid(by) ? 'voided' : 'superseded';
     return marks;
   }
   if (isPureVoid(event) || !isActual(event)) return marks;
@@ -144,7 +144,7 @@ function tookOut(event: TraceEvent, events: readonly TraceEvent[]): TraceEvent |
   );
 }
 
-/** The rows of a timeline: its events, with a heading where the day or the zone changes and a line for long silences. */
+/** The rows of a timeline: its events, with a heading where the day changes and a line for long silences. */
 export function rows(trace: Trace, order: Order): Row[] {
   const marks = annotate(trace.events);
   const found: Row[] = [];
@@ -154,15 +154,17 @@ export function rows(trace: Trace, order: Order): Row[] {
     const occurred = wallTime(event.timestamp);
     const shown = order === 'occurred' ? occurred : wallTimeAt(event.received_at, 0);
     const at = micros(order === 'occurred' ? event.timestamp : event.received_at);
-    if (last !== undefined && at - last > gapAfter * 1000) {
+    // Of a day without a time, or of what has not happened, there is no saying how long it was quiet.
+    const timed =
+      !Number.isNaN(at) && (order === 'received' || (event.time_quality !== 'date_only' && isActual(event)));
+    if (timed && last !== undefined && at - last > gapAfter * 1000) {
       found.push({ row: 'gap', key: `gap-${event.uid}`, ms: Math.round((at - last) / 1000) });
     }
-    const heading = `${shown?.date ?? ''} ${shown?.offset ?? ''}`;
-    if (shown && heading !== day) {
-      day = heading;
-      found.push({ row: 'day', key: `day-${event.uid}`, date: shown.date, offset: shown.offset });
+    if (shown && shown.date !== day) {
+      day = shown.date;
+      found.push({ row: 'day', key: `day-${event.uid}`, date: shown.date });
     }
-    if (!Number.isNaN(at)) last = at;
+    if (timed) last = at;
     found.push({ row: 'event', key: event.uid, event, marks: marks.get(event.uid) ?? { corrected: [] } });
   }
   return found;

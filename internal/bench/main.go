@@ -1,0 +1,95 @@
+// Command bench measures the built binary from outside: how long from sending an event until a query shows it, at a stated
+// load on this machine. Requests leave on schedule whether or not earlier ones were answered, and their latency counts from
+// the schedule, so that a stall is not hidden by the requests it held back.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+type config struct {
+	binary string
+	rate   int
+	warmUp time.Duration
+	during time.Duration
+	json   bool
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.binary, "binary", "bin/rastro", "the rastro to measure")
+	flag.IntVar(&c.rate, "rate", 500, "events a second")
+	flag.DurationVar(&c.warmUp, "warm-up", 5*time.Second, "how long to send before measuring")
+	flag.DurationVar(&c.during, "during", 20*time.Second, "how long to measure")
+	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, c); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// figures is what a run found. Times are in milliseconds.
+type figures struct {
+	Rate          int     `json:"events_per_second"`
+	Sent          int64   `json:"events_sent"`
+	Refused       int64   `json:"events_refused"`
+	ReadyMS       float64 `json:"ready_ms"`
+	Acknowledged  summary `json:"post_to_acknowledged_ms"`
+	Visible       summary `json:"post_to_visible_ms"`
+	ProbesMissing int     `json:"probes_not_seen"`
+}
+
+func run(ctx context.Context, c config) error {
+	if c.rate < perRequest {
+		return fmt.Errorf("-rate %d: give %d or more", c.rate, perRequest)
+	}
+	data, err := os.MkdirTemp("", "rastro-bench-")
+	if err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(data) }()
+	_, _ = fmt.Fprintln(os.Stderr, "starting rastro dev ...")
+	stack, err := startStack(ctx, c.binary, data)
+	if err != nil {
+		return err
+	}
+	defer stack.stop()
+	l := newLoad(stack)
+	_, _ = fmt.Fprintf(os.Stderr, "warming up for %v ...\n", c.warmUp)
+	if _, err := l.run(ctx, c.rate, c.warmUp); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(os.Stderr, "measuring %d events/s for %v ...\n", c.rate, c.during)
+	found, err := l.run(ctx, c.rate, c.during)
+	if err != nil {
+		return err
+	}
+	found.ReadyMS = milliseconds(stack.ready)
+	return report(found, c.json)
+}
+
+func report(f figures, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(f)
+	}
+	_, err := fmt.Printf(`
+POST to query, rastro dev, %d events/s (%d events in requests of %d, open loop)
+
+                         p50        p95        p99        max
+POST to acknowledged  %s
+POST to visible       %s
+
+ready in %.1f s (cold data folder); events refused: %d; probes never seen: %d
+`, f.Rate, f.Sent, perRequest, f.Acknowledged, f.Visible, f.ReadyMS/1000, f.Refused, f.ProbesMissing)
+	return err
+}

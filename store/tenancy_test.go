@@ -1,0 +1,118 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// confined lists the tables that tenants read.
+var confined = []string{"event_store", "traces", "dead_letters", "stage_stats", "tenant_tracking_settings"}
+
+func fill(t *testing.T, s *Store, tenant string) {
+	t.Helper()
+	e := newEvent(tenant, "c1", "e1")
+	persistAll(t, s, e)
+	require.NoError(t, s.AddDeadLetters(t.Context(), []DeadLetter{{UID: newUID(), TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now()}}))
+	require.NoError(t, s.AddStats(t.Context(), time.Now(), []StatDelta{{tenant, "p", "s", "pass", 1}}))
+	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: tenant}}))
+}
+
+func TestTenantsSeeOnlyTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	fill(t, s, "acme")
+	fill(t, s, "umbrella")
+	for _, table := range confined {
+		for tenant, want := range map[string][]string{"acme": {"acme"}, "umbrella": {"umbrella"}, "nobody": {}, "": {}} {
+			seen, err := readAs(t.Context(), s, tenant, pgx.RowTo[string], "SELECT tenant_id FROM "+table)
+			require.NoError(t, err)
+			require.Equal(t, want, seen, "%s read all of %s", tenant, table)
+		}
+		seen, err := readAs(t.Context(), s, "acme", pgx.RowTo[string], "SELECT tenant_id FROM "+table+" WHERE tenant_id = 'umbrella'")
+		require.NoError(t, err)
+		require.Empty(t, seen)
+	}
+	_, err := s.Trace(t.Context(), "nobody", "c1")
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestQueryRoleCanDoNothingElse(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	fill(t, s, "acme")
+	month := eventPartition(time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day())).name
+	for _, sql := range []string{
+		"SELECT * FROM " + month,
+		"SELECT * FROM event_store_default",
+		"SELECT * FROM dedupe_claims",
+		"INSERT INTO stage_stats VALUES ('acme', now(), 'p', 's', 'x', 1)",
+		"UPDATE traces SET status = 'lost'",
+		"DELETE FROM dead_letters",
+		"TRUNCATE stage_stats",
+	} {
+		tx, err := s.pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "SET LOCAL ROLE rastro_query")
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "SELECT set_config('rastro.tenant_id', 'acme', true)")
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), sql)
+		require.Equal(t, "42501", sqlState(err), sql)
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+	// Without a tenant there is nothing to see.
+	tx, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SET LOCAL ROLE rastro_query")
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM traces").Scan(&n))
+	require.Zero(t, n)
+	require.NoError(t, tx.Rollback(t.Context()))
+}
+
+func TestRoleAndTenantEndWithTheRead(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	fill(t, s, "acme")
+	conn, err := s.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	conn.Release()
+	for range 20 { // Whatever connection it was, it is as it was.
+		_, err := s.Trace(t.Context(), "acme", "c1")
+		require.NoError(t, err)
+		_, err = readAs(t.Context(), s, "acme", pgx.RowTo[string], "SELECT 1/0")
+		require.Equal(t, "22012", sqlState(err))
+		require.Equal(t, "rastro", get[string](t, s, "SELECT current_user"))
+		require.Empty(t, get[string](t, s, "SELECT coalesce(current_setting('rastro.tenant_id', true), '')"))
+	}
+}
+
+func TestTraceReads(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	old, recent := newEvent("acme", "c1", "e1"), newEvent("acme", "c2", "e1")
+	old.OccurredAt = old.OccurredAt.AddDate(0, -6, 0)
+	between := newEvent("acme", "c2", "e2")
+	between.AggregateID = "another bag"
+	foreign := newEvent("umbrella", "c3", "e1")
+	foreign.OccurredAt = foreign.OccurredAt.Add(time.Hour)
+	persistAll(t, s, old, recent, between, foreign)
+
+	trace, err := s.TraceByAggregate(t.Context(), "acme", old.AggregateID)
+	require.NoError(t, err)
+	require.Equal(t, "c2", trace.CorrelationID)
+	require.Len(t, trace.Events, 2, "the whole journey, not the aggregate's part of it")
+	requireTrace(t, s, []*tracking.Event{old})
+	_, err = s.TraceByAggregate(t.Context(), "acme", "nothing")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = s.TraceByAggregate(t.Context(), "umbrella", "another bag")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = s.Trace(t.Context(), "acme", "c3")
+	require.ErrorIs(t, err, ErrNotFound)
+}

@@ -1,0 +1,171 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/tracking/formats"
+	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
+)
+
+const maxPieces = 1_000_000_000
+
+// object reads the members of a nested object. It returns false when there is none.
+func (d *Decoder) members(parent string, v scan.Value, fields []string, member func(i int, field string, v scan.Value)) bool {
+	if !d.present(parent, v, scan.Object) {
+		return false
+	}
+	var seen uint32
+	s := scan.New(v.Raw)
+	err := s.Members(func(key []byte, value scan.Value) {
+		for i, f := range fields {
+			if f != string(key) {
+				continue
+			}
+			if field := parent + "." + f; seen&(1<<i) != 0 {
+				d.Failf(field, formats.CodeDuplicateField, "%s stands twice", field)
+			} else {
+				seen |= 1 << i
+				member(i, field, value)
+			}
+			return
+		}
+		d.Unknown(parent+".", key, fields, nil)
+	})
+	return err == nil // it has been read before, so there is none
+}
+
+// Location reads where an event happened.
+func (d *Decoder) Location(field string, v scan.Value) *tracking.Location {
+	var l tracking.Location
+	texts := [...]*string{&l.IATA, &l.ICAO, &l.UNLocode, &l.GLN, &l.Name, &l.Facility}
+	fields := []string{"iata", "icao", "unlocode", "gln", "name", "facility", "latitude", "longitude"}
+	ok := d.members(field, v, fields, func(i int, field string, v scan.Value) {
+		switch {
+		case i < len(texts):
+			*texts[i] = d.ID(field, v)
+		case v.Kind == scan.Null:
+		case i == 6:
+			l.Lat = new(d.Float(field, v, -90, 90))
+		default:
+			l.Lon = new(d.Float(field, v, -180, 180))
+		}
+	})
+	if !ok {
+		return nil
+	}
+	if (l.Lat == nil) != (l.Lon == nil) {
+		d.Failf(field, formats.CodeRequired, "%s must have both latitude and longitude, or neither", field)
+	}
+	if l == (tracking.Location{}) {
+		return nil
+	}
+	return &l
+}
+
+// Quantity reads how much an event is about.
+func (d *Decoder) Quantity(field string, v scan.Value) *tracking.Quantity {
+	var q tracking.Quantity
+	ok := d.members(field, v, []string{"pieces", "total_pieces", "weight", "weight_unit"}, func(i int, field string, v scan.Value) {
+		switch i {
+		case 0:
+			q.Pieces = int(d.Integer(field, v, 0, maxPieces))
+		case 1:
+			q.TotalPieces = int(d.Integer(field, v, 0, maxPieces))
+		case 2:
+			q.Weight = d.Float(field, v, 0, 1e12)
+		default:
+			q.WeightUnit = Enum(d, field, v, []string{"kg", "lb"})
+		}
+	})
+	if !ok || q == (tracking.Quantity{}) {
+		return nil
+	}
+	if q.TotalPieces > 0 && q.Pieces > q.TotalPieces {
+		d.Warnf(field+".pieces", formats.CodeConflict, "%s.pieces is %d, and %s.total_pieces only %d", field, q.Pieces, field, q.TotalPieces)
+	}
+	return &q
+}
+
+// Transport reads the leg.
+func (d *Decoder) Transport(field string, v scan.Value) *tracking.Transport {
+	var t tracking.Transport
+	texts := [...]*string{&t.Mode, &t.Carrier, &t.Number, &t.Date, &t.Origin, &t.Destination}
+	fields := []string{"mode", "carrier", "number", "date", "origin", "destination"}
+	ok := d.members(field, v, fields, func(i int, field string, v scan.Value) {
+		if i == 0 {
+			t.Mode = Enum(d, field, v, []string{"air", "sea", "road", "rail"})
+			return
+		}
+		*texts[i] = d.ID(field, v)
+		if i == 3 && t.Date != "" {
+			if _, err := time.Parse(time.DateOnly, t.Date); err != nil {
+				d.Failf(field, formats.CodeFormat, "%s %q must be the local date of origin as YYYY-MM-DD", field, shorten(t.Date))
+			}
+		}
+	})
+	if !ok || t == (tracking.Transport{}) {
+		return nil
+	}
+	return &t
+}
+
+// Correction reads what an event voids or replaces.
+func (d *Decoder) Correction(field string, v scan.Value) *tracking.Correction {
+	var c tracking.Correction
+	ok := d.members(field, v, []string{"kind", "event_ids", "reason"}, func(i int, field string, v scan.Value) {
+		switch i {
+		case 0:
+			c.Kind = Enum(d, field, v, []tracking.CorrectionKind{tracking.Void, tracking.Replace})
+		case 1:
+			c.EventIDs = d.ids(field, v)
+		default:
+			c.Reason = d.Text(field, v)
+		}
+	})
+	if !ok {
+		return nil
+	}
+	d.Required(field+".kind", string(c.Kind), "void takes the named events out, replace puts this one in their place")
+	if len(c.EventIDs) == 0 {
+		d.Required(field+".event_ids", "", "the ids of the events to take out, as their sender gave them")
+	}
+	return &c
+}
+
+// ids reads a list of identifiers.
+func (d *Decoder) ids(field string, v scan.Value) []string {
+	if !d.present(field, v, scan.Array) {
+		return nil
+	}
+	var ids []string
+	s := scan.New(v.Raw)
+	err := s.Items(func() error {
+		item, err := s.Value()
+		if err != nil || len(ids) > formats.MaxCorrected {
+			return err
+		}
+		id := d.ID(field, item)
+		d.Required(field, id, "each of them must be a non-empty string")
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return nil // cannot be: it has been read before
+	}
+	if len(ids) > formats.MaxCorrected {
+		d.Failf(field, formats.CodeTooLong, "%s may name %d events; send several corrections", field, formats.MaxCorrected)
+	}
+	return ids
+}
+
+// Complete fills in what follows from the rest of the event: the classifier, the source and, without an id of the sender's,
+// the fingerprint. It must come last.
+func (d *Decoder) Complete(e *tracking.Event) {
+	if e.Classifier == "" {
+		e.Classifier = tracking.Actual
+	}
+	if e.EventID == "" && !d.refused {
+		e.EventID = tracking.Fingerprint(e)
+	}
+}
