@@ -60,7 +60,7 @@ func start(t *testing.T, data, listen string, more ...string) *stack {
 	args := append([]string{"dev", "--data", data, "--listen", listen}, more...)
 	s.cmd = exec.Command(binary(t), args...)
 	s.cmd.Dir = t.TempDir()
-	s.cmd.Env = append(os.Environ(), "RASTRO_LOG_LEVEL=info")
+	s.cmd.Env = s.environ()
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
 	s.cmd.Stderr = s
@@ -96,6 +96,11 @@ func start(t *testing.T, data, listen string, more ...string) *stack {
 	return s
 }
 
+// environ keeps the tests' processes to themselves, whatever else runs on this machine.
+func (s *stack) environ() []string {
+	return append(os.Environ(), "RASTRO_LOG_LEVEL=info", "XDG_CACHE_HOME="+filepath.Join(s.data, "cache"))
+}
+
 // Write gathers what the process says.
 func (s *stack) Write(p []byte) (int, error) {
 	s.mu.Lock()
@@ -120,8 +125,8 @@ func (s *stack) find(pattern string) string {
 func (s *stack) rastro(stdin string, args ...string) (string, string, int) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), binary(s.t), args...)
-	cmd.Dir = s.data // where the running process is found by itself
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+s.t.TempDir())
+	cmd.Dir = s.t.TempDir()
+	cmd.Env = s.environ() // the running process is found by itself
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -141,7 +146,7 @@ func (s *stack) must(args ...string) string {
 
 func (s *stack) token(args ...string) string {
 	s.t.Helper()
-	return strings.TrimSpace(s.must(append([]string{"token", "--data", s.data}, args...)...))
+	return strings.TrimSpace(s.must(append([]string{"token"}, args...)...))
 }
 
 func (s *stack) do(method, path, token, contentType string, body io.Reader) (int, http.Header, []byte) {
@@ -186,6 +191,16 @@ func reaches(url string) bool {
 	return true
 }
 
+// sub runs a subtest whose failures are its own.
+func (s *stack) sub(name string, f func(t *testing.T)) {
+	outer := s.t
+	outer.Run(name, func(t *testing.T) {
+		s.t = t
+		defer func() { s.t = outer }()
+		f(t)
+	})
+}
+
 type trace struct {
 	TenantID      string `json:"tenant_id"`
 	CorrelationID string `json:"correlation_id"`
@@ -208,15 +223,16 @@ type trace struct {
 // traced waits until a trace has n events.
 func (s *stack) traced(token, path string, n int) trace {
 	s.t.Helper()
-	var got trace
-	var last []byte
-	require.Eventually(s.t, func() bool {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-poll.C {
 		status, _, body := s.do(http.MethodGet, path, token, "", nil)
-		last = body
-		got = trace{}
-		return status == http.StatusOK && json.Unmarshal(body, &got) == nil && len(got.Events) == n
-	}, 20*time.Second, 20*time.Millisecond, "%s: %s", path, last)
-	return got
+		var got trace
+		if status == http.StatusOK && json.Unmarshal(body, &got) == nil && len(got.Events) == n {
+			return got
+		}
+		require.True(s.t, time.Now().Before(deadline), "%s does not have %d events: %s", path, n, body)
+	}
 }
 
 func samples(t *testing.T) string {
@@ -232,13 +248,15 @@ func TestEndToEnd(t *testing.T) {
 	require.NoError(t, err)
 	token := s.token()
 
-	t.Run("what it prints works when pasted", func(t *testing.T) {
+	s.sub("what it prints works when pasted", func(t *testing.T) {
 		line := s.find(`(?m)^\s+(curl -sS .*)$`)
-		out, err := exec.CommandContext(t.Context(), "bash", "-c", line).Output()
+		paste := exec.CommandContext(t.Context(), "bash", "-c", line)
+		paste.Env = s.environ()
+		out, err := paste.Output()
 		require.NoError(t, err)
 		require.Contains(t, string(out), `"accepted":1`)
 	})
-	t.Run("samples are taken and their traces read back", func(t *testing.T) {
+	s.sub("samples are taken and their traces read back", func(t *testing.T) {
 		s.traced(token, "/api/v1/trace/0045123456", 1) // what was pasted
 		out := s.must("send", "--json", journey, filepath.Join(samples(t), "single.json"), filepath.Join(samples(t), "batch.json"))
 		require.Contains(t, out, `"accepted":12`)
@@ -264,8 +282,8 @@ func TestEndToEnd(t *testing.T) {
 		_, _, code := s.rastro("", "trace", "no-such-thing")
 		require.Equal(t, 4, code)
 	})
-	t.Run("bad input gets its proper answer", func(t *testing.T) { s.badInput(t, token) })
-	t.Run("health, metrics and reference", func(t *testing.T) {
+	s.sub("bad input gets its proper answer", func(*testing.T) { s.badInput(token) })
+	s.sub("health, metrics and reference", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/livez": "ok", "/readyz": `"database":"ok"`, "/metrics": "rastro_stage_events_total",
 			"/api/v1/events/health": "ok", "/api/v1/trace/health": "ok", "/openapi.json": `"/api/v1/events"`, "/reference": "Send events",
@@ -276,12 +294,12 @@ func TestEndToEnd(t *testing.T) {
 			require.Contains(t, string(body), want, path)
 		}
 	})
-	t.Run("one tenant does not see another's", func(t *testing.T) {
+	s.sub("one tenant does not see another's", func(t *testing.T) {
 		other := s.token("--tenant", "talma-ec")
 		status, _, _ := s.do(http.MethodGet, "/api/v1/trace/0045123456", other, "", nil)
 		require.Equal(t, http.StatusNotFound, status)
 	})
-	t.Run("the simulated carriers are heard", func(t *testing.T) {
+	s.sub("the simulated carriers are heard", func(t *testing.T) {
 		other := s.token("--tenant", "talma-mx")
 		require.Eventually(t, func() bool {
 			_, _, body := s.do(http.MethodGet, "/api/v1/stats", other, "", nil)
@@ -289,7 +307,7 @@ func TestEndToEnd(t *testing.T) {
 			return json.Unmarshal(body, &counts) == nil && counts.Stored > 20 && counts.Duplicates > 0
 		}, 60*time.Second, 200*time.Millisecond)
 	})
-	t.Run("a browser shows the trace", func(t *testing.T) { s.browse(t) })
+	s.sub("a browser shows the trace", func(t *testing.T) { s.browse(t) })
 
 	s.interrupt()
 	require.False(t, reaches(s.sql), "PostgreSQL must have been stopped")
@@ -301,11 +319,11 @@ func TestEndToEnd(t *testing.T) {
 	})
 }
 
-func (s *stack) badInput(t *testing.T, token string) {
+func (s *stack) badInput(token string) {
 	const good = `{"correlation_id":"c","aggregate_id":"a","event_type":"loaded","timestamp":"2026-06-20T22:55:01-05:00"}`
 	readOnly := s.token("--role", "traces:read")
 	writeOnly := s.token("--role", "events:write")
-	large := `{"correlation_id":"c","aggregate_id":"a","event_type":"loaded","timestamp":"2026-06-20T22:55:01Z","payload":"` + strings.Repeat("x", 5<<20) + `"}`
+	large := `{"correlation_id":"c","aggregate_id":"a","event_type":"loaded","timestamp":"2026-06-20T22:55:01Z","payload":"` + strings.Repeat("x", 40<<20) + `"}`
 	for name, c := range map[string]struct {
 		method, path, token, contentType, body string
 		status                                 int
@@ -329,14 +347,14 @@ func (s *stack) badInput(t *testing.T, token string) {
 		"wrong method":  {"DELETE", "/api/v1/events", token, "", "", 405, "openapi.json"},
 		"no aggregate":  {"GET", "/api/v1/trace", token, "", "", 422, "aggregateId"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		s.sub(name, func(t *testing.T) {
 			status, header, body := s.do(c.method, c.path, c.token, c.contentType, strings.NewReader(c.body))
 			require.Equal(t, c.status, status, string(body))
 			require.Contains(t, header.Get("Content-Type"), "application/problem+json")
 			require.Contains(t, string(body), c.says)
 		})
 	}
-	t.Run("good and bad together", func(t *testing.T) {
+	s.sub("good and bad together", func(t *testing.T) {
 		status, _, body := s.do("POST", "/api/v1/events", token, "application/json", strings.NewReader(`[`+good+`,{"event_type":1}]`))
 		require.Equal(t, http.StatusAccepted, status)
 		require.Contains(t, string(body), `"accepted":1,"rejected":1`)

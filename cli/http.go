@@ -121,7 +121,7 @@ func (s *httpServer) start(lc fx.Lifecycle, shutdown fx.Shutdowner) error {
 				}
 			}
 			go func() {
-				if err := s.app.Listener(s.listener); err != nil {
+				if err := s.app.Listener(lingering{s.listener}); err != nil {
 					s.logger.Error("HTTP server stopped", slog.Any("error", err))
 					_ = shutdown.Shutdown(fx.ExitCode(exitFailure))
 				}

@@ -17,6 +17,8 @@ import (
 const (
 	maxGroups      = 20 // of reasons that are printed
 	maxGroupPlaces = 5  // that are printed of each
+
+	redrawEvery = 100 * time.Millisecond
 )
 
 // sendReport counts what became of the events and says so at the end. As JSON the results are written as they come, so that
@@ -227,8 +229,9 @@ func thousands(n int) string {
 // progress tells a person that things go on: a bar on a terminal, and one line when there is trouble. What goes wrong with
 // drawing is nobody's concern.
 type progress struct {
-	out io.Writer
-	bar *progressbar.ProgressBar // nil when nobody watches
+	out       io.Writer
+	bar       *progressbar.ProgressBar // nil when nobody watches
+	described time.Time
 
 	mu       sync.Mutex
 	troubled bool
@@ -240,7 +243,7 @@ func newProgress(errOut io.Writer, streams streams, size int64) *progress {
 	if size != 0 && streams.terminal(errOut) {
 		p.bar = progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(errOut), progressbar.OptionSetDescription("sending"), progressbar.OptionShowBytes(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24))
+			progressbar.OptionThrottle(redrawEvery), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24))
 	}
 	return p
 }
@@ -254,7 +257,10 @@ func (p *progress) advance(o outcome, report *sendReport) {
 	if p.bar == nil || o.batch == nil {
 		return
 	}
-	p.bar.Describe(fmt.Sprintf("%s accepted, %s rejected", thousands(report.accepted), thousands(report.rejected)))
+	if now := time.Now(); now.Sub(p.described) >= redrawEvery { // every description is drawn
+		p.bar.Describe(fmt.Sprintf("%s accepted, %s rejected", thousands(report.accepted), thousands(report.rejected)))
+		p.described = now
+	}
 	_ = p.bar.Add(o.batch.bytes)
 }
 

@@ -1,3 +1,5 @@
+// Package config is the configuration: that of a process, by environment variables, and the files that pipelines are made of,
+// shipped inside the binary and overlaid by a folder.
 package config
 
 import (

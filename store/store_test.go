@@ -105,6 +105,11 @@ func TestMigrateWithoutTheRightToMakeTheRoleSaysWhatToDo(t *testing.T) {
 	t.Cleanup(func() {
 		conn, err := pgx.Connect(context.Background(), url)
 		require.NoError(t, err)
+		require.Eventually(t, func() bool { // The server may still be closing the role's connections.
+			var n int
+			err := conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", role).Scan(&n)
+			return err == nil && n == 0
+		}, 10*time.Second, 10*time.Millisecond)
 		_, err = conn.Exec(context.Background(), "GRANT "+role+" TO CURRENT_USER; DROP OWNED BY "+role+"; DROP ROLE "+role)
 		require.NoError(t, errors.Join(err, conn.Close(context.Background())))
 	})

@@ -88,7 +88,7 @@ func TestRoleAndTenantEndWithTheRead(t *testing.T) {
 		require.NoError(t, err)
 		_, err = readAs(t.Context(), s, "acme", pgx.RowTo[string], "SELECT 1/0")
 		require.Equal(t, "22012", sqlState(err))
-		require.Equal(t, "rastro", get[string](t, s, "SELECT current_user"))
+		require.Equal(t, s.pool.Config().ConnConfig.User, get[string](t, s, "SELECT current_user"))
 		require.Empty(t, get[string](t, s, "SELECT coalesce(current_setting('rastro.tenant_id', true), '')"))
 	}
 }

@@ -53,7 +53,7 @@ func floorDiv(a, b int64) int64 {
 // canonical writes values one after the other such that no two sequences of values come out the same.
 type canonical struct{ buf []byte }
 
-func (w *canonical) tag(b byte) { w.buf = append(w.buf, b) }
+func (w *canonical) none() { w.buf = append(w.buf, '-') }
 
 func (w *canonical) text(s string) {
 	w.buf = binary.AppendUvarint(append(w.buf, 's'), uint64(len(s)))
@@ -71,7 +71,7 @@ func (w *canonical) float(f float64) {
 
 func (w *canonical) location(l *Location) {
 	if l == nil {
-		w.tag('-')
+		w.none()
 		return
 	}
 	for _, s := range [...]string{l.IATA, l.ICAO, l.UNLocode, l.GLN, l.Name, l.Facility} {
@@ -79,7 +79,7 @@ func (w *canonical) location(l *Location) {
 	}
 	for _, f := range [...]*float64{l.Lat, l.Lon} {
 		if f == nil {
-			w.tag('-')
+			w.none()
 		} else {
 			w.float(*f)
 		}
@@ -88,7 +88,7 @@ func (w *canonical) location(l *Location) {
 
 func (w *canonical) quantity(q *Quantity) {
 	if q == nil {
-		w.tag('-')
+		w.none()
 		return
 	}
 	w.number(int64(q.Pieces))
@@ -99,7 +99,7 @@ func (w *canonical) quantity(q *Quantity) {
 
 func (w *canonical) transport(t *Transport) {
 	if t == nil {
-		w.tag('-')
+		w.none()
 		return
 	}
 	for _, s := range [...]string{t.Mode, t.Carrier, t.Number, t.Date, t.Origin, t.Destination} {
@@ -109,7 +109,7 @@ func (w *canonical) transport(t *Transport) {
 
 func (w *canonical) correction(c *Correction) {
 	if c == nil {
-		w.tag('-')
+		w.none()
 		return
 	}
 	w.text(string(c.Kind))
@@ -123,7 +123,7 @@ func (w *canonical) correction(c *Correction) {
 
 func (w *canonical) payload(p []byte) {
 	if len(p) == 0 {
-		w.tag('-')
+		w.none()
 		return
 	}
 	start := len(w.buf)

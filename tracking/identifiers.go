@@ -99,6 +99,9 @@ func CheckGS1(s string) error {
 	default:
 		return fmt.Errorf("GS1 key %q: %w: 8, 12, 13, 14 or 18 digits", s, ErrStructure)
 	}
+	if !digits(s) {
+		return fmt.Errorf("GS1 key %q: %w: digits only", s, ErrStructure)
+	}
 	want, err := GS1CheckDigit(s[:len(s)-1])
 	if err != nil {
 		return err

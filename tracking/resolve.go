@@ -161,9 +161,13 @@ func (r *resolution) void(current map[sourceID]int) {
 		}
 	}
 
+	settled := make(map[int]bool, len(open))
 	settle := func(i int) {
+		settled[i] = true
 		for _, j := range targets[i] {
-			r.voided[j] = true
+			if !settled[j] { // only in a circle: what was settled first stands
+				r.voided[j] = true
+			}
 		}
 	}
 	for len(open) > 0 {

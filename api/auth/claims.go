@@ -114,8 +114,8 @@ func (c claims) check(cfg Config, now time.Time) (time.Time, error) {
 	if found && now.Add(cfg.Leeway).Before(notBefore) {
 		return time.Time{}, fmt.Errorf("%w: before %s", ErrNotYetValid, notBefore.Format(time.RFC3339))
 	}
-	// Keycloak marks its other tokens by typ, and an ID token has at_hash (OpenID Connect Core 1.0, section 3.1.3.6); neither
-	// opens the API, whatever their audience says.
+	// Keycloak marks its other tokens by typ, and an ID token has at_hash (OpenID Connect Core 1.0, section 3.1.3.6);
+	// neither opens the API, whatever their audience says.
 	if typ := c.text("typ"); slices.Contains([]string{"ID", "Refresh", "Offline", "Logout"}, typ) || c["at_hash"] != nil {
 		return time.Time{}, ErrNotAccess
 	}

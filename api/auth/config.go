@@ -26,34 +26,37 @@ const (
 // Roles lists every role there is.
 func Roles() []string { return []string{RoleEventsWrite, RoleTracesRead, RoleOpsRead, RoleOpsWrite} }
 
-// HeaderBytes is the size of request headers that a server must take (fiber.Config.ReadBufferSize) for tokens and session
-// cookies to fit: Fiber's own default of 4 kB is too small for them.
+// HeaderBytes is the size of request headers that a server must take (fiber.Config.ReadBufferSize) for tokens and
+// session cookies to fit: Fiber's own default of 4 kB is too small for them.
 const HeaderBytes = 64 << 10
 
 // Config says whose tokens are good.
 type Config struct {
 	// Issuer is the issuer's URL exactly as in the iss claim of its tokens. Required.
 	Issuer string
-	// DiscoveryURL is where this process reaches the issuer when that is not under its name, as in a container network; the
-	// endpoints that this process calls are then called there too. Default: empty, the issuer is reached by its name.
+	// DiscoveryURL is where this process reaches the issuer when that is not under its name, as in a container network;
+	// the endpoints that this process calls are then called there too. Default: empty, the issuer is reached by its
+	// name.
 	DiscoveryURL string
 	// Audience must be among the aud claim of a token. Default: rastro-api.
 	Audience string
 	// TenantClaim names the claim that holds the tenant; dots reach into objects. Default: tenant.
 	TenantClaim string
-	// RolesClaims name the claims that hold roles, a list or words parted by spaces; dots reach into objects. The roles of all
-	// of them count. Default: realm_access.roles (Keycloak) and roles.
+	// RolesClaims name the claims that hold roles, a list or words parted by spaces; dots reach into objects. The roles
+	// of all of them count. Default: realm_access.roles (Keycloak) and roles.
 	RolesClaims []string
-	// Algorithms are the signature algorithms taken; "none" and the HMAC ones never are. Default: RS*, PS*, ES* and EdDSA.
+	// Algorithms are the signature algorithms taken; "none" and the HMAC ones never are. Default: RS*, PS*, ES* and
+	// EdDSA.
 	Algorithms []string
 	// Leeway is how far the issuer's clock may be off. Default: 30 s.
 	Leeway time.Duration
 	// CacheSize bounds how many checked tokens are remembered. Default: 10 000.
 	CacheSize int
-	// CacheTTL bounds how long a checked token is remembered; never beyond its expiry nor a change of the issuer's keys.
-	// Default: 60 s. Zero checks every token every time.
+	// CacheTTL bounds how long a checked token is remembered; never beyond its expiry nor a change of the issuer's
+	// keys. Default: 60 s. Zero checks every token every time.
 	CacheTTL time.Duration
-	// KeysMaxAge is how often the issuer's keys are fetched anew, so that withdrawn ones stop counting. Default: 10 min.
+	// KeysMaxAge is how often the issuer's keys are fetched anew, so that withdrawn ones stop counting. Default: 10
+	// min.
 	KeysMaxAge time.Duration
 	// KeysMaxStale is how long known keys count while the issuer cannot be reached. Default: 24 h.
 	KeysMaxStale time.Duration

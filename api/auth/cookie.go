@@ -11,20 +11,22 @@ import (
 )
 
 const (
-	// chunkBytes is what one cookie's value may hold: browsers take 4096 bytes with name and attributes (RFC 6265, section 6.1).
+	// chunkBytes is what one cookie's value may hold: browsers take 4096 bytes with name and attributes (RFC 6265,
+	// section 6.1).
 	chunkBytes = 3800
 	// maxChunks bounds a value, so that all cookies together fit into HeaderBytes.
 	maxChunks = 5
 )
 
-// jar reads and writes the session's cookies on one request. A value too long for one cookie is cut into chunks: the first is
-// "<number of chunks>.<text>", the others, named _1, _2 and so on, are text alone.
+// jar reads and writes the session's cookies on one request. A value too long for one cookie is cut into chunks: the
+// first is "<number of chunks>.<text>", the others, named _1, _2 and so on, are text alone.
 type jar struct {
 	c      *fiber.Ctx
 	secure bool
 }
 
-// name carries a prefix that browsers enforce (RFC 6265bis, section 4.1.3), so that no other site under the domain can plant it.
+// name carries a prefix that browsers enforce (RFC 6265bis, section 4.1.3), so that no other site under the domain can
+// plant it.
 func (j jar) name(kind, path string) string {
 	switch {
 	case j.secure && path == "/":

@@ -30,7 +30,8 @@ type metadata struct {
 	endSession string
 }
 
-// discovery finds the issuer's endpoints when they are first needed, so that this process may start before the issuer does.
+// discovery finds the issuer's endpoints when they are first needed, so that this process may start before the issuer
+// does.
 type discovery struct {
 	cfg    Config
 	client *http.Client

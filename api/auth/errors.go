@@ -60,7 +60,8 @@ func refusals() []refusal {
 	unauthorized, forbidden := http.StatusUnauthorized, http.StatusForbidden
 	return []refusal{
 		{ErrUnavailable, http.StatusServiceUnavailable, "issuer-unavailable", "",
-			"The identity provider cannot be reached, so the token cannot be checked. Nothing is wrong with your request: send it again in a few seconds."},
+			"The identity provider cannot be reached, so the token cannot be checked. Nothing is wrong with your request: " +
+				"send it again in a few seconds."},
 		{ErrMissing, unauthorized, "unauthenticated", "",
 			"Send an access token: Authorization: Bearer <token>. Browsers sign in at auth/sign-in."},
 		{ErrExpired, unauthorized, "token-expired", token,
@@ -77,13 +78,16 @@ func refusals() []refusal {
 			"The signature of the access token is not that of the identity provider. Get a new token."},
 		{ErrSessionEnded, unauthorized, "session-ended", "", "Your session is over. Sign in again at auth/sign-in."},
 		{ErrForgery, forbidden, "csrf", "",
-			"Requests that change something with a session cookie must come from the dashboard's own origin and carry the header X-Rastro-CSRF: 1. Programs send a bearer token instead."},
+			"Requests that change something with a session cookie must come from the dashboard's own origin and carry the " +
+				"header X-Rastro-CSRF: 1. Programs send a bearer token instead."},
 		{ErrNoTenant, forbidden, "no-tenant", "insufficient_scope",
 			"The access token names no tenant. Ask your administrator to assign your account to one."},
 		{ErrNoRole, forbidden, "no-role", "insufficient_scope",
-			"The access token has none of the roles events:write, traces:read, ops:read, ops:write. Ask your administrator for those you need."},
+			"The access token has none of the roles events:write, traces:read, ops:read, ops:write. " +
+				"Ask your administrator for those you need."},
 		{ErrMalformed, unauthorized, "token-invalid", token,
-			"The access token cannot be read: it must be a signed JWT with its expiry and subject. Get a new one from the identity provider."},
+			"The access token cannot be read: it must be a signed JWT with its expiry and subject. " +
+				"Get a new one from the identity provider."},
 	}
 }
 
@@ -95,6 +99,16 @@ func refusalOf(err error) refusal {
 		}
 	}
 	return all[len(all)-1]
+}
+
+// expected reports whether an error is the client's or the issuer's, rather than ours.
+func expected(err error) bool {
+	for _, r := range refusals() {
+		if errors.Is(err, r.err) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse answers with the problem that err is. The text of err stays here: it may quote the token.

@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// fasthttp keeps the Date header by a goroutine of the whole process, and a stopped server's pool wakes once more.
+		// fasthttp keeps the Date header by a goroutine of the whole process, and a stopped server's pool wakes once
+		// more.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 	)

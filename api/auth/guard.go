@@ -7,8 +7,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// CSRFHeader must be set to 1 on requests that change something with a session cookie: no form can set it, and another origin's
-// script only after a preflight that is never granted.
+// CSRFHeader must be set to 1 on requests that change something with a session cookie: no form can set it, and another
+// origin's script only after a preflight that is never granted.
 const CSRFHeader = "X-Rastro-CSRF"
 
 // guard refuses requests that another site may have made the browser send.
@@ -32,8 +32,8 @@ func (s *Sessions) sameOrigin(c *fiber.Ctx) bool {
 	return origin != "" && strings.EqualFold(origin, s.origin(c))
 }
 
-// returnPath is where to go after signing in: a path under base on this very site. Whatever could lead elsewhere, to the sign-in
-// itself, or nowhere becomes base.
+// returnPath is where to go after signing in: a path under base on this very site. Whatever could lead elsewhere, to
+// the sign-in itself, or nowhere becomes base.
 func returnPath(raw, base string) string {
 	u, err := url.Parse(raw)
 	if err != nil || raw == "" || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" {
@@ -52,7 +52,8 @@ func returnPath(raw, base string) string {
 	}
 }
 
-// unsafePath finds what browsers read as another host, or drop, or split a header with; and dot segments, which leave base.
+// unsafePath finds what browsers read as another host, or drop, or split a header with; and dot segments, which leave
+// base.
 func unsafePath(p string) bool {
 	path, _, _ := strings.Cut(p, "?")
 	path, _, _ = strings.Cut(path, "#")

@@ -17,8 +17,8 @@ import (
 // minRSABits is the smallest RSA key that counts (RFC 7518, section 3.3).
 const minRSABits = 2048
 
-// keySet is the issuer's keys (JWKS, RFC 7517). They are fetched when first needed, when they are old, and when a token names a
-// key that is not among them; the last at most once in a while, because anybody can make up key names.
+// keySet is the issuer's keys (JWKS, RFC 7517). They are fetched when first needed, when they are old, and when a token
+// names a key that is not among them; the last at most once in a while, because anybody can make up key names.
 type keySet struct {
 	cfg       Config
 	discovery *discovery
@@ -95,7 +95,8 @@ func (k *keySet) lookup(kid, algorithm string) (found []jose.JSONWebKey, age tim
 	return found, k.now().Sub(k.fetched), k.failure
 }
 
-// refresh fetches the keys unless that was just tried. Its outcome is in the fields; its error is only that ctx is over.
+// refresh fetches the keys unless that was just tried. Its outcome is in the fields; its error is only that ctx is
+// over.
 func (k *keySet) refresh(ctx context.Context) error {
 	done := k.attempt(ctx)
 	if done == nil {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,9 +14,10 @@ import (
 // Authenticate is Middleware without browser sessions.
 func (v *Verifier) Authenticate() fiber.Handler { return Middleware(v, nil) }
 
-// Middleware lets a request pass when it comes with a good bearer token or, where sessions is not nil, a session cookie; the
-// identity is then in c.UserContext(), for FromContext. Any other request is answered with a problem: 401 with
-// WWW-Authenticate (RFC 6750, section 3), 403 when the token opens nothing, 503 with Retry-After when the issuer is away.
+// Middleware lets a request pass when it comes with a good bearer token or, where sessions is not nil, a session
+// cookie; the identity is then in c.UserContext(), for FromContext. Any other request is answered with a problem: 401
+// with WWW-Authenticate (RFC 6750, section 3), 403 when the token opens nothing, 503 with Retry-After when the issuer
+// is away.
 func Middleware(v *Verifier, sessions *Sessions) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		id, err := identify(c, v, sessions)
@@ -74,14 +74,4 @@ func Me(c *fiber.Ctx) error {
 		return fmt.Errorf("write identity: %w", err)
 	}
 	return nil
-}
-
-// expected reports whether an error is the client's or the issuer's, rather than ours.
-func expected(err error) bool {
-	for _, r := range refusals() {
-		if errors.Is(err, r.err) {
-			return true
-		}
-	}
-	return false
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// renewedFor is how long the outcome of a renewal answers requests that were sent with the cookies before it. Refresh tokens
-	// are good for one use, and a page sends several requests at once.
+	// renewedFor is how long the outcome of a renewal answers requests that were sent with the cookies before it.
+	// Refresh tokens are good for one use, and a page sends several requests at once.
 	renewedFor = 30 * time.Second
 	// maxRenewals bounds how many outcomes are remembered.
 	maxRenewals = 4096
@@ -27,8 +27,8 @@ type renewal struct {
 	until           time.Time
 }
 
-// renew exchanges a refresh token, once, however many requests ask. Its errors wrap ErrSessionEnded when the issuer refuses, and
-// ErrUnavailable when it cannot be asked.
+// renew exchanges a refresh token, once, however many requests ask. Its errors wrap ErrSessionEnded when the issuer
+// refuses, and ErrUnavailable when it cannot be asked.
 func (s *Sessions) renew(ctx context.Context, refresh sealed) (renewal, error) {
 	sum := sha256.Sum256([]byte(refresh.Token))
 	if done, ok := s.remembered(sum); ok {
@@ -84,8 +84,8 @@ func (s *Sessions) exchange(ctx context.Context, refresh string) (renewal, error
 	}, nil
 }
 
-// tokenError tells a refusal of the token endpoint from its absence. The issuer's text may quote what it was sent, so only its
-// error code goes on.
+// tokenError tells a refusal of the token endpoint from its absence. The issuer's text may quote what it was sent, so
+// only its error code goes on.
 func tokenError(err error) error {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		status := refused.Response.StatusCode

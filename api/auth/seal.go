@@ -16,8 +16,8 @@ const MinKeyBytes = 32
 
 var errSeal = errors.New("not sealed by us")
 
-// sealer seals values into cookies by AES-256-GCM with random nonces. Every purpose is its own: what was sealed as one thing
-// does not open as another.
+// sealer seals values into cookies by AES-256-GCM with random nonces. Every purpose is its own: what was sealed as one
+// thing does not open as another.
 type sealer struct {
 	seals cipher.AEAD
 	opens []cipher.AEAD // seals first, then those of earlier keys

@@ -25,15 +25,16 @@ type SessionConfig struct {
 	ClientID string
 	// ClientSecret is the client's secret. Default: empty, a public client.
 	ClientSecret string
-	// Scopes are asked for at sign-in. Default: openid profile email. Issuers that give refresh tokens only for offline_access
-	// need that too; Keycloak does not.
+	// Scopes are asked for at sign-in. Default: openid profile email. Issuers that give refresh tokens only for
+	// offline_access need that too; Keycloak does not.
 	Scopes []string
-	// PublicURL is the origin that browsers see, https://rastro.example, with no path. Default: empty, the request's own; name it
-	// in production, where a proxy stands between.
+	// PublicURL is the origin that browsers see, https://rastro.example, with no path. Default: empty, the request's
+	// own; name it in production, where a proxy stands between.
 	PublicURL string
 	// BasePath is where the dashboard lies under PublicURL. Default: /.
 	BasePath string
-	// Key is the secret that cookies are sealed with, at least MinKeyBytes random bytes, the same on every replica. Required.
+	// Key is the secret that cookies are sealed with, at least MinKeyBytes random bytes, the same on every replica.
+	// Required.
 	Key []byte
 	// PreviousKeys still open cookies, so that a change of Key signs nobody out. Default: none.
 	PreviousKeys [][]byte
@@ -68,7 +69,7 @@ func (c SessionConfig) Validate() error {
 	if !slices.Contains(c.Scopes, oidc.ScopeOpenID) {
 		bad("scopes lack %q", oidc.ScopeOpenID)
 	}
-	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (!httpURL(c.PublicURL) || err != nil || strings.Trim(u.Path, "/") != "") {
+	if c.PublicURL != "" && !isOrigin(c.PublicURL) {
 		bad("public URL %q is no origin such as https://rastro.example; a path belongs into the base path", c.PublicURL)
 	}
 	if u, err := url.Parse(c.BasePath); err != nil || !strings.HasPrefix(c.BasePath, "/") || u.Path != c.BasePath || u.Host != "" {
@@ -85,6 +86,11 @@ func (c SessionConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+func isOrigin(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && httpURL(raw) && strings.Trim(u.Path, "/") == ""
+}
+
 // The kinds of cookies.
 const (
 	accessCookie  = "access"
@@ -99,8 +105,8 @@ type sealed struct {
 	Started time.Time `json:"s"`
 }
 
-// Sessions keeps people signed in by sealed cookies alone: there is nothing to store, and nothing a page's script could read.
-// It is safe for concurrent use.
+// Sessions keeps people signed in by sealed cookies alone: there is nothing to store, and nothing a page's script could
+// read. It is safe for concurrent use.
 type Sessions struct {
 	cfg      SessionConfig
 	verifier *Verifier
@@ -229,7 +235,8 @@ func (s *Sessions) identify(c *fiber.Ctx) (Identity, error) {
 	case err == nil:
 		return next.identity, s.keep(c, next, refresh.Started)
 	case good:
-		// The token at hand is good still. Another replica may have used the refresh token a moment ago; its answer is on the way.
+		// The token at hand is good still. Another replica may have used the refresh token a moment ago; its answer is
+		// on the way.
 		s.logger.DebugContext(ctx, "session not renewed yet", slog.Any("error", err))
 		return id, nil
 	case errors.Is(err, ErrSessionEnded):

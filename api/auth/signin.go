@@ -62,8 +62,8 @@ func (s *Sessions) SignIn(c *fiber.Ctx) error {
 
 func (s *Sessions) callbackURL(c *fiber.Ctx) string { return s.origin(c) + s.authPath() + "callback" }
 
-// Callback handles GET auth/callback, where the issuer sends the browser back with a code: it exchanges the code, checks both
-// tokens, and starts the session.
+// Callback handles GET auth/callback, where the issuer sends the browser back with a code: it exchanges the code,
+// checks both tokens, and starts the session.
 func (s *Sessions) Callback(c *fiber.Ctx) error {
 	f, err := s.takeFlow(c)
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *Sessions) takeFlow(c *fiber.Ctx) (flow, error) {
 	return f, nil
 }
 
-// redeem exchanges the code and checks what comes: the ID token answers our nonce, the access token opens the API, and both are
-// about the same person.
+// redeem exchanges the code and checks what comes: the ID token answers our nonce, the access token opens the API, and
+// both are about the same person.
 func (s *Sessions) redeem(ctx context.Context, code string, f flow, redirectURI string) (*oauth2.Token, string, error) {
 	client, err := s.oauth(ctx, redirectURI)
 	if err != nil {
@@ -161,9 +161,9 @@ func (s *Sessions) start(c *fiber.Ctx, token *oauth2.Token, idToken string) erro
 	return nil
 }
 
-// SignOut handles POST auth/sign-out, from the dashboard's own origin: it clears the session and sends the browser to the issuer's
-// end_session endpoint (OpenID Connect RP-Initiated Logout 1.0), and from there to the dashboard. To scripts, which cannot follow
-// it there, it answers {"location": "..."}.
+// SignOut handles POST auth/sign-out, from the dashboard's own origin: it clears the session and sends the browser to
+// the issuer's end_session endpoint (OpenID Connect RP-Initiated Logout 1.0), and from there to the dashboard. To
+// scripts, which cannot follow it there, it answers {"location": "..."}.
 func (s *Sessions) SignOut(c *fiber.Ctx) error {
 	if !s.sameOrigin(c) {
 		return refuse(c, ErrForgery)

@@ -48,8 +48,8 @@ func newVerifier(cfg Config, client *http.Client, logger *slog.Logger, now func(
 	}
 }
 
-// Ready fetches the issuer's keys unless they are known; its error wraps ErrUnavailable. It is a readiness check: nothing needs
-// it to have been called.
+// Ready fetches the issuer's keys unless they are known; its error wraps ErrUnavailable. It is a readiness check:
+// nothing needs it to have been called.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if v.keys.current() > 0 {
 		return nil
@@ -62,8 +62,9 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return v.keys.failure
 }
 
-// Verify checks an access token and says whose it is. Its errors wrap one of the package's: ErrUnavailable when the issuer cannot
-// be asked, ErrNoTenant and ErrNoRole when the token is good and opens nothing, the others when it is no good.
+// Verify checks an access token and says whose it is. Its errors wrap one of the package's: ErrUnavailable when the
+// issuer cannot be asked, ErrNoTenant and ErrNoRole when the token is good and opens nothing, the others when it is no
+// good.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Identity, error) {
 	if raw == "" {
 		return Identity{}, ErrMissing

@@ -18,8 +18,8 @@ import (
 type Config struct {
 	// Files are the built dashboard, with index.html at the root. Required.
 	Files fs.FS
-	// BasePath is the path that browsers see the dashboard under; the proxy must leave it in the request. It must be that of the
-	// sessions. Default: /.
+	// BasePath is the path that browsers see the dashboard under; the proxy must leave it in the request. It must be
+	// that of the sessions. Default: /.
 	BasePath string
 }
 
@@ -38,8 +38,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Register adds the dashboard's routes to router, which must answer the root of the host; every other route must have been added
-// before, because what nobody else answers is the dashboard's: a page of the application for people, a problem for programs.
+// Register adds the dashboard's routes to router, which must answer the root of the host; every other route must have
+// been added before, because what nobody else answers is the dashboard's: a page of the application for people, a
+// problem for programs.
 //
 //	GET  auth/sign-in   to the issuer, and back to ?return_to=
 //	GET  auth/callback  where the issuer sends the browser
@@ -98,8 +99,8 @@ func (d *site) serve(c *fiber.Ctx) error {
 	return d.index(c)
 }
 
-// navigation tells a person who goes to a page of the application from a reference to a file or an operation that is not there:
-// answering those with a page would only hide the fault.
+// navigation tells a person who goes to a page of the application from a reference to a file or an operation that is
+// not there: answering those with a page would only hide the fault.
 func (d *site) navigation(c *fiber.Ctx, name string) bool {
 	for _, prefix := range []string{"assets", "api", "auth"} {
 		if name == prefix || strings.HasPrefix(name, prefix+"/") {
@@ -115,8 +116,8 @@ func notFound(c *fiber.Ctx) error {
 		Write(c)
 }
 
-// index serves the application's page, with the base path and a nonce of its own. It is never compressed: it is small, and its
-// bytes differ each time.
+// index serves the application's page, with the base path and a nonce of its own. It is never compressed: it is small,
+// and its bytes differ each time.
 func (d *site) index(c *fiber.Ctx) error {
 	nonce := rand.Text()
 	d.secure(c)
@@ -126,8 +127,8 @@ func (d *site) index(c *fiber.Ctx) error {
 	return c.SendString(d.files.index(d.base, nonce))
 }
 
-// policy is the content security policy of the application's page. Browsers hold forms to form-action through redirects, and
-// signing out is redirected to the issuer.
+// policy is the content security policy of the application's page. Browsers hold forms to form-action through
+// redirects, and signing out is redirected to the issuer.
 func (d *site) policy(nonce string) string {
 	return strings.Join([]string{
 		"default-src 'self'",

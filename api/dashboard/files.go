@@ -118,7 +118,8 @@ func compress(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// contentType goes by the name. The machine's own tables are not asked: the same file must have the same type everywhere.
+// contentType goes by the name. The machine's own tables are not asked: the same file must have the same type
+// everywhere.
 func contentType(name string, plain []byte) string {
 	types := map[string]string{
 		".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8", ".ico": "image/x-icon",

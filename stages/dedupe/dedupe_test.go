@@ -26,22 +26,22 @@ var databases = postgrestest.New(func(ctx context.Context, url string) error {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(databases.Around(m)) }
 
-func openStore(t testing.TB, url string, opts ...store.Option) *store.Store {
-	t.Helper()
+func openStore(tb testing.TB, url string, opts ...store.Option) *store.Store {
+	tb.Helper()
 	config := store.DefaultConfig()
 	config.URL = url
-	opened, err := store.Open(t.Context(), config, opts...)
-	require.NoError(t, err)
-	t.Cleanup(opened.Close)
-	require.NoError(t, opened.EnsurePartitions(t.Context(), time.Now()))
+	opened, err := store.Open(tb.Context(), config, opts...)
+	require.NoError(tb, err)
+	tb.Cleanup(opened.Close)
+	require.NoError(tb, opened.EnsurePartitions(tb.Context(), time.Now()))
 	return opened
 }
 
-func newStage(t testing.TB, claims Claims, config Config) pipeline.Stage {
-	t.Helper()
+func newStage(tb testing.TB, claims Claims, config Config) pipeline.Stage {
+	tb.Helper()
 	settings := pipeline.Settings{Name: "dedupe", Pipeline: "tracking", Logger: slog.New(slog.DiscardHandler), Now: time.Now}
 	built, err := build(config, pipeline.Provide(settings, claims))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return built
 }
 
@@ -56,10 +56,10 @@ func delivery(eventID string, revision int64) *tracking.Event {
 	}
 }
 
-func process(t testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
-	t.Helper()
+func process(tb testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
+	tb.Helper()
 	batch := pipeline.NewBatch(events)
-	require.NoError(t, stage.Process(context.Background(), batch))
+	require.NoError(tb, stage.Process(context.Background(), batch))
 	return batch
 }
 
@@ -319,6 +319,7 @@ func BenchmarkDedupe(b *testing.B) {
 		return uids, nil
 	})
 	run := func(b *testing.B, claims Claims) {
+		b.Helper()
 		stage := newStage(b, claims, Defaults())
 		events := make([]*tracking.Event, batchSize)
 		b.ReportAllocs()

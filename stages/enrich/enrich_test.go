@@ -32,21 +32,21 @@ const shipped = `
       - airline: {from: payload.flight}
       - milestone: {catalog: milestones.yaml}`
 
-func newStage(t testing.TB, with string) pipeline.Stage {
-	t.Helper()
+func newStage(tb testing.TB, with string) pipeline.Stage {
+	tb.Helper()
 	var config Config
-	require.NoError(t, yaml.UnmarshalWithOptions([]byte(with), &config, yaml.DisallowUnknownField()))
-	require.NoError(t, config.Validate())
+	require.NoError(tb, yaml.UnmarshalWithOptions([]byte(with), &config, yaml.DisallowUnknownField()))
+	require.NoError(tb, config.Validate())
 	stage, err := build(config, settings())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return stage
 }
 
-func process(t testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
-	t.Helper()
+func process(tb testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
+	tb.Helper()
 	batch := pipeline.NewBatch(events)
-	require.NoError(t, stage.Process(context.Background(), batch))
-	require.Equal(t, len(events), batch.PendingLen(), "enrich judges nobody")
+	require.NoError(tb, stage.Process(context.Background(), batch))
+	require.Equal(tb, len(events), batch.PendingLen(), "enrich judges nobody")
 	return batch
 }
 

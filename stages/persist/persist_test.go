@@ -27,22 +27,22 @@ var databases = postgrestest.New(func(ctx context.Context, url string) error {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(databases.Around(m)) }
 
-func openStore(t testing.TB) *store.Store {
-	t.Helper()
+func openStore(tb testing.TB) *store.Store {
+	tb.Helper()
 	config := store.DefaultConfig()
-	config.URL = databases.URL(t)
-	opened, err := store.Open(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(opened.Close)
-	require.NoError(t, opened.EnsurePartitions(t.Context(), time.Now()))
+	config.URL = databases.URL(tb)
+	opened, err := store.Open(tb.Context(), config)
+	require.NoError(tb, err)
+	tb.Cleanup(opened.Close)
+	require.NoError(tb, opened.EnsurePartitions(tb.Context(), time.Now()))
 	return opened
 }
 
-func newStage(t testing.TB, events Store) pipeline.Stage {
-	t.Helper()
+func newStage(tb testing.TB, events Store) pipeline.Stage {
+	tb.Helper()
 	settings := pipeline.Settings{Name: "persist", Pipeline: "tracking", Logger: slog.New(slog.DiscardHandler)}
 	built, err := build(Defaults(), pipeline.Provide(settings, events))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return built
 }
 
@@ -60,10 +60,10 @@ func happened(correlation, code string, milestone tracking.Milestone, minute int
 	}
 }
 
-func process(t testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
-	t.Helper()
+func process(tb testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
+	tb.Helper()
 	batch := pipeline.NewBatch(events)
-	require.NoError(t, stage.Process(context.Background(), batch))
+	require.NoError(tb, stage.Process(context.Background(), batch))
 	return batch
 }
 

@@ -36,10 +36,10 @@ func withSchema(schema string) pipeline.Settings {
 	return s
 }
 
-func newStage(t testing.TB, s pipeline.Settings) pipeline.Stage {
-	t.Helper()
+func newStage(tb testing.TB, s pipeline.Settings) pipeline.Stage {
+	tb.Helper()
 	built, err := build(Defaults(), s)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return built
 }
 
@@ -59,10 +59,10 @@ func goodEvent() *tracking.Event {
 	}
 }
 
-func process(t testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
-	t.Helper()
+func process(tb testing.TB, stage pipeline.Stage, events ...*tracking.Event) *pipeline.Batch {
+	tb.Helper()
 	batch := pipeline.NewBatch(events)
-	require.NoError(t, stage.Process(context.Background(), batch))
+	require.NoError(tb, stage.Process(context.Background(), batch))
 	return batch
 }
 

@@ -9,11 +9,14 @@ import { colorSchemeManager, styleNonce, theme, variables } from './theme';
 interface AppProps {
   queryClient: QueryClient;
   router: ReturnType<typeof createAppRouter>;
+  /** `test` leaves transitions out. */
+  env?: 'default' | 'test';
 }
 
-export function App({ queryClient, router }: AppProps) {
+export function App({ queryClient, router, env = 'default' }: AppProps) {
   return (
     <MantineProvider
+      env={env}
       theme={theme}
       cssVariablesResolver={variables}
       colorSchemeManager={colorSchemeManager}

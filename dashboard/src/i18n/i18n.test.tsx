@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { formats, micros, offsetText, wallTime, wallTimeAt } from './format';
 import { catalogs } from './i18n';
@@ -49,6 +50,17 @@ describe('catalogs', () => {
     // Units, names and international words only.
     const allowed = /^app\.name$|perSecond$|^time\.|\.uid$|original$|^trace\.raw\.original$/;
     expect(same.map(([key]) => key).filter((key) => !allowed.test(key))).toEqual([]);
+  });
+});
+
+describe('the codes of the shipped catalog of meanings', () => {
+  const meanings = readFileSync('../config/milestones.yaml', 'utf8');
+  const rules = meanings.split('\n').filter((line) => !/^\s*#/.test(line));
+
+  it('have a text for every exception', () => {
+    const codes = new Set(rules.flatMap((line) => /exception: ([a-z_]+)/.exec(line)?.[1] ?? []));
+    expect(codes.size).toBeGreaterThan(20);
+    expect([...codes].filter((code) => !Object.hasOwn(catalogs.es.trace.exception, code))).toEqual([]);
   });
 });
 

@@ -9,6 +9,7 @@ import classes from './overview.module.css';
 import { RateChart } from './RateChart';
 
 const chartWindow = 300_000;
+const margin = 120_000;
 const smooth = 5_000;
 const drawn = ['accepted', 'stored'] as const;
 
@@ -19,7 +20,8 @@ export function Throughput() {
   const [table, setTable] = useState(false);
   const [at, setAt] = useState<number>();
   const shown = useMemo(() => lastWindow(samples, chartWindow), [samples]);
-  const series = useMemo(() => rateSeries(shown, drawn, smooth), [shown]);
+  // A little more than is shown, so that the line comes in from the edge.
+  const series = useMemo(() => rateSeries(lastWindow(samples, chartWindow + margin), drawn, smooth), [samples]);
   const index = at === undefined ? -1 : series.at.indexOf(at);
   const value = (name: (typeof drawn)[number]) =>
     index >= 0 ? (series.rates[name][index] ?? undefined) : rateAt(samples, name, smooth);

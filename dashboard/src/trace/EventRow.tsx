@@ -6,9 +6,9 @@ import { wallTime, wallTimeAt } from '../i18n/format';
 import { lookup, useI18n } from '../i18n/i18n';
 import { Mark } from '../ui/Mark';
 import { isActual, isPureVoid, type Marks, milestoneOf, type Order } from './chronology';
-import { MilestoneIcon } from './icons';
+import { ExceptionIcon, MilestoneIcon } from './icons';
 import { legName, legOf, placeOf } from './place';
-import { ExceptionMark, toneOf } from './StatusMark';
+import { ExceptionMark, exceptionTone, toneOf } from './StatusMark';
 import { EventLinks } from './Timeline';
 import classes from './timeline.module.css';
 
@@ -24,8 +24,7 @@ export function EventRow({ event, marks, order, selected, onSelect }: EventRowPr
   const { t } = useI18n();
   const milestone = milestoneOf(event);
   const exception = event.enrichment?.exception;
-  const tone =
-    exception && exception !== 'cleared' && exception !== 'found' ? 'bad' : milestone ? toneOf(milestone) : 'idle';
+  const tone = exception ? exceptionTone(exception) : milestone ? toneOf(milestone) : 'idle';
   return (
     <li
       id={`event-${event.uid}`}
@@ -40,6 +39,8 @@ export function EventRow({ event, marks, order, selected, onSelect }: EventRowPr
         <span className={classes.dot}>
           {isPureVoid(event) ? (
             <Undo size={14} aria-hidden />
+          ) : !milestone && exception ? (
+            <ExceptionIcon size={14} />
           ) : (
             <MilestoneIcon milestone={milestone ?? 'unknown'} kind={event.kind} size={14} />
           )}

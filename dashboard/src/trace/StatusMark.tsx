@@ -38,13 +38,31 @@ export function StatusMark({ status, kind, large = false }: StatusMarkProps) {
   );
 }
 
+/** The exception of an event that ends the trouble that was open. */
+const cleared = 'cleared';
+/** Trouble that slows a thing down, as against trouble that somebody must see to. */
+const slow = [
+  'changed',
+  'customs',
+  'delayed',
+  'diverted',
+  'go_show',
+  'rebooked',
+  'rerouted',
+  'returning',
+  'screening_unclear',
+  'standby',
+];
+
+export const exceptionTone = (code: string): Tone => (code === cleared ? 'ok' : slow.includes(code) ? 'warn' : 'bad');
+
 /** Trouble that an event reports, or that is open. A code without translation is shown as it is. */
 export function ExceptionMark({ code, large = false }: { code: string; large?: boolean }) {
   const { t } = useI18n();
-  const good = code === 'cleared' || code === 'found';
+  const good = code === cleared;
   return (
     <Mark
-      tone={good ? 'ok' : 'bad'}
+      tone={exceptionTone(code)}
       large={large}
       icon={good ? <CircleDone large={large} /> : <ExceptionIcon size={large ? 17 : 13} />}
       title={`${t.trace.exceptionLabel}: ${code}`}

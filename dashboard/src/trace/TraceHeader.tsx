@@ -70,8 +70,10 @@ export function TraceHeader({ found, id, outdated }: TraceHeaderProps) {
       ))}
       <Facts trace={trace} />
       <MilestoneBar trace={trace} />
-      {trace.pieces && trace.pieces.total > 1 && <Pieces pieces={trace.pieces} kind={trace.kind} />}
-      {trace.legs && trace.legs.length > 0 && <Legs legs={trace.legs} />}
+      <div className={classes.sections}>
+        {trace.pieces && trace.pieces.total > 1 && <Pieces pieces={trace.pieces} kind={trace.kind} />}
+        {trace.legs && trace.legs.length > 0 && <Legs legs={trace.legs} />}
+      </div>
     </section>
   );
 }

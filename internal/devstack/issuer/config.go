@@ -22,7 +22,8 @@ const (
 
 // Config says who may get tokens, and which.
 type Config struct {
-	// Issuer is the issuer's URL, the iss claim of its tokens, without a trailing slash: http://127.0.0.1:8080/oidc. Required.
+	// Issuer is the issuer's URL, the iss claim of its tokens, without a trailing slash: http://127.0.0.1:8080/oidc.
+	// Required.
 	Issuer string
 	// Audience is the aud claim of access tokens, besides the client. Default: Audience.
 	Audience string
@@ -30,12 +31,13 @@ type Config struct {
 	Users []User
 	// Clients are who may ask for tokens. Default: the dashboard and the command line.
 	Clients []Client
-	// KeyFile keeps the signing key (PKCS #8, PEM, mode 0600), so that tokens outlive a restart; it is created when missing.
-	// Default: empty, a new key for each process.
+	// KeyFile keeps the signing key (PKCS #8, PEM, mode 0600), so that tokens outlive a restart; it is created when
+	// missing. Default: empty, a new key for each process.
 	KeyFile string
 	// AccessTokenTTL is how long an access token is valid. Default: 5 minutes, as in Keycloak.
 	AccessTokenTTL time.Duration
-	// RefreshTokenTTL is how long a refresh token is valid. They live in memory: a restart ends them. Default: 12 hours.
+	// RefreshTokenTTL is how long a refresh token is valid. They live in memory: a restart ends them. Default: 12
+	// hours.
 	RefreshTokenTTL time.Duration
 	// Now is the clock that tokens end by. Default: time.Now.
 	Now func() time.Time
@@ -43,8 +45,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Client is a program that asks for tokens. With a Secret it is a service that uses client credentials; without one it is a
-// public client that signs people in by the code flow with PKCE.
+// Client is a program that asks for tokens. With a Secret it is a service that uses client credentials; without one it
+// is a public client that signs people in by the code flow with PKCE.
 type Client struct {
 	ID     string
 	Secret string
@@ -55,7 +57,8 @@ type Client struct {
 	PostLogoutRedirectURIs []string
 }
 
-// DefaultConfig has the demo users, the dashboard at the root of any loopback address, and the command line with that secret.
+// DefaultConfig has the demo users, the dashboard at the root of any loopback address, and the command line with that
+// secret.
 func DefaultConfig(issuer, serviceSecret string) Config {
 	return Config{
 		Issuer:          issuer,
@@ -69,8 +72,8 @@ func DefaultConfig(issuer, serviceSecret string) Config {
 	}
 }
 
-// WebClient is a public client whose pages lie under basePath ("/", "/ops/") on any loopback address and at the public URLs
-// given (https://rastro.example).
+// WebClient is a public client whose pages lie under basePath ("/", "/ops/") on any loopback address and at the public
+// URLs given (https://rastro.example).
 func WebClient(id, basePath string, publicURLs ...string) Client {
 	base := "/" + strings.Trim(basePath, "/")
 	c := Client{ID: id}

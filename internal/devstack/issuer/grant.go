@@ -21,8 +21,8 @@ type grant struct {
 	scopes   []string
 	authTime time.Time
 
-	// apiAudience is set while an access token is made: only that is meant for the API, and the library asks the same request
-	// for the audience of the ID token, which is meant for the client alone.
+	// apiAudience is set while an access token is made: only that is meant for the API, and the library asks the same
+	// request for the audience of the ID token, which is meant for the client alone.
 	apiAudience string
 }
 

@@ -79,8 +79,8 @@ func New(cfg Config) (*Issuer, error) {
 	return i, nil
 }
 
-// owning gives handlers a query of their own. Fiber's adaptor makes requests out of memory that it reuses afterwards, and a
-// sign-in under way keeps what it was asked.
+// owning gives handlers a query of their own. Fiber's adaptor makes requests out of memory that it reuses afterwards,
+// and a sign-in under way keeps what it was asked.
 func owning(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		own, address := *r, *r.URL

@@ -158,7 +158,8 @@ func (s *storage) SaveAuthCode(_ context.Context, id, code string) error {
 	return nil
 }
 
-// AuthRequestByCode implements op.AuthStorage. A code is spent by the first attempt to exchange it, whether that succeeds or not.
+// AuthRequestByCode implements op.AuthStorage. A code is spent by the first attempt to exchange it, whether that
+// succeeds or not.
 func (s *storage) AuthRequestByCode(_ context.Context, code string) (op.AuthRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +197,8 @@ func (s *storage) CreateAccessToken(_ context.Context, req op.TokenRequest) (str
 	return rand.Text(), s.now().Add(s.config.AccessTokenTTL), nil
 }
 
-// CreateAccessAndRefreshTokens implements op.AuthStorage. A refresh token is good for one use: it is replaced by the next.
+// CreateAccessAndRefreshTokens implements op.AuthStorage. A refresh token is good for one use: it is replaced by the
+// next.
 func (s *storage) CreateAccessAndRefreshTokens(
 	ctx context.Context, req op.TokenRequest, current string,
 ) (id, refresh string, expires time.Time, err error) {
@@ -247,8 +249,8 @@ func (s *storage) TerminateSession(_ context.Context, subject, clientID string) 
 	return nil
 }
 
-// RevokeToken implements op.AuthStorage. Access tokens are valid until they expire; refresh tokens end here. Tokens nobody
-// knows are no error (RFC 7009, section 2.2).
+// RevokeToken implements op.AuthStorage. Access tokens are valid until they expire; refresh tokens end here. Tokens
+// nobody knows are no error (RFC 7009, section 2.2).
 func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oidc.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,7 +292,8 @@ func withScope(scopes []string, scope string) []string {
 	return append(slices.Clone(scopes), scope)
 }
 
-// serviceGrant reads tenant and roles out of the scopes a service asks for: any tenant, because this is for development.
+// serviceGrant reads tenant and roles out of the scopes a service asks for: any tenant, because this is for
+// development.
 func serviceGrant(clientID string, scopes []string) (*grant, error) {
 	g := &grant{subject: "service:" + clientID, clientID: clientID, username: "service-account-" + clientID, name: clientID}
 	for _, scope := range scopes {

@@ -41,8 +41,8 @@ func (s *storage) ClientCredentialsTokenRequest(_ context.Context, id string, sc
 	return serviceGrant(id, scopes)
 }
 
-// GetPrivateClaimsFromRequest implements op.CanGetPrivateClaimsFromRequest. The library has asked for the audience of the access
-// token by now; what it asks for next is the ID token's.
+// GetPrivateClaimsFromRequest implements op.CanGetPrivateClaimsFromRequest. The library has asked for the audience of
+// the access token by now; what it asks for next is the ID token's.
 func (s *storage) GetPrivateClaimsFromRequest(_ context.Context, req op.TokenRequest, _ []string) (map[string]any, error) {
 	g, ok := req.(granted)
 	if !ok {
@@ -85,7 +85,8 @@ func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []
 	return nil, errors.New("claims without a request")
 }
 
-// SetIntrospectionFromToken implements op.OPStorage. Access tokens are JWTs that anyone can check; introspection tells nothing.
+// SetIntrospectionFromToken implements op.OPStorage. Access tokens are JWTs that anyone can check; introspection tells
+// nothing.
 func (s *storage) SetIntrospectionFromToken(context.Context, *oidc.IntrospectionResponse, string, string, string) error {
 	return errNotFound
 }

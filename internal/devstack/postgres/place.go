@@ -78,6 +78,9 @@ func (p place) belongsTo(dataDir string) bool {
 // newPlace makes an empty place: dataDir itself, or one elsewhere when the account cannot reach it.
 func newPlace(ctx context.Context, dataDir string, as account, bins binaries, logger *slog.Logger) (place, error) {
 	if !as.drop {
+		if err := os.Chmod(dataDir, 0o700); err != nil { //nolint:gosec // A folder must be executable.
+			return "", fmt.Errorf("close %s to others: %w", dataDir, err)
+		}
 		return place(dataDir), nil
 	}
 	if err := os.Chmod(dataDir, 0o711); err != nil { //nolint:gosec // The server's user must pass through.

@@ -111,7 +111,8 @@ func (s *Server) settle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("resolve data folder: %w", err)
 	}
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+	// Open to others until we know who serves it: another user must pass through the parents that this makes.
+	if err := os.MkdirAll(dataDir, 0o755); err != nil { //nolint:gosec // What is in it is closed.
 		return fmt.Errorf("create data folder: %w", err)
 	}
 	if err := s.takeLock(ctx, dataDir); err != nil {

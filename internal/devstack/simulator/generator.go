@@ -165,8 +165,9 @@ func (g *Generator) later(w Wire, after uint64) { g.schedule(item{wire: &w}, aft
 func (g *Generator) tell(j *journey) Wire {
 	draw := g.rand.IntN(1000)
 	happens := func(odds int) bool {
+		hit := draw >= 0 && draw < odds
 		draw -= odds
-		return draw < 0
+		return hit
 	}
 	s := &j.steps[j.told]
 	switch {

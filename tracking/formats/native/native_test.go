@@ -150,6 +150,8 @@ func TestDecodeAccepts(t *testing.T) {
 	require.Equal(t, int64(1_781_949_900_000_000), one(t, with(`"revision":"2026-06-20T10:05:00Z"`)).Event.Revision)
 	require.Equal(t, int64(10), one(t, with(`"revision":1e1`)).Event.Revision)
 	require.Equal(t, 10, one(t, with(`"quantity":{"pieces":10.0}`)).Event.Quantity.Pieces)
+	require.Equal(t, "Bogot\ufffd", one(t, with(`"location":{"name":"Bogot\ufffd"}`)).Event.Location.Name)
+	require.Equal(t, "Bogot\ufffd", one(t, with("\"location\":{\"name\":\"Bogot\ufffd\"}")).Event.Location.Name)
 	require.Equal(t, "a b", one(t, with(`"event\u005fid":" a b "`)).Event.EventID)
 
 	r := one(t, with(`"quantity":{"pieces":12,"total_pieces":10}`))
@@ -291,6 +293,7 @@ func FuzzDecode(f *testing.F) {
 
 // checkResults checks what holds whatever the body was.
 func checkResults(t *testing.T, results []formats.Result, err error) {
+	t.Helper()
 	if err != nil {
 		var fault *formats.BodyError
 		require.ErrorAs(t, err, &fault)

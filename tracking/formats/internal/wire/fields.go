@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -97,8 +98,18 @@ func (d *Decoder) Text(field string, v scan.Value) string {
 		return ""
 	}
 	s := v.Text()
+	if strings.ContainsRune(s, utf8.RuneError) && !replacement(v.Raw) {
+		d.Failf(field, formats.CodeFormat, "%s holds half of a surrogate pair; it must be whole Unicode text", field)
+		return ""
+	}
 	d.checkText(field, s)
 	return s
+}
+
+// replacement reports whether the text of a JSON string itself has the character U+FFFD, which also stands for what cannot be
+// read.
+func replacement(raw []byte) bool {
+	return bytes.ContainsRune(raw, utf8.RuneError) || bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`))
 }
 
 // ID reads an identifier: what stands around it in white space is no part of it.
@@ -113,12 +124,8 @@ func (d *Decoder) checkText(field, s string) {
 	if plain(s) {
 		return
 	}
-	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }); i >= 0 {
+	if i := strings.IndexFunc(s, unicode.IsControl); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError {
-			d.Failf(field, formats.CodeFormat, "%s holds U+FFFD or half of a surrogate pair at byte %d; it must be whole Unicode text", field, i)
-			return
-		}
 		d.Failf(field, formats.CodeFormat, "%s holds the control character %U at byte %d; it must be plain text", field, r, i)
 	}
 }

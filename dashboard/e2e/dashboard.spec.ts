@@ -1,0 +1,83 @@
+import { accessibilityFaults, expect, layoutShift, overflow, picture, signIn, test, traceId } from './page';
+
+/** The number that a counter of the page shows. */
+const numberIn = (text: string | null): number => Number((text ?? '').replace(/\D/g, ''));
+
+test('the overview counts live', async ({ page }, info) => {
+  await signIn(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Resumen' })).toBeVisible();
+  await expect(page.getByTestId('connection')).toHaveText('En vivo');
+
+  for (const name of ['count-accepted', 'count-stored']) {
+    const counter = page.getByTestId(name);
+    await expect(counter).toHaveText(/^[\d.]+$/);
+    const first = numberIn(await counter.textContent());
+    await expect(async () => expect(numberIn(await counter.textContent())).toBeGreaterThan(first)).toPass();
+  }
+  await expect(page.getByTestId('throughput-chart').locator('canvas')).toBeVisible();
+
+  expect(await accessibilityFaults(page)).toEqual([]);
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  expect(await layoutShift(page)).toBeLessThan(0.02);
+  await picture(page, 'overview', info.project.name);
+});
+
+test('a trace is found and tells its story', async ({ page }, info) => {
+  test.skip(!traceId, 'RASTRO_E2E_TRACE names no trace');
+  await signIn(page);
+  const box = page.getByRole('combobox', { name: 'Buscar una traza' }).locator('visible=true').last();
+  await box.fill(traceId ?? '');
+  await box.press('Enter');
+
+  await expect(page).toHaveURL(new RegExp(`/traces/${encodeURIComponent(traceId ?? '')}$`));
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(traceId ?? '');
+  const events = page.getByTestId('timeline').getByRole('button');
+  await expect(events.first()).toBeVisible();
+  await expect(page.getByTestId('trace-status')).not.toBeEmpty();
+  const times = await page
+    .getByTestId('timeline')
+    .locator('time[datetime*="T"]')
+    .evaluateAll((all) => all.map((time) => Date.parse(time.getAttribute('datetime') ?? '')));
+  expect(times.length).toBeGreaterThan(0);
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+
+  expect(await accessibilityFaults(page)).toEqual([]);
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  await picture(page, 'trace', info.project.name);
+
+  await events.first().click();
+  await expect(page).toHaveURL(/[?&]event=/);
+  await expect(page.getByTestId('event-panel')).toBeVisible();
+  expect(await accessibilityFaults(page)).toEqual([]);
+});
+
+test('a link to a trace survives signing in', async ({ page }) => {
+  test.skip(!traceId, 'RASTRO_E2E_TRACE names no trace');
+  await signIn(page, `traces/${encodeURIComponent(traceId ?? '')}`);
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(traceId ?? '');
+  await expect(page.getByTestId('timeline')).toBeVisible();
+  expect(await layoutShift(page)).toBeLessThan(0.02);
+});
+
+test('language and theme are kept', async ({ page, isMobile }) => {
+  await signIn(page);
+  if (isMobile) {
+    await page.getByRole('button', { name: /^Cuenta de/ }).click();
+    await page.getByRole('menuitem', { name: 'English' }).click();
+  } else {
+    await page.getByText('EN', { exact: true }).click();
+  }
+  await expect(page.getByRole('heading', { level: 1, name: 'Overview' })).toBeVisible();
+  await page.reload();
+  await expect(page.getByRole('heading', { level: 1, name: 'Overview' })).toBeVisible();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+});
+
+test('signing out ends the session', async ({ page }) => {
+  await signIn(page);
+  await page.getByRole('button', { name: /^Cuenta de/ }).click();
+  await page.getByRole('menuitem', { name: 'Cerrar sesión' }).click();
+  await page.waitForURL((url) => !url.pathname.endsWith('/traces'));
+  await signIn(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Resumen' })).toBeVisible();
+});

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test as base, expect, type Page } from '@playwright/test';
+import type { AxeResults } from 'axe-core';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const standards = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+
+/** A page that fails its test when anything went wrong in its console, or when what it showed jumped about. */
+export const test = base.extend({
+  page: async ({ page }, use) => {
+    const faults: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
+    });
+    page.on('pageerror', (error) => faults.push(error.message));
+    await use(page);
+    expect(faults, 'errors in the console').toEqual([]);
+  },
+});
+
+export const user = process.env.RASTRO_E2E_USER ?? 'Rosa Quispe';
+export const traceId = process.env.RASTRO_E2E_TRACE;
+
+/** Opens the dashboard and signs in on the way, as whoever comes for the first time does. */
+export async function signIn(page: Page, path = './'): Promise<void> {
+  await page.goto(path);
+  await page
+    .getByRole('button', { name: user })
+    .or(page.getByRole('link', { name: user }))
+    .first()
+    .click();
+  await expect(page.getByRole('navigation')).toBeVisible();
+}
+
+/** What axe finds wrong, in one line each. It is run over the debugging protocol, which the security policy lets in. */
+export async function accessibilityFaults(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const results = await page.evaluate(
+    (tags) =>
+      (window as unknown as { axe: { run: (root: Document, options: object) => Promise<AxeResults> } }).axe.run(
+        document,
+        {
+          runOnly: tags,
+        },
+      ),
+    standards,
+  );
+  return results.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`);
+}
+
+/** How much what is shown has moved by itself since the page was loaded (the cumulative layout shift). */
+export async function layoutShift(page: Page): Promise<number> {
+  return page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        let sum = 0;
+        const observer = new PerformanceObserver((list) => {
+          for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) {
+            if (!entry.hadRecentInput) sum += entry.value;
+          }
+        });
+        observer.observe({ type: 'layout-shift', buffered: true });
+        setTimeout(() => resolve(sum), 300);
+      }),
+  );
+}
+
+/** How many pixels the page is wider than its window. */
+export const overflow = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
+/** Saves a picture of the page where RASTRO_E2E_SCREENSHOT says, under a name that says what it shows. */
+export async function picture(page: Page, what: string, project: string): Promise<void> {
+  const path = process.env.RASTRO_E2E_SCREENSHOT;
+  if (!path) return;
+  const main = what === 'trace' && project === 'desktop-light';
+  await page.screenshot({ path: main ? path : path.replace(/(\.\w+)?$/, `-${what}-${project}$1`) });
+}
+
+export { expect };
