@@ -19,7 +19,8 @@ func benchEvents(n, from int) []*tracking.Event {
 	for i := range events {
 		e := newEvent("acme", fmt.Sprint("c", (from+i)/4), fmt.Sprint("e", from+i))
 		e.Location = &tracking.Location{IATA: "LIM"}
-		e.Payload = json.RawMessage(`{"bag_tag": "0045123456", "flight": "LA2047", "location": "LIM", "device": "scanner-17", "weight": 21.5}`)
+		e.Payload = json.RawMessage(
+			`{"bag_tag": "0045123456", "flight": "LA2047", "location": "LIM", "device": "scanner-17", "weight": 21.5}`)
 		events[i] = e
 	}
 	return events
@@ -69,14 +70,15 @@ func BenchmarkPersist(b *testing.B) {
 			b.StopTimer()
 			events := benchEvents(benchBatch, i*benchBatch)
 			b.StartTimer()
-			_, err := s.pool.CopyFrom(b.Context(), pgx.Identifier{"event_store"}, columns, pgx.CopyFromSlice(benchBatch, func(j int) ([]any, error) {
+			source := pgx.CopyFromSlice(benchBatch, func(j int) ([]any, error) {
 				row, err := rowOf(events[j])
 				return []any{
 					row.UID, row.TenantID, row.CorrelationID, row.AggregateID, row.Source, row.EventID, row.Revision, string(row.Kind),
 					row.Type, string(row.Classifier), string(row.Enrichment.Milestone), string(row.TimeQuality), row.OccurredAt, 0,
 					row.ReceivedAt, []byte(row.Payload), row.details,
 				}, err
-			}))
+			})
+			_, err := s.pool.CopyFrom(b.Context(), pgx.Identifier{"event_store"}, columns, source)
 			require.NoError(b, err)
 		}
 		report(b)

@@ -29,11 +29,12 @@ type DeadLetter struct {
 }
 
 const insertDeadLetters = `
-INSERT INTO dead_letters (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id, attempts, event,
-    trace_id, at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::text[], $11::int[], $12::bytea[], $13::text[], $14::timestamptz[])
-    AS d (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id, attempts, event, trace_id, at)
+INSERT INTO dead_letters (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id,
+    attempts, event, trace_id, at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::text[], $14::timestamptz[])
+    AS d (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id,
+        attempts, event, trace_id, at)
 ORDER BY uid, pipeline, stage
 ON CONFLICT DO NOTHING`
 

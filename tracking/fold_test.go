@@ -218,3 +218,26 @@ func TestAnnotations(t *testing.T) {
 	require.Equal(t, []int{3}, voided)
 	require.Equal(t, []int{1}, superseded)
 }
+
+// A void of an id takes out all its revisions; of corrections in a circle those that were settled first stand.
+func TestVoidedAnnotations(t *testing.T) {
+	voided := func(s *story) map[string]bool {
+		out := map[string]bool{}
+		for _, e := range tracking.Fold(s.events).Events {
+			out[e.Type] = e.Voided
+		}
+		return out
+	}
+	typed := func(name string) option { return func(e *tracking.Event) { e.Type = name } }
+	s := &story{}
+	s.add(1, loaded, revised("x", 1), typed("first"))
+	s.add(1, loaded, revised("x", 2), typed("second"))
+	s.add(2, "", corrects(tracking.Void, "x"), typed("void"))
+	require.Equal(t, map[string]bool{"first": true, "second": true, "void": false}, voided(s))
+
+	s = &story{}
+	s.add(1, accepted, corrects(tracking.Replace, "e2"), typed("1"))
+	s.add(2, accepted, corrects(tracking.Replace, "e3"), typed("2"))
+	s.add(3, accepted, corrects(tracking.Replace, "e1"), typed("3"))
+	require.Equal(t, map[string]bool{"1": false, "2": true, "3": false}, voided(s))
+}

@@ -9,11 +9,11 @@ import (
 type hop struct {
 	// begun is when the first of its legs began, and moved when the thing last left by one of them or first arrived by it.
 	begun, moved int64
-	// partial says that it carries fewer than all pieces, as far as is known; parted, that pieces came to it part by part.
-	partial, parted bool
-	size            int
-	from            map[string]bool
-	to              map[string]bool
+	// partial says that it carries fewer than all pieces, as far as is known.
+	partial bool
+	size    int
+	from    map[string]bool
+	to      map[string]bool
 	// stated and implied count the pieces that reached each leg-bound milestone: as events say, and with what they imply (a
 	// piece that arrived has departed).
 	stated, implied map[Milestone]int
@@ -39,10 +39,9 @@ type journey struct {
 //
 // Positions are ordered by hop, then by rank. Within a hop the phase is therefore monotonic, and a later hop opens it
 // again. Hops are ordered by when they last moved the thing rather than by when they began, so that hearing late of a scan
-// for another flight does not undo an arrival that followed it; hops of parts of a consignment, which may overlap, are
-// ordered by when they began. A milestone between legs (transfer, available, out for delivery) and a leg-bound one that
-// names no leg belong to the last hop that had begun when they last occurred. The status is the furthest position that all
-// pieces are known to have come to, unless the journey has ended.
+// for another flight does not undo an arrival that followed it. A milestone between legs (transfer, available, out for
+// delivery) and a leg-bound one that names no leg belong to the last hop that had begun when they last occurred. The status
+// is the furthest position that all pieces are known to have come to, unless the journey has ended.
 func (f *fold) journey(legs []leg) journey {
 	if len(f.Milestones) == 0 {
 		return journey{status: Unknown}
@@ -92,16 +91,8 @@ func (f *fold) hops(legs []leg, total int) []hop {
 		}
 		hops[h].add(l, size, total)
 	}
-	slices.SortStableFunc(hops, func(a, b hop) int { return cmp.Compare(a.turn(), b.turn()) })
+	slices.SortStableFunc(hops, func(a, b hop) int { return cmp.Compare(a.moved, b.moved) })
 	return hops
-}
-
-// turn is the time that orders hops.
-func (h *hop) turn() int64 {
-	if h.parted {
-		return h.begun
-	}
-	return h.moved
 }
 
 // size is the number of pieces that travel on the leg: all of them, unless its events say otherwise.
@@ -134,7 +125,6 @@ func (h *hop) add(l *leg, size, total int) {
 		h.to[to] = true
 	}
 	h.moved = max(h.moved, l.moved())
-	h.parted = h.parted || slices.ContainsFunc(l.Steps, func(b bucket) bool { return b.Pieces > 0 && b.Most < total })
 	h.size = min(h.size+size, total)
 	implied := 0
 	for _, m := range []Milestone{Arrived, InTransit, Loaded} {

@@ -62,6 +62,15 @@ func TestStatus(t *testing.T) {
 			tell:   func(s *story) { s.add(1, arrived, leg1); s.add(5, inTransit, leg2); s.add(6, arrived, leg1) },
 			status: inTransit,
 		},
+		"one flight by two designators": {
+			tell: func(s *story) {
+				s.add(1, arrived, leg1)
+				s.add(2, inTransit, on("LAN", "2047", "", ""), func(e *tracking.Event) {
+					e.Enrichment.Airline = &tracking.Airline{IATA: "LA", ICAO: "LAN"}
+				})
+			},
+			status: arrived,
+		},
 		"a leg-bound event without a leg belongs to the latest": {
 			tell:   func(s *story) { s.add(1, arrived, leg1); s.add(3, inTransit, leg2); s.add(5, arrived) },
 			status: arrived,
@@ -102,6 +111,18 @@ func TestStatus(t *testing.T) {
 		"departure that occurs after delivery": {
 			tell:   func(s *story) { s.add(5, delivered); s.add(6, inTransit, leg1) },
 			status: delivered, anomalies: []string{tracking.PostTerminal},
+		},
+		"departure at the time of delivery": {
+			tell:   func(s *story) { s.add(5, delivered); s.add(5, inTransit, leg1) },
+			status: delivered,
+		},
+		"lost and found at one time": {
+			tell:   func(s *story) { s.add(1, accepted); s.add(5, lost); s.add(5, none, exception("cleared")) },
+			status: accepted,
+		},
+		"a new plan does not end trouble": {
+			tell:   func(s *story) { s.add(5, none, exception("on_hold")); s.add(6, announced) },
+			status: announced, exception: "on_hold",
 		},
 		"returned after delivery": {
 			tell:   func(s *story) { s.add(5, delivered); s.add(8, returned) },

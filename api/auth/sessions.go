@@ -193,6 +193,22 @@ func (s *Sessions) get(c *fiber.Ctx, kind string) (value sealed, ok bool) {
 	return value, s.verifier.now().Before(value.Started.Add(s.cfg.MaxAge))
 }
 
+// Present reports whether a request comes with a session of ours that has not lasted long enough. It does not say that its
+// tokens are still good: only a request to the API does.
+func (s *Sessions) Present(c *fiber.Ctx) bool {
+	for _, kind := range []string{accessCookie, refreshCookie} {
+		if _, ok := s.get(c, kind); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// SignInPath is the address that signs a person in and brings them back to the address given.
+func (s *Sessions) SignInPath(returnTo string) string {
+	return s.authPath() + "sign-in?return_to=" + url.QueryEscape(returnTo)
+}
+
 // end clears every cookie of the session.
 func (s *Sessions) end(c *fiber.Ctx) {
 	for _, kind := range []string{accessCookie, refreshCookie, idCookie} {

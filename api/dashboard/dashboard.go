@@ -45,7 +45,7 @@ func (c Config) Validate() error {
 //	GET  auth/sign-in   to the issuer, and back to ?return_to=
 //	GET  auth/callback  where the issuer sends the browser
 //	POST auth/sign-out
-//	GET  *              the files; index.html for every other address that a person navigates to
+//	GET  *              the files; index.html for every other address that a person navigates to, once signed in
 func Register(router fiber.Router, cfg Config, sessions *auth.Sessions) error {
 	cfg.BasePath = strings.TrimSuffix(cfg.BasePath, "/") + "/"
 	if err := cfg.Validate(); err != nil {
@@ -58,7 +58,7 @@ func Register(router fiber.Router, cfg Config, sessions *auth.Sessions) error {
 	if err != nil {
 		return err
 	}
-	d := &site{base: cfg.BasePath, files: s, formAction: "'self' " + sessions.IssuerOrigin()}
+	d := &site{base: cfg.BasePath, files: s, formAction: "'self' " + sessions.IssuerOrigin(), sessions: sessions}
 
 	if cfg.BasePath != "/" {
 		router.Get(strings.TrimSuffix(cfg.BasePath, "/"), d.addSlash)
@@ -75,6 +75,7 @@ type site struct {
 	base       string
 	files      *files
 	formAction string
+	sessions   *auth.Sessions
 }
 
 // addSlash sends /ops to /ops/. Fiber answers both by the same route unless it routes strictly.
@@ -117,8 +118,13 @@ func notFound(c *fiber.Ctx) error {
 }
 
 // index serves the application's page, with the base path and a nonce of its own. It is never compressed: it is small,
-// and its bytes differ each time.
+// and its bytes differ each time. A person who is not signed in is sent to do that first, and comes back to the same address;
+// from a browser that does not say what it is about (Sec-Fetch-Mode), the application itself sends them.
 func (d *site) index(c *fiber.Ctx) error {
+	if c.Get("Sec-Fetch-Mode") == "navigate" && !d.sessions.Present(c) {
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		return c.Redirect(d.sessions.SignInPath(strings.Clone(c.OriginalURL())), http.StatusSeeOther)
+	}
 	nonce := rand.Text()
 	d.secure(c)
 	c.Set(fiber.HeaderContentSecurityPolicy, d.policy(nonce))

@@ -126,6 +126,15 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+func TestWhoIsNotSignedInIsSentToSignInAndBack(t *testing.T) {
+	t.Parallel()
+	app := edge(t, "/")
+	resp, _ := get(t, app, "/traces/BAG.001?tab=raw", "Accept", browser, "Sec-Fetch-Mode", "navigate")
+	require.Equal(t, http.StatusSeeOther, resp.StatusCode)
+	require.Equal(t, "/auth/sign-in?return_to=%2Ftraces%2FBAG.001%3Ftab%3Draw", resp.Header.Get("Location"))
+	require.Equal(t, "no-store", resp.Header.Get("Cache-Control"))
+}
+
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	app := edge(t, "/")

@@ -1,4 +1,4 @@
-import { accessibilityFaults, expect, layoutShift, overflow, picture, signIn, test, traceId } from './page';
+import { accessibilityFaults, expect, layoutShift, overflow, picture, signIn, test, traceId, user } from './page';
 
 /** The number that a counter of the page shows. */
 const numberIn = (text: string | null): number => Number((text ?? '').replace(/\D/g, ''));
@@ -73,11 +73,29 @@ test('language and theme are kept', async ({ page, isMobile }) => {
   await expect(page.locator('html')).toHaveAttribute('lang', 'en');
 });
 
+test('the keys of the page are listed', async ({ page, isMobile }) => {
+  test.skip(isMobile, 'there is no keyboard');
+  await signIn(page);
+  await expect(page.getByRole('heading', { level: 1, name: 'Resumen' })).toBeVisible();
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog', { name: 'Atajos de teclado' })).toBeVisible();
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+  await page.keyboard.press('/');
+  await expect(page.getByRole('combobox', { name: 'Buscar una traza' }).first()).toBeFocused();
+});
+
 test('signing out ends the session', async ({ page }) => {
   await signIn(page);
   await page.getByRole('button', { name: /^Cuenta de/ }).click();
   await page.getByRole('menuitem', { name: 'Cerrar sesión' }).click();
-  await page.waitForURL((url) => !url.pathname.endsWith('/traces'));
-  await signIn(page);
-  await expect(page.getByRole('heading', { level: 1, name: 'Resumen' })).toBeVisible();
+  // Whoever has signed out is asked who they are, and is a stranger to the API.
+  await expect(
+    page
+      .getByRole('button', { name: user })
+      .or(page.getByRole('link', { name: user }))
+      .first(),
+  ).toBeVisible();
+  expect((await page.request.get('api/v1/me')).status()).toBe(401);
 });

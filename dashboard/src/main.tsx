@@ -8,9 +8,12 @@ import { signInAddress } from './api/client';
 import { App } from './app/App';
 import { createQueryClient } from './app/queries';
 import { createAppRouter } from './app/router';
+import { shareStyleNonce } from './app/theme';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('the page has no root element');
+
+shareStyleNonce();
 
 const queryClient = createQueryClient(() => location.assign(signInAddress()));
 

@@ -69,6 +69,12 @@ export const variables: CSSVariablesResolver = () => ({
   },
 });
 
+/** Tells the nonce to the library that stops the page from scrolling behind a dialog: it writes a style element of its own. */
+export function shareStyleNonce(): void {
+  const nonce = styleNonce();
+  if (nonce) Object.assign(globalThis, { __webpack_nonce__: nonce });
+}
+
 /** The nonce with which the page's content security policy lets a style element in; undefined where there is none. */
 export const styleNonce = (): string | undefined =>
   document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content || undefined;

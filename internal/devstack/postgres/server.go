@@ -75,7 +75,8 @@ func (s *Server) LogFile() string { return s.place.log() }
 // Done is closed when the server has ended, whoever ended it.
 func (s *Server) Done() <-chan struct{} { return s.process.done }
 
-// Stop shuts the server down, at the latest when ctx ends, and removes an ephemeral server's data. Stopping again does nothing.
+// Stop shuts the server down and removes an ephemeral server's data. Clients are cut off at once; when ctx ends the shutdown is
+// forced, which takes some seconds more at most. Stopping again does nothing.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stop.Do(func() {
 		var err error
