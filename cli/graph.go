@@ -96,7 +96,7 @@ func newTracerProvider(lc fx.Lifecycle, s surroundings) (*sdktrace.TracerProvide
 	return provider, nil
 }
 
-func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider, logger *slog.Logger) (*store.Store, error) {
+func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider) (*store.Store, error) {
 	if process.Database.URL == "" {
 		return nil, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro")
 	}
@@ -184,7 +184,7 @@ func runProcessors(p processors) {
 				if err != nil {
 					return err
 				}
-				return startProcessor(ctx, processor, plan.Pipeline, p)
+				return startProcessor(ctx, processor, plan.Pipeline)
 			},
 			OnStop: func(ctx context.Context) error {
 				// The stages' last commits and the router's closing come after the drain and need a moment of their own.
@@ -196,7 +196,7 @@ func runProcessors(p processors) {
 	}
 }
 
-func startProcessor(ctx context.Context, processor *routers.Processor, name string, p processors) error {
+func startProcessor(ctx context.Context, processor *routers.Processor, name string) error {
 	failed := make(chan error, 1)
 	go func() { failed <- processor.Run(context.WithoutCancel(ctx)) }()
 	select {
@@ -213,11 +213,14 @@ func startProcessor(ctx context.Context, processor *routers.Processor, name stri
 func keepPartitions(p processors) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
+	ensure := func(ctx context.Context, now time.Time) {
+		if err := p.Store.EnsurePartitions(ctx, now); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "cannot make partitions ahead; events go to the default partition until it works", slog.Any("error", err))
+		}
+	}
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(start context.Context) error {
-			if err := p.Store.EnsurePartitions(start, time.Now()); err != nil {
-				return err
-			}
+			ensure(start, time.Now())
 			go func() {
 				defer close(done)
 				ticker := time.NewTicker(time.Hour)
@@ -227,9 +230,7 @@ func keepPartitions(p processors) {
 					case <-ctx.Done():
 						return
 					case now := <-ticker.C:
-						if err := p.Store.EnsurePartitions(ctx, now); err != nil && ctx.Err() == nil {
-							p.Logger.Error("cannot make partitions ahead; events go to the default partition until it works", slog.Any("error", err))
-						}
+						ensure(ctx, now)
 					}
 				}
 			}()

@@ -13,7 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
-	"github.com/gofiber/fiber/v2/middleware/recover"
+	fiberrecover "github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/gofiber/fiber/v2/middleware/requestid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -72,7 +72,7 @@ func newServer(d serverDeps) *httpServer {
 		IdleTimeout:    2 * time.Minute,
 		ErrorHandler:   problem.Handler(logInternal(d.Logger)),
 	})
-	app.Use(requestid.New(), recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: logPanic(d.Logger)}))
+	app.Use(requestid.New(), fiberrecover.New(fiberrecover.Config{EnableStackTrace: true, StackTraceHandler: logPanic(d.Logger)}))
 	s := &httpServer{
 		app: app, logger: d.Logger, listen: d.Process.Listen, listener: d.Surroundings.listener, stop: d.Process.ShutdownTimeout,
 	}

@@ -77,7 +77,7 @@ func Define[C any](name, summary string, defaults func() C, build func(config C,
 		Summary: summary,
 		decode: func(node ast.Node) (any, error) {
 			config := defaults()
-			if node != nil {
+			if node != nil && node.Type() != ast.NullType {
 				if err := yaml.NodeToValue(node, &config, yaml.DisallowUnknownField()); err != nil {
 					return nil, err
 				}

@@ -21,7 +21,7 @@ func drawEvent(t *rapid.T) *tracking.Event {
 		return time.UnixMicro(rapid.Int64Range(0, 4_000_000_000_000_000).Draw(t, label)).UTC()
 	}
 	e := &tracking.Event{
-		UID: uuid.UUID([]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uid"))), TenantID: text.Draw(t, "tenant"),
+		UID: uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uid")), TenantID: text.Draw(t, "tenant"),
 		Source: text.Draw(t, "source"), EventID: text.Draw(t, "event id"), Revision: rapid.Int64().Draw(t, "revision"),
 		CorrelationID: text.Draw(t, "correlation"), AggregateID: text.Draw(t, "aggregate"), Type: text.Draw(t, "type"),
 		Kind: rapid.SampledFrom(tracking.Kinds()).Draw(t, "kind"), Classifier: tracking.Actual,

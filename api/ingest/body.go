@@ -32,13 +32,21 @@ func decoders() map[string]decoder {
 		}
 	}
 	return map[string]decoder{
-		"application/json":                   of(native.JSON),
+		"application/json":                   decodeJSON,
 		"application/x-ndjson":               of(native.NDJSON),
 		"application/ndjson":                 of(native.NDJSON),
 		"application/jsonl":                  of(native.NDJSON),
 		"application/cloudevents+json":       ce(cloudevents.Single),
 		"application/cloudevents-batch+json": ce(cloudevents.Batch),
 	}
+}
+
+// decodeJSON takes both our own form and CloudEvents, which some senders do not label as such.
+func decodeJSON(body []byte, o formats.Options) ([]formats.Result, error) {
+	if formats.IsCloudEvents(body) {
+		return cloudevents.Decode(body, cloudevents.Any, o)
+	}
+	return native.Decode(body, native.JSON, o)
 }
 
 func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result, error) {
@@ -53,8 +61,12 @@ func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result
 	if err != nil {
 		return nil, err
 	}
-	results, err := decode(body, formats.Options{DefaultSource: defaultSource(identity)})
+	results, err := decode(body, formats.Options{DefaultSource: defaultSource(identity), MaxEvents: h.config.MaxEvents})
 	if b, ok := errors.AsType[*formats.BodyError](err); ok {
+		if b.Code == formats.CodeTooMany {
+			return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
+				"The request holds more than the %d events that are taken at once; send them in several requests.", h.config.MaxEvents))
+		}
 		return nil, problem.New(http.StatusBadRequest, "malformed", fmt.Sprintf("The body cannot be read: %s.", b.Error()))
 	}
 	if err != nil {
@@ -62,10 +74,6 @@ func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result
 	}
 	if len(results) == 0 {
 		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
-	}
-	if len(results) > h.config.MaxEvents {
-		return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
-			"The request holds %d events, and %d are taken at once; send them in several requests.", len(results), h.config.MaxEvents))
 	}
 	return results, nil
 }

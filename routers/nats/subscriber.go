@@ -72,7 +72,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	out := make(chan *message.Message)
 	polling, stop := context.WithCancel(ctx)
-	release := context.AfterFunc(s.ctx, stop)
+	release := context.AfterFunc(s.ctx, stop) //nolint:contextcheck // the subscriber's own end stops this poller too
 	s.polling.Go(func() {
 		defer stop()
 		defer release()

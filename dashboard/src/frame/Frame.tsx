@@ -10,7 +10,7 @@ import { LiveProvider } from '../live/live';
 import { SearchBox } from '../search/SearchBox';
 import { ErrorCard } from '../ui/ErrorCard';
 import { Logo } from '../ui/Logo';
-import { ConnectionMark, StaleBanner } from './Connection';
+import { ConnectionMark } from './Connection';
 import classes from './frame.module.css';
 import { LanguageSwitch, ThemeSwitch } from './Preferences';
 import { Shortcuts } from './Shortcuts';
@@ -29,7 +29,7 @@ export function Frame() {
 
   const page = allowed ? (
     <LiveProvider url={address('api/v1/stream')} onRefused={askWhoWeAre}>
-      <Layout connection={<ConnectionMark />} banner={<StaleBanner />}>
+      <Layout connection={<ConnectionMark />}>
         <Outlet />
       </Layout>
     </LiveProvider>
@@ -55,10 +55,9 @@ export function Frame() {
 interface LayoutProps {
   children: ReactNode;
   connection?: ReactNode;
-  banner?: ReactNode;
 }
 
-function Layout({ children, connection, banner }: LayoutProps) {
+function Layout({ children, connection }: LayoutProps) {
   const { t } = useI18n();
   const me = useMe();
   const content = useFocusOnNavigation();
@@ -87,7 +86,6 @@ function Layout({ children, connection, banner }: LayoutProps) {
           <UserMenu />
         </div>
       </header>
-      {banner}
       <div className={classes.body}>
         <nav className={classes.nav} aria-label={t.nav.label}>
           <NavLink to="/" icon={<Activity size={18} aria-hidden />} label={t.nav.overview} />

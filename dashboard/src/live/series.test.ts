@@ -78,13 +78,14 @@ describe('rates', () => {
 
   it('are means since the sample before, when that is further away than the window', () => {
     expect(rateAt([at(0, 0), at(60, 600)], 'accepted', 5_000)).toBe(10);
-    expect(rateAt([at(0, 0), at(60, 600), at(61, 620)], 'accepted', 5_000)).toBe(20);
+    expect(rateAt([at(0, 0), at(60, 600), at(61, 671)], 'accepted', 5_000)).toBe(11);
   });
 
   it('are unknown with one sample and over a new beginning', () => {
     expect(rateAt([], 'accepted', 1000)).toBeUndefined();
     expect(rateAt([at(0, 5)], 'accepted', 1000)).toBeUndefined();
     expect(rateAt([at(0, 500), at(1, 3)], 'accepted', 1000)).toBeUndefined();
+    expect(rateAt([at(0, 1), at(1, 500), at(2, 3), at(3, 5)], 'accepted', 10_000)).toBe(2);
   });
 
   it('draw no line over a new beginning', () => {

@@ -62,8 +62,9 @@ function rateBetween(from: Sample | undefined, to: Sample | undefined, name: Cou
 }
 
 /**
- * The mean rate over the last `windowMs` of the samples up to index `end`, or since the sample before when that one is further
- * away: counts are cumulative, so the mean over any stretch is true. Undefined while it is not known.
+ * The mean rate over at least the last `windowMs` before the sample at index `end`: counts are cumulative, so the mean over
+ * any stretch is true, and a stretch that is too short only shows in which order counters were written. Undefined while it
+ * is not known.
  */
 export function rateAt(
   samples: readonly Sample[],
@@ -74,7 +75,10 @@ export function rateAt(
   const to = samples[end];
   if (!to) return undefined;
   let start = end - 1;
-  while (start > 0 && to.at - (samples[start - 1]?.at ?? 0) <= windowMs) start--;
+  for (; start > 0; start--) {
+    const [before, at] = [samples[start - 1], samples[start]];
+    if (!before || !at || to.at - at.at >= windowMs || before[name] > at[name]) break;
+  }
   return rateBetween(samples[start], to, name);
 }
 

@@ -71,7 +71,7 @@ func knownPlace(dataDir string) (p place, ok bool, err error) {
 
 // belongsTo reports whether a place that lies elsewhere was made for dataDir.
 func (p place) belongsTo(dataDir string) bool {
-	origin, err := os.ReadFile(filepath.Join(string(p), originName))
+	origin, err := os.ReadFile(filepath.Join(string(p), originName)) //nolint:gosec // a folder of our own making
 	return err == nil && string(origin) == dataDir
 }
 

@@ -63,7 +63,7 @@ func (p *process) stop(ctx context.Context) error {
 		case <-timeout.C:
 		case <-ctx.Done():
 			timeout.Stop()
-			ctx = context.WithoutCancel(ctx) // No time left for patience: the next step is rougher, and gets its own time.
+			ctx = context.WithoutCancel(ctx) //nolint:fatcontext // once: it cannot end any more. No time left for patience: the next step is rougher, and gets its own time.
 		}
 	}
 	return fmt.Errorf("PostgreSQL (process %d) does not end", p.pid)

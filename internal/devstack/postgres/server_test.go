@@ -75,7 +75,7 @@ func exec1(t *testing.T, s *Server, sql string) {
 // openDir returns a folder that every user can reach, which t.TempDir is not.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "rastro-test-")
+	dir, err := os.MkdirTemp("/tmp", "rastro-test-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))

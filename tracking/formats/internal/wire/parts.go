@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -44,6 +46,9 @@ func (d *Decoder) Location(field string, v scan.Value) *tracking.Location {
 		switch {
 		case i < len(texts):
 			*texts[i] = d.ID(field, v)
+			if wrong := misshapen(i, *texts[i]); wrong != "" {
+				d.Failf(field, formats.CodeFormat, "%s %q must be %s", field, shorten(*texts[i]), wrong)
+			}
 		case v.Kind == scan.Null:
 		case i == 6:
 			l.Lat = new(d.Float(field, v, -90, 90))
@@ -61,6 +66,40 @@ func (d *Decoder) Location(field string, v scan.Value) *tracking.Location {
 		return nil
 	}
 	return &l
+}
+
+// misshapen says what a code of a location must be when it is not: IATA's three letters, ICAO's four letters or digits, the
+// UN/LOCODE's two letters and three more (recommendation 16: letters, or digits from 2), the GLN's 13 digits.
+func misshapen(field int, code string) string {
+	compact := strings.Replace(code, " ", "", 1)
+	switch {
+	case code == "":
+		return ""
+	case field == 0 && (len(code) != 3 || !only(code, letter)):
+		return "three letters, as LIM"
+	case field == 1 && (len(code) != 4 || !only(code, letter, digit)):
+		return "four letters or digits, as SPJC"
+	case field == 2 && (len(compact) != 5 || !only(compact[:2], letter) || !only(compact[2:], letter, digit) ||
+		strings.ContainsAny(compact[2:], "01") || len(code) == 6 && code[2] != ' '):
+		return "a UN/LOCODE, as PELIM"
+	case field == 3 && (len(code) != 13 || !only(code, digit)):
+		return "13 digits"
+	default:
+		return ""
+	}
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func digit(c byte) bool  { return c >= '0' && c <= '9' }
+
+// only reports whether every byte of text is of one of the classes.
+func only(text string, classes ...func(byte) bool) bool {
+	for i := range len(text) {
+		if !slices.ContainsFunc(classes, func(in func(byte) bool) bool { return in(text[i]) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // Quantity reads how much an event is about.
