@@ -1,0 +1,233 @@
+package query_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/api/query"
+	"github.com/rastrohq/rastro/internal/devstack/postgres/postgrestest"
+	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
+)
+
+var databases = postgrestest.New(func(ctx context.Context, url string) error {
+	return store.Migrate(ctx, url, slog.New(slog.DiscardHandler))
+})
+
+func TestMain(m *testing.M) { os.Exit(databases.Around(m).Run()) }
+
+type edge struct {
+	t     *testing.T
+	app   *fiber.App
+	store *store.Store
+	who   auth.Identity
+	clock time.Time
+}
+
+func newEdge(t *testing.T) *edge {
+	t.Helper()
+	config := store.DefaultConfig()
+	config.URL = databases.URL(t)
+	db, err := store.Open(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	e := &edge{t: t, store: db, clock: time.Now().UTC().Truncate(time.Second), who: auth.Identity{
+		Subject: "s", TenantID: "talma-pe", Roles: []string{auth.RoleTracesRead}, ExpiresAt: time.Now().Add(time.Hour),
+	}}
+	handler := query.New(query.Deps{
+		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Logger: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(handler.Close)
+	e.app = fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		ErrorHandler:          problem.Handler(func(_ *fiber.Ctx, err error) { t.Errorf("internal error: %v", err) }),
+	})
+	e.app.Use("/api/v1", func(c *fiber.Ctx) error {
+		c.SetUserContext(auth.NewContext(c.UserContext(), e.who))
+		return c.Next()
+	})
+	handler.RegisterStream(e.app.Group("/api/v1"))
+	handler.Register(humafiber.New(e.app, huma.DefaultConfig("test", "0")))
+	return e
+}
+
+func (e *edge) get(path string) (int, http.Header, []byte) {
+	e.t.Helper()
+	response, err := e.app.Test(httptest.NewRequestWithContext(e.t.Context(), http.MethodGet, path, nil), -1)
+	require.NoError(e.t, err)
+	defer func() { require.NoError(e.t, response.Body.Close()) }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(e.t, err)
+	return response.StatusCode, response.Header, body
+}
+
+func (e *edge) persist(tenant, correlation, aggregate, eventType string, milestone tracking.Milestone, at time.Time) {
+	e.t.Helper()
+	uid, err := uuid.NewV7()
+	require.NoError(e.t, err)
+	results, err := e.store.Persist(e.t.Context(), []*tracking.Event{{
+		UID: uid, TenantID: tenant, Source: "s", EventID: uid.String(), CorrelationID: correlation, AggregateID: aggregate,
+		Type: eventType, Classifier: tracking.Actual, OccurredAt: at, ReceivedAt: at.Add(time.Second).UTC(),
+		Payload: json.RawMessage(`{"n":12345678901234567890}`), Enrichment: tracking.Enrichment{Milestone: milestone},
+	}})
+	require.NoError(e.t, err)
+	require.True(e.t, results[0].Inserted)
+}
+
+func TestATraceIsFoundByJourneyAndByThing(t *testing.T) {
+	e := newEdge(t)
+	lima := time.FixedZone("", -5*3600)
+	e.persist("talma-pe", "045-1/2 ñ", "BAG-9", "departed", tracking.InTransit, time.Date(2026, 6, 20, 23, 52, 0, 0, lima))
+	e.persist("talma-pe", "045-1/2 ñ", "BAG-9", "loaded", tracking.Loaded, time.Date(2026, 6, 20, 22, 55, 1, 0, lima))
+	for _, path := range []string{"/api/v1/trace/" + url.PathEscape("045-1/2 ñ"), "/api/v1/trace?aggregateId=BAG-9"} {
+		status, _, body := e.get(path)
+		require.Equal(t, http.StatusOK, status, string(body))
+		var trace struct {
+			TenantID      string `json:"tenant_id"`
+			CorrelationID string `json:"correlation_id"`
+			AggregateID   string `json:"aggregate_id"`
+			Status        string
+			Events        []struct {
+				Type      string `json:"event_type"`
+				Timestamp string
+			}
+		}
+		require.NoError(t, json.Unmarshal(body, &trace))
+		require.Equal(t, []string{"talma-pe", "045-1/2 ñ", "BAG-9", "in_transit"},
+			[]string{trace.TenantID, trace.CorrelationID, trace.AggregateID, trace.Status})
+		require.Len(t, trace.Events, 2)
+		require.Equal(t, "loaded", trace.Events[0].Type, "in order of occurrence")
+		require.Equal(t, "2026-06-20T22:55:01-05:00", trace.Events[0].Timestamp, "in the zone it was sent in")
+		require.Contains(t, string(body), "12345678901234567890", "numbers are not rounded")
+	}
+}
+
+func TestWhatIsNotThereIsAProblemThatHelps(t *testing.T) {
+	e := newEdge(t)
+	for _, path := range []string{"/api/v1/trace/nothing", "/api/v1/trace?aggregateId=nothing"} {
+		status, header, body := e.get(path)
+		require.Equal(t, http.StatusNotFound, status)
+		require.Equal(t, problem.ContentType, header.Get("Content-Type"))
+		require.Contains(t, string(body), "nothing")
+	}
+	status, _, _ := e.get("/api/v1/trace")
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+}
+
+// Invariant 13: another tenant's trace is not there.
+func TestAnotherTenantsTraceIsNotThere(t *testing.T) {
+	e := newEdge(t)
+	e.persist("talma-ec", "SECRET", "SECRET", "loaded", tracking.Loaded, time.Now())
+	for _, path := range []string{"/api/v1/trace/SECRET", "/api/v1/trace?aggregateId=SECRET"} {
+		status, _, _ := e.get(path)
+		require.Equal(t, http.StatusNotFound, status, path)
+	}
+	e.who.TenantID = "talma-ec"
+	status, _, _ := e.get("/api/v1/trace/SECRET")
+	require.Equal(t, http.StatusOK, status)
+}
+
+func TestARoleIsNeeded(t *testing.T) {
+	e := newEdge(t)
+	e.who.Roles = []string{auth.RoleEventsWrite}
+	for _, path := range []string{"/api/v1/trace/x", "/api/v1/trace?aggregateId=x", "/api/v1/stats", "/api/v1/stream"} {
+		status, header, body := e.get(path)
+		require.Equal(t, http.StatusForbidden, status, path)
+		require.Equal(t, problem.ContentType, header.Get("Content-Type"))
+		require.Contains(t, string(body), "traces:read")
+	}
+}
+
+func (e *edge) count(at time.Time, stage, outcome string, n int64) {
+	e.t.Helper()
+	require.NoError(e.t, e.store.AddStats(e.t.Context(), at, []store.StatDelta{
+		{TenantID: "talma-pe", Pipeline: "tracking", Stage: stage, Outcome: outcome, Events: n},
+		{TenantID: "talma-ec", Pipeline: "tracking", Stage: stage, Outcome: outcome, Events: 1000},
+	}))
+}
+
+func TestCountsAreTheTenantsOwn(t *testing.T) {
+	e := newEdge(t)
+	e.count(e.clock, "ingest", "accepted", 10)
+	e.count(e.clock, "dedupe", "drop", 2)
+	e.count(e.clock, "filter", "drop", 1)
+	e.count(e.clock, "validate", "reject", 3)
+	e.count(e.clock, "persist", "pass", 4)
+	e.count(e.clock, "validate", "pass", 7)
+	status, _, body := e.get("/api/v1/stats")
+	require.Equal(t, http.StatusOK, status)
+	var got query.Totals
+	require.NoError(t, json.Unmarshal(body, &got))
+	require.Equal(t, query.Totals{At: e.clock, Accepted: 10, Stored: 4, Duplicates: 2, Dropped: 3, DeadLetters: 3}, got)
+}
+
+func TestHistoryAddsUpToNow(t *testing.T) {
+	e := newEdge(t)
+	e.clock = e.clock.Truncate(time.Minute).Add(30 * time.Second)
+	e.count(e.clock.Add(-time.Hour), "ingest", "accepted", 100)
+	e.count(e.clock.Add(-2*time.Minute), "ingest", "accepted", 20)
+	e.count(e.clock, "ingest", "accepted", 3)
+	points, err := query.NewCounts(e.store, func() time.Time { return e.clock }).History(t.Context(), "talma-pe", 4*time.Minute)
+	require.NoError(t, err)
+	var accepted []int64
+	for i, p := range points {
+		accepted = append(accepted, p.Accepted)
+		require.True(t, i == 0 || p.At.After(points[i-1].At), "oldest first")
+	}
+	require.Equal(t, []int64{100, 100, 120, 120, 123}, accepted)
+	require.Equal(t, e.clock, points[len(points)-1].At)
+}
+
+func TestTheStreamTellsWhatWasAndThenTicks(t *testing.T) {
+	e := newEdge(t)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- e.app.Listener(listener) }()
+	defer func() {
+		require.NoError(t, e.app.Shutdown())
+		require.NoError(t, <-served)
+	}()
+	e.count(e.clock, "ingest", "accepted", 5)
+
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listener.Addr().String()+"/api/v1/stream", nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	events := map[string]string{}
+	name := ""
+	for lines := bufio.NewScanner(response.Body); events["tick"] == "" && lines.Scan(); {
+		if after, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			name = after
+		}
+		if after, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			events[name] = after
+		}
+	}
+	require.Contains(t, events["history"], `"accepted":5`)
+	require.Contains(t, events["tick"], `"accepted":5`)
+	require.Contains(t, events["tick"], `"accepted_per_second":0`)
+}
