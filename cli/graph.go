@@ -62,10 +62,30 @@ func (s surroundings) module(role string, options ...fx.Option) fx.Option {
 	return fx.Module(role, options...)
 }
 
-// newApp wires a process that plays the roles.
+// check reports everything that the configuration lacks for the roles.
+func (s surroundings) check() error {
+	var errs []error
+	if s.process.Database.URL == "" {
+		errs = append(errs, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro"))
+	}
+	if s.process.Identity.Issuer == "" {
+		errs = append(errs, errors.New("RASTRO_OIDC_ISSUER is not set: say whose tokens to believe, as https://keycloak.example.com/realms/rastro"))
+	}
+	if s.process.Identity.SessionKey == "" && s.plays(roleDashboard) {
+		errs = append(errs, errors.New("RASTRO_SESSION_KEY is not set: the dashboard needs a key of 32 characters or more to seal its cookies; "+
+			"`openssl rand -hex 32` makes one"))
+	}
+	return errors.Join(errs...)
+}
+
+// newApp wires a process that plays the roles. What is wrong comes back from its Err and Start.
 func newApp(o options, s surroundings) *fx.App {
+	silent := fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger })
+	if err := s.check(); err != nil {
+		return fx.New(silent, fx.Error(err))
+	}
 	return fx.New(
-		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // what fails comes back as an error
+		silent,
 		fx.StartTimeout(time.Minute),
 		fx.StopTimeout(s.process.ShutdownTimeout+5*time.Second),
 		fx.Supply(s, s.process, s.logger),
@@ -97,9 +117,6 @@ func newTracerProvider(lc fx.Lifecycle, s surroundings) (*sdktrace.TracerProvide
 }
 
 func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider) (*store.Store, error) {
-	if process.Database.URL == "" {
-		return nil, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro")
-	}
 	db, err := store.Open(context.Background(), storeConfig(process), store.WithTelemetry(tracers, noop.NewMeterProvider()))
 	if err != nil {
 		return nil, err

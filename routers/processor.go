@@ -60,17 +60,23 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
-	for _, h := range config.Plan.Hops {
-		if err := p.addHop(h); err != nil {
-			p.abandon()
-			return nil, err
-		}
-	}
-	if err := p.addDeadLetters(); err != nil {
+	if err := p.addHops(); err != nil {
 		p.abandon()
+		for _, sub := range p.subs {
+			err = errors.Join(err, sub.Close())
+		}
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *Processor) addHops() error {
+	for _, h := range p.config.Plan.Hops {
+		if err := p.addHop(h); err != nil {
+			return err
+		}
+	}
+	return p.addDeadLetters()
 }
 
 func (p *Processor) addHop(planned pipeline.Hop) error {
@@ -141,10 +147,6 @@ func (p *Processor) close(ctx context.Context) error {
 	p.abandon()
 	p.workers.Wait()
 	err := errors.Join(failed...)
-	for _, sub := range p.subs {
-		// The router closes the subscribers of handlers that still run; those whose channel has ended are ours to close.
-		err = errors.Join(err, sub.Close())
-	}
 	if e := p.router.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close router: %w", e))
 	}

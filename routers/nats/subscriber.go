@@ -32,7 +32,7 @@ type Subscriber struct {
 	polling sync.WaitGroup // pollers
 	inHand  sync.WaitGroup // messages handed out and not settled
 	closing chan struct{}  // closed by Close
-	beating sync.WaitGroup
+	closers sync.WaitGroup // what ends with Close
 
 	mu      sync.Mutex
 	closed  bool
@@ -55,7 +55,7 @@ func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) 
 	for range inFlight {
 		s.permits <- struct{}{}
 	}
-	s.beating.Go(s.heartbeat)
+	s.closers.Go(s.heartbeat)
 	return s, nil
 }
 
@@ -73,11 +73,21 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	out := make(chan *message.Message)
 	polling, stop := context.WithCancel(ctx)
 	release := context.AfterFunc(s.ctx, stop) //nolint:contextcheck // the subscriber's own end stops this poller too
+	polled := make(chan struct{})
 	s.polling.Go(func() {
+		defer close(polled)
 		defer stop()
 		defer release()
-		defer close(out)
 		s.poll(ctx, polling, topic, consumer, out)
+	})
+	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
+	s.closers.Go(func() {
+		<-polled
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+		close(out)
 	})
 	return out, nil
 }
@@ -275,6 +285,6 @@ func (s *Subscriber) Close() error {
 		close(s.closing)
 	}
 	s.mu.Unlock()
-	s.beating.Wait()
+	s.closers.Wait()
 	return nil
 }
