@@ -167,6 +167,14 @@ func (d *dev) prepare(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	d.data = data
+	// A pipeline that does not lint is told before anything is started.
+	registry, err := d.options.registry()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := loadPlans(configFiles(d.process.ConfigDir), registry); err != nil {
+		return nil, err
+	}
 	if d.secrets, err = loadSecrets(filepath.Join(data, "secrets.json")); err != nil {
 		return nil, err
 	}

@@ -256,6 +256,20 @@ func TestEndToEnd(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(out), `"accepted":1`)
 	})
+	s.sub("the README's commands work", func(t *testing.T) {
+		readme, err := os.ReadFile("../README.md")
+		require.NoError(t, err)
+		_, after, found := strings.Cut(string(readme), "<!-- executed by the end-to-end tests -->\n```sh\n")
+		require.True(t, found)
+		script, _, found := strings.Cut(after, "```")
+		require.True(t, found)
+		shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+		shell.Dir, shell.Env = "..", s.environ()
+		out, err := shell.CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), "2 accepted, 0 rejected")
+		require.Contains(t, string(out), "LA2468")
+	})
 	s.sub("samples are taken and their traces read back", func(t *testing.T) {
 		s.traced(token, "/api/v1/trace/0045123456", 1) // what was pasted
 		out := s.must("send", "--json", journey, filepath.Join(samples(t), "single.json"), filepath.Join(samples(t), "batch.json"))

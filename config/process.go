@@ -38,7 +38,7 @@ type Database struct {
 // Broker says which broker carries the events and where it is.
 type Broker struct {
 	NATSURL  string        `env:"RASTRO_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS server or cluster with JetStream" secret:"true"`
-	AckWait  time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"30s" help:"how long a message may stay unsettled without a sign of life"`
+	AckWait  time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"10s" help:"how long after a crash what a process had in hand is delivered again"`
 	MaxBytes int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
 	Replicas int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
 }
