@@ -36,6 +36,7 @@ var rooms = map[string]float64{
 	"tracking":           1,
 	"config":             1,
 	"dashboard":          1,
+	"internal/suggest":   0,
 }
 
 // roomOf returns the room that a package of the module lies in.

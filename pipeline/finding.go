@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/rastrohq/rastro/internal/suggest"
 )
 
 // Finding is something wrong in a config: where, what, and what to write instead.
@@ -112,21 +113,11 @@ func (f *findings) err() error {
 
 // didYouMean returns a hint naming the candidate closest to name, or what there is when none is close.
 func didYouMean(name string, candidates []string) string {
-	if best, ok := closest(name, candidates); ok {
+	if best := suggest.Closest(name, candidates); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	if len(candidates) == 0 {
 		return ""
 	}
 	return "there is " + strings.Join(candidates, ", ")
-}
-
-func closest(name string, candidates []string) (string, bool) {
-	best, distance := "", len(name)/3+1
-	for _, c := range candidates {
-		if d := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(c)); d <= distance && (best == "" || d < distance) {
-			best, distance = c, d
-		}
-	}
-	return best, best != ""
 }

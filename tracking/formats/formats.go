@@ -5,7 +5,6 @@ package formats
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
@@ -134,51 +133,3 @@ func IsCloudEvents(body []byte) bool {
 }
 
 var errSeen = errors.New("the first object has been read")
-
-// Closest returns the candidate that a mistyped word most likely stands for, or "" when none is near. Case, underscores and
-// hyphens do not count; then at most two edits of one character do, and at most one for each three characters.
-func Closest(word string, candidates []string) string {
-	const longest = 40
-	if len(word) > longest {
-		return ""
-	}
-	plain := simplify(word)
-	best, bestEdits := "", min(2, len(plain)/3)+1
-	for _, c := range candidates {
-		if edits := distance(plain, simplify(c), bestEdits); edits < bestEdits {
-			best, bestEdits = c, edits
-		}
-	}
-	return best
-}
-
-func simplify(s string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
-}
-
-// distance is the number of insertions, deletions, replacements and swaps of neighbours between two words, up to a limit
-// (optimal string alignment).
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
-		previous[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		current[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				current[j] = min(current[j], before[j-2]+1)
-			}
-		}
-		before, previous, current = previous, current, before
-	}
-	return min(previous[len(b)], limit)
-}

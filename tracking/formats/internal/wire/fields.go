@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rastrohq/rastro/internal/suggest"
 	"github.com/rastrohq/rastro/tracking/formats"
 	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
 )
@@ -56,7 +57,7 @@ func (d *Decoder) Unknown(parent string, key []byte, fields []string, also map[s
 	field := name(key)
 	meant := also[field]
 	if meant == "" {
-		meant = formats.Closest(field, fields)
+		meant = suggest.Closest(field, fields)
 	}
 	if meant == "" {
 		d.Failf(parent+field, formats.CodeUnknownField, "there is no field %q; the fields here are %s", parent+field, strings.Join(fields, ", "))
@@ -157,7 +158,7 @@ func Enum[T ~string](d *Decoder, field string, v scan.Value, values []T) T {
 	for i, value := range values {
 		names[i] = string(value)
 	}
-	if meant := formats.Closest(s, names); meant != "" {
+	if meant := suggest.Closest(s, names); meant != "" {
 		d.Failf(field, formats.CodeEnum, "%s cannot be %q; did you mean %q?", field, shorten(s), meant)
 	} else {
 		d.Failf(field, formats.CodeEnum, "%s cannot be %q; it must be one of %s", field, shorten(s), strings.Join(names, ", "))
