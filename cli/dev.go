@@ -149,8 +149,10 @@ func (d *dev) run(ctx context.Context) (err error) {
 	return err
 }
 
+// unlessInterrupted returns err unless it is only that starting was broken off.
 func (d *dev) unlessInterrupted(ctx context.Context, err error) error {
-	if interrupted(ctx, err) {
+	if ctx.Err() != nil {
+		d.logger.Debug("start broken off", slog.Any("error", err))
 		return nil
 	}
 	return err

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -114,9 +113,4 @@ func newVersionCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-// interrupted reports whether err is only the process being told to stop.
-func interrupted(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
