@@ -242,8 +242,7 @@ func TestAnOutageHoldsFramesBack(t *testing.T) {
 	ids := names("e", 400)
 	b.send(ids...)
 	require.Eventually(t, func() bool { return calls.Load() >= 5 }, 20*time.Second, 5*time.Millisecond)
-	during := b.state()
-	require.Positive(t, during.NumPending, "what is not in hand must stay with the broker")
+	require.Positive(t, b.state().NumPending, "what is not in hand must stay with the broker")
 	// The outage outlasts the time that a message may stay without a sign of life.
 	outlasted := time.NewTimer(2500 * time.Millisecond)
 	<-outlasted.C
@@ -257,6 +256,31 @@ func TestAnOutageHoldsFramesBack(t *testing.T) {
 	for id, n := range got {
 		require.Equal(t, 1, n, id)
 	}
+}
+
+// Invariant 8: while the breaker is open nothing is received, also where there would be room for it.
+func TestNothingIsReceivedDuringAnOutage(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	var calls atomic.Int64
+	b := newBench(t, pipeline.StageFunc(func(context.Context, *pipeline.Batch) error {
+		calls.Add(1)
+		if down.Load() {
+			return errors.New("database is down")
+		}
+		return nil
+	}))
+	stop := b.run()
+	b.send("first")
+	require.Eventually(t, func() bool { return calls.Load() >= 4 }, 20*time.Second, time.Millisecond) // the breaker opens at the third
+	b.send(names("e", 20)...)
+	require.Never(t, func() bool { return b.state().NumAckPending > 1 }, 3*time.Second, 50*time.Millisecond)
+	require.EqualValues(t, 20, b.state().NumPending)
+	down.Store(false)
+	b.receive(append(names("e", 20), "first")...)
+	b.settled()
+	require.Zero(t, b.state().NumRedelivered)
+	b.stop(stop)
 }
 
 // Invariant 12: Close waits for what is in hand, and what it waited for is not delivered again.

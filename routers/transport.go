@@ -39,42 +39,69 @@ type Subscriber interface {
 // Invariant 8: an outage closes the gate, so that nothing is received, and nothing burns through its receive count, until the
 // outage is over.
 type Gate struct {
-	mu     sync.Mutex
-	closed chan struct{} // non-nil while closed; closing the channel opens the gate
+	mu      sync.Mutex
+	shut    bool
+	changed chan struct{} // closed when the gate next opens or shuts
 }
 
 // Shut closes the gate.
-func (g *Gate) Shut() {
+func (g *Gate) Shut() { g.set(true) }
+
+// Open opens the gate and lets everyone who waits through.
+func (g *Gate) Open() { g.set(false) }
+
+func (g *Gate) set(shut bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed == nil {
-		g.closed = make(chan struct{})
+	if g.shut == shut {
+		return
+	}
+	g.shut = shut
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
 	}
 }
 
-// Open opens the gate and lets everyone who waits through.
-func (g *Gate) Open() {
+// state returns whether the gate is shut, and a channel that is closed when that changes.
+func (g *Gate) state() (bool, <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed != nil {
-		close(g.closed)
-		g.closed = nil
+	if g.changed == nil {
+		g.changed = make(chan struct{})
 	}
+	return g.shut, g.changed
 }
 
 // Wait returns when the gate is open, or with ctx's error when ctx ends first.
 func (g *Gate) Wait(ctx context.Context) error {
 	for {
-		g.mu.Lock()
-		closed := g.closed
-		g.mu.Unlock()
-		if closed == nil {
+		shut, changed := g.state()
+		if !shut {
 			return ctx.Err()
 		}
 		select {
-		case <-closed:
+		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// WhileOpen returns a context that ends with ctx, or as soon as the gate is shut. The caller must call its cancel function.
+func (g *Gate) WhileOpen(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	shut, changed := g.state()
+	if shut {
+		cancel()
+		return ctx, cancel
+	}
+	go func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

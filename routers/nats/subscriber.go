@@ -151,7 +151,9 @@ func (s *Subscriber) give(n int) {
 func (s *Subscriber) fetch(
 	ctx, polling context.Context, consumer jetstream.Consumer, n int, out chan<- *message.Message,
 ) (int, error) {
-	request, done := context.WithTimeout(polling, fetchWait)
+	open, shut := s.gate.WhileOpen(polling)
+	defer shut()
+	request, done := context.WithTimeout(open, fetchWait)
 	defer done()
 	batch, err := consumer.Fetch(n, jetstream.FetchContext(request))
 	if err != nil {
