@@ -182,7 +182,7 @@ func TestStatsAddUp(t *testing.T) {
 	}
 	require.NoError(t, s.AddStats(t.Context(), minute, nil))
 
-	all, err := s.Stats(t.Context(), "acme", minute)
+	all, err := s.Totals(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Equal(t, []Stat{
 		{"tracking", "validate", "drop", 60}, {"tracking", "validate", "pass", 120}, {"tracking", "validate", "reject", 60},
@@ -194,7 +194,7 @@ func TestStatsAddUp(t *testing.T) {
 		{minute.Add(time.Minute), Stat{"tracking", "validate", "pass", 60}},
 		{minute.Add(time.Minute), Stat{"tracking", "validate", "reject", 30}},
 	}, late)
-	none, err := s.Stats(t.Context(), "nobody", minute)
+	none, err := s.Totals(t.Context(), "nobody")
 	require.NoError(t, err)
 	require.Empty(t, none)
 }

@@ -11,7 +11,19 @@ import (
 )
 
 // confined lists the tables that tenants read.
-var confined = []string{"event_store", "traces", "dead_letters", "stage_stats", "tenant_tracking_settings"}
+var confined = []string{"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings"}
+
+// A table that names a tenant is one that must be confined, also when somebody adds it later.
+func TestEveryTableWithATenantIsConfined(t *testing.T) {
+	t.Parallel()
+	rows, err := open(t).pool.Query(t.Context(), `
+SELECT c.table_name::text FROM information_schema.columns c JOIN pg_class p ON p.oid = c.table_name::regclass
+WHERE c.table_schema = current_schema() AND c.column_name = 'tenant_id' AND NOT p.relispartition`)
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.ElementsMatch(t, confined, tables)
+}
 
 func fill(t *testing.T, s *Store, tenant string) {
 	t.Helper()

@@ -12,8 +12,8 @@ import (
 
 // StatsStore reads the counts that processes keep.
 type StatsStore interface {
-	// Stats returns the counts of a tenant since a time.
-	Stats(ctx context.Context, tenant string, since time.Time) ([]store.Stat, error)
+	// Totals returns the counts of a tenant since the beginning.
+	Totals(ctx context.Context, tenant string) ([]store.Stat, error)
 	// StatsByMinute returns the counts of a tenant by minute since a time.
 	StatsByMinute(ctx context.Context, tenant string, since time.Time) ([]store.StatMinute, error)
 }
@@ -94,9 +94,9 @@ func (c *Counts) Totals(ctx context.Context, tenant string) (Totals, error) {
 	if now.Sub(cached.totals.At) < freshness {
 		return cached.totals, nil
 	}
-	stats, err := c.stats.Stats(ctx, tenant, time.Time{})
+	stats, err := c.stats.Totals(ctx, tenant)
 	if err != nil {
-		return Totals{}, fmt.Errorf("read totals: %w", err)
+		return Totals{}, err
 	}
 	totals := Totals{At: now.UTC()}
 	for _, s := range stats {

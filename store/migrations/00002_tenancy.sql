@@ -32,7 +32,7 @@ DECLARE
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO rastro_query', current_schema());
     -- Reading a partition by its own name would go round the policy of its parent, so only the parents are granted.
-    FOREACH confined IN ARRAY ARRAY['event_store', 'traces', 'dead_letters', 'stage_stats', 'tenant_tracking_settings'] LOOP
+    FOREACH confined IN ARRAY ARRAY['event_store', 'traces', 'dead_letters', 'stage_stats', 'stage_totals', 'tenant_tracking_settings'] LOOP
         EXECUTE format('GRANT SELECT ON %I TO rastro_query', confined);
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', confined);
         EXECUTE format('CREATE POLICY tenant ON %I FOR SELECT TO rastro_query '
@@ -48,7 +48,7 @@ DO $$
 DECLARE
     confined text;
 BEGIN
-    FOREACH confined IN ARRAY ARRAY['event_store', 'traces', 'dead_letters', 'stage_stats', 'tenant_tracking_settings'] LOOP
+    FOREACH confined IN ARRAY ARRAY['event_store', 'traces', 'dead_letters', 'stage_stats', 'stage_totals', 'tenant_tracking_settings'] LOOP
         EXECUTE format('DROP POLICY tenant ON %I', confined);
         EXECUTE format('ALTER TABLE %I DISABLE ROW LEVEL SECURITY', confined);
         EXECUTE format('REVOKE ALL ON %I FROM rastro_query', confined);
