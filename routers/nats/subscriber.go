@@ -217,6 +217,8 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstre
 			err = raw.Ack()
 		case <-msg.Nacked():
 			err = raw.Nak()
+		case <-s.closing:
+			err = raw.Nak() // whoever has it is no longer heard
 		}
 		if err != nil {
 			// The broker will deliver it again, which is safe; there is nobody to hand the error to.
@@ -277,8 +279,8 @@ func (s *Subscriber) Drain(ctx context.Context) error {
 	}
 }
 
-// Close implements message.Subscriber. What is still in hand is left unsettled and comes again after its deadline; Drain
-// first to avoid that.
+// Close implements message.Subscriber. What is still in hand is given back, to be delivered again at once; Drain first to avoid
+// that.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -288,5 +290,7 @@ func (s *Subscriber) Close() error {
 	}
 	s.mu.Unlock()
 	s.closers.Wait()
+	s.polling.Wait()
+	s.inHand.Wait()
 	return nil
 }
