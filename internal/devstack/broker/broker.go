@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -19,12 +20,19 @@ type Server struct {
 // maxPayload is the largest message that the broker takes, in bytes: a frame and room to spare.
 const maxPayload = 4 << 20
 
+// maxStore is what all topics may reserve together, in bytes. Topics bound themselves; were this left to the server, a disk with
+// little room would keep them from being made although they are nearly empty.
+const maxStore = 1 << 40
+
 // Start starts a broker that keeps its topics in dir. It listens on no port: connect with Option. It is ready when Start
 // returns; Stop must be called.
 func Start(ctx context.Context, dir string) (*Server, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("start broker: %w", err)
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "rastro-dev", DontListen: true, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
-		MaxPayload: maxPayload,
+		MaxPayload: maxPayload, JetStreamMaxStore: maxStore,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
