@@ -5,7 +5,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
 
-.PHONY: help run build dashboard test test-go test-dashboard lint fmt bench e2e fuzz clean
+.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench e2e fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -26,12 +26,21 @@ dashboard/node_modules: dashboard/package-lock.json
 	cd dashboard && npm ci --no-audit --no-fund
 	@touch $@
 
-test: lint test-go test-dashboard ## everything that must hold before a change lands
+test: lint test-go examples test-dashboard ## everything that must hold before a change lands
 
 test-go: ## Go tests with the race detector, on a real PostgreSQL and a real broker
 	@.ci/need postgres
 	go vet ./...
 	go test -race -timeout 15m ./...
+
+examples: bin/golangci-lint ## the modules under examples/, each as a third party would build and test it
+	@for dir in examples/*/; do \
+	  echo "$$dir"; (cd $$dir && go vet ./... && go test -race ./... && $(CURDIR)/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
+	done
+
+tidy: ## go.mod and go.sum of every module; needed by examples/ when ours change
+	go mod tidy
+	@for dir in examples/*/; do echo "$$dir"; (cd $$dir && go mod tidy) || exit 1; done
 
 test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the dashboard
 	cd dashboard && npm run --silent typecheck && npm run --silent lint && npm test --silent
@@ -42,6 +51,10 @@ lint: bin/golangci-lint ## pinned golangci-lint
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	@touch $@
+
+docs: ## write the docs that are generated: docs/stages.md
+	go run . pipeline describe --format markdown > docs/stages.md.new
+	@mv docs/stages.md.new docs/stages.md
 
 fmt: bin/golangci-lint ## format the code
 	bin/golangci-lint fmt ./...

@@ -153,7 +153,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 func (d *dev) unlessInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		d.logger.Debug("start broken off", slog.Any("error", err))
-		return nil
+		return nil //nolint:nilerr // the user asked for it
 	}
 	return err
 }

@@ -5,52 +5,92 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/rastrohq/rastro/api/ingest"
 	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
 
-// configFiles returns the configuration files: those of dir, the built-in ones behind.
-func configFiles(dir string) fs.FS {
-	if dir == "" {
-		return config.Files()
-	}
-	return config.Overlay(dir)
+// configuration is the files of a configuration. It knows where each was found.
+type configuration struct {
+	fs.FS
+	dir string
 }
 
-// loadPlans reads every pipeline of the configuration. What is wrong with any of them comes as one error.
-func loadPlans(files fs.FS, registry *pipeline.Registry) ([]pipeline.Plan, error) {
+// configFiles returns the configuration files: those of dir, the built-in ones behind.
+func configFiles(dir string) configuration {
+	if dir == "" {
+		return configuration{FS: config.Files()}
+	}
+	return configuration{FS: config.Overlay(dir), dir: dir}
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (c configuration) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(c.FS, name) }
+
+// name returns the name by which a person finds a file: its path, or below config/ when it is a built-in one.
+func (c configuration) name(file string) string {
+	if c.dir != "" {
+		own := filepath.Join(c.dir, filepath.FromSlash(file))
+		if _, err := os.Lstat(own); err == nil {
+			return own
+		}
+	}
+	return path.Join("config", file)
+}
+
+// pipelineSources reads the pipelines of a configuration, in the order of their names.
+func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
 	paths, err := fs.Glob(files, "pipelines/*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("list pipelines: %w", err)
 	}
-	var plans []pipeline.Plan
-	var errs []error
-	names := map[string]string{}
-	for _, path := range paths {
-		source, err := fs.ReadFile(files, path)
+	name := configuration{}.name
+	if c, ok := files.(configuration); ok {
+		name = c.name
+	}
+	sources := make([]pipeline.Source, len(paths))
+	for i, p := range paths {
+		text, err := fs.ReadFile(files, p)
 		if err != nil {
 			return nil, fmt.Errorf("read pipeline: %w", err)
 		}
-		spec, err := pipeline.Parse("config/"+path, source, registry)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if other, taken := names[spec.Name]; taken {
-			errs = append(errs, fmt.Errorf("%s: pipeline %q is also that of %s; give one of them another name", path, spec.Name, other))
-			continue
-		}
-		names[spec.Name] = path
-		plans = append(plans, spec.Plan())
+		sources[i] = pipeline.Source{File: name(p), Text: text}
 	}
-	if len(plans) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("there are no pipelines: put at least one under pipelines/ in the configuration folder"))
+	return sources, nil
+}
+
+var errNoPipelines = errors.New("there are no pipelines: put at least one under pipelines/ in the configuration folder")
+
+// newChecker returns what checks pipelines, the same at start-up and at `rastro pipeline lint`.
+func newChecker(files fs.FS, registry *pipeline.Registry) pipeline.Checker {
+	return pipeline.Checker{Registry: registry, Settings: pipeline.Settings{Files: files}, Entries: []string{ingest.Topic}}
+}
+
+// loadPlans reads every pipeline of the configuration. What is wrong with any of them comes as one error.
+func loadPlans(files fs.FS, registry *pipeline.Registry) ([]pipeline.Plan, error) {
+	sources, err := pipelineSources(files)
+	if err != nil {
+		return nil, err
 	}
-	return plans, errors.Join(errs...)
+	if len(sources) == 0 {
+		return nil, errNoPipelines
+	}
+	specs, findings := newChecker(files, registry).Check(sources...)
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	plans := make([]pipeline.Plan, len(specs))
+	for i, spec := range specs {
+		plans[i] = spec.Plan()
+	}
+	return plans, nil
 }
 
 // tenantFile is tenants.yaml.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"iter"
+	"slices"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -108,6 +109,17 @@ func (b *Batch) RetryPending(err error) {
 	for i := range b.Pending() {
 		b.Retry(i, err)
 	}
+}
+
+// with returns the batch with further events, and what has been decided of them, at its end.
+func (b *Batch) with(settled []*Work) *Batch {
+	all := NewBatch(slices.Clone(b.events))
+	copy(all.verdicts, b.verdicts)
+	all.settled = b.settled + len(settled)
+	for _, w := range settled {
+		all.events, all.verdicts = append(all.events, w.Event), append(all.verdicts, w.Verdict)
+	}
+	return all
 }
 
 func (b *Batch) settle(i int, verdict Verdict) {

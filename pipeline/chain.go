@@ -17,7 +17,7 @@ type Chain struct {
 }
 
 type link struct {
-	name  string
+	spec  StageSpec
 	stage Stage
 }
 
@@ -30,11 +30,24 @@ type Work struct {
 	Stage string
 	// Attempts counts how often the event was retried at the stage that it stands before.
 	Attempts int
+	// Pause is how long to wait before the next Run when the verdict is Retry.
+	Pause time.Duration
 
 	next int
+	// entered says that the event met the stage's condition: it stays so while the event is tried again, whatever the stage
+	// has added to it meanwhile.
+	entered bool
+	// used counts the attempts that were used up.
+	used int
 }
 
-// Observer hears what became of a batch at a stage. It is called once a batch and stage, from the worker's goroutine.
+func (w *Work) pass() {
+	w.next++
+	w.Verdict, w.Stage, w.Attempts, w.Pause, w.entered, w.used = Verdict{}, "", 0, 0, false, 0
+}
+
+// Observer hears what became of a batch at a stage. It is called once a batch and stage, from the worker's goroutine, with the
+// events that the stage got and those that its condition could not be evaluated on, not with those that passed it by.
 type Observer interface {
 	Observe(stage string, batch *Batch, took time.Duration)
 }
@@ -62,36 +75,86 @@ func (c *Chain) Run(ctx context.Context, work []*Work, observer Observer) error 
 }
 
 func (c *Chain) runStage(ctx context.Context, l link, at []*Work, observer Observer) error {
-	events := make([]*tracking.Event, len(at))
-	for i, w := range at {
-		events[i] = w.Event
+	in, unjudged := l.admit(at)
+	if len(in)+len(unjudged) == 0 {
+		return nil
 	}
-	batch := NewBatch(events)
 	start := c.now()
-	err := process(ctx, l, batch)
-	if errors.As(err, new(*panicError)) {
-		if err = c.isolatePanic(ctx, l, batch); err != nil {
-			batch.RetryPending(err)
-		}
-	} else if err != nil {
-		// Invariant 5: an error is a retry of every event the stage had not settled.
-		batch.RetryPending(err)
+	batch, err := c.settle(ctx, l, in)
+	took := c.now().Sub(start)
+	if len(unjudged) > 0 {
+		in, batch = append(in, unjudged...), batch.with(unjudged)
 	}
-	observer.Observe(l.name, batch, c.now().Sub(start))
-	for i, w := range at {
-		w.Verdict = batch.Verdict(i)
-		switch w.Verdict.Outcome {
+	observer.Observe(l.spec.Name, batch, took)
+	spread := jitter()
+	for i, w := range in {
+		switch w.Verdict = batch.Verdict(i); w.Verdict.Outcome {
 		case Pass:
-			w.next++
-			w.Stage, w.Attempts = "", 0
+			w.pass()
 		case Retry:
-			w.Stage = l.name
+			w.Stage = l.spec.Name
 			w.Attempts++
+			w.Pause = l.spec.Retry.pause(w.Attempts, spread)
 		default:
-			w.Stage = l.name
+			w.Stage = l.spec.Name
 		}
 	}
 	return err
+}
+
+// admit returns the events that meet the stage's condition, and those that it cannot be evaluated on, rejected. The others
+// pass.
+func (l link) admit(at []*Work) (in, unjudged []*Work) {
+	if l.spec.When.IsZero() {
+		return at, nil
+	}
+	for _, w := range at {
+		holds, err := w.entered, error(nil)
+		if !holds {
+			holds, err = l.spec.When.Holds(w.Event)
+		}
+		switch {
+		case err != nil:
+			w.Verdict = Verdict{Outcome: Reject, Reason: Reason{Code: CodeWhen, Message: "when: " + err.Error()}}
+			unjudged = append(unjudged, w)
+		case holds:
+			w.entered = true
+			in = append(in, w)
+		default:
+			w.pass()
+		}
+	}
+	return in, unjudged
+}
+
+// settle has the stage settle events.
+func (c *Chain) settle(ctx context.Context, l link, in []*Work) (*Batch, error) {
+	events := make([]*tracking.Event, len(in))
+	for i, w := range in {
+		events[i] = w.Event
+	}
+	batch := NewBatch(events)
+	if len(in) == 0 {
+		return batch, nil
+	}
+	err := process(ctx, l, batch)
+	if errors.As(err, new(*panicError)) {
+		err = c.isolatePanic(ctx, l, batch)
+	}
+	if err != nil {
+		// Invariant 5: an error is a retry of every event the stage had not settled.
+		batch.RetryPending(err)
+		return batch, err
+	}
+	// Invariant 8: only a stage that works uses up attempts.
+	for i, w := range in {
+		if v := batch.Verdict(i); v.Outcome == Retry && l.spec.Retry.Attempts > 0 {
+			if w.used++; w.used > l.spec.Retry.Attempts {
+				batch.verdicts[i] = l.spec.last(v.Err)
+			}
+		}
+	}
+	return batch, nil
 }
 
 // isolatePanic runs the events of a batch that made the stage panic one by one, so that only those that do it again are
@@ -101,7 +164,7 @@ func (c *Chain) isolatePanic(ctx context.Context, l link, batch *Batch) error {
 		single := NewBatch([]*tracking.Event{event})
 		err := process(ctx, l, single)
 		if p, ok := errors.AsType[*panicError](err); ok {
-			batch.Reject(i, Reason{Code: "panic", Message: fmt.Sprintf("stage %q panicked: %v", l.name, p.value)})
+			batch.Reject(i, Reason{Code: "panic", Message: fmt.Sprintf("stage %q panicked: %v", l.spec.Name, p.value)})
 			continue
 		}
 		if err != nil {
@@ -126,8 +189,19 @@ func process(ctx context.Context, l link, batch *Batch) (err error) {
 			err = &panicError{value: r, stack: debug.Stack()}
 		}
 	}()
-	if err := l.stage.Process(ctx, batch); err != nil {
-		return fmt.Errorf("stage %q: %w", l.name, err)
+	limited := ctx
+	if l.spec.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, l.spec.Timeout)
+		defer cancel()
 	}
-	return nil
+	err = l.stage.Process(limited, batch)
+	switch {
+	case err == nil:
+		return nil
+	case limited.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("stage %q took longer than its timeout of %s: %w", l.spec.Name, l.spec.Timeout, err)
+	default:
+		return fmt.Errorf("stage %q: %w", l.spec.Name, err)
+	}
 }

@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,11 @@ type none struct{}
 
 // chains builds the hops of a pipeline whose stages are the functions given, in order.
 func chains(t require.TestingT, fused bool, stages ...pipeline.Stage) []*pipeline.Chain {
+	return chainsWith(t, fused, nil, stages...)
+}
+
+// chainsWith is chains with further settings of each stage, as lines of YAML.
+func chainsWith(t require.TestingT, fused bool, settings []string, stages ...pipeline.Stage) []*pipeline.Chain {
 	r := pipeline.NewRegistry()
 	var yaml strings.Builder
 	yaml.WriteString("pipeline: p\nfrom: x\nstages:\n")
@@ -37,6 +43,9 @@ func chains(t require.TestingT, fused bool, stages ...pipeline.Stage) []*pipelin
 		require.NoError(t, r.Register(pipeline.Define(name, "", func() none { return none{} },
 			func(none, pipeline.Settings) (pipeline.Stage, error) { return stage, nil })))
 		fmt.Fprintf(&yaml, "  - use: %s\n    fuse: %v\n", name, fused && i > 0)
+		if i < len(settings) && settings[i] != "" {
+			fmt.Fprintf(&yaml, "    %s\n", settings[i])
+		}
 	}
 	spec, err := pipeline.Parse("p.yaml", []byte(yaml.String()), r)
 	require.NoError(t, err)
@@ -141,7 +150,11 @@ func TestPanicRejectsOnlyTheEventThatCausesIt(t *testing.T) {
 func TestFusingDoesNotChangeWhatBecomesOfEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stages := make([]pipeline.Stage, rapid.IntRange(1, 4).Draw(t, "stages"))
+		settings := make([]string, len(stages))
 		for i := range stages {
+			settings[i] = rapid.SampledFrom([]string{
+				"", `when: event.event_id < "c"`, `when: event.source != "0" && event.event_id != "a"`, "when: event.payload.n > 1",
+			}).Draw(t, "when")
 			drop := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 2).Draw(t, "drop")
 			reject := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 2).Draw(t, "reject")
 			stages[i] = pipeline.Each(func(_ context.Context, e *tracking.Event) error {
@@ -162,7 +175,8 @@ func TestFusingDoesNotChangeWhatBecomesOfEvents(t *testing.T) {
 		run := func(fused bool) map[string]string {
 			ends := map[string]string{}
 			list := work("a", "b", "c", "d", "e")
-			for _, chain := range chains(t, fused, stages...) {
+			list[1].Event.Payload, list[2].Event.Payload = json.RawMessage(`{"n":2}`), json.RawMessage(`{"n":"two"}`)
+			for _, chain := range chainsWith(t, fused, settings, stages...) {
 				if err := chain.Run(context.Background(), list, observed{}); err != nil {
 					t.Fatal(err)
 				}

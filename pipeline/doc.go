@@ -1,6 +1,6 @@
 // Package pipeline is the engine without I/O: batches of events and the stages that settle them, pipelines as YAML (Spec),
 // laid out in hops (Plan), and the run of a hop's stages over a batch (Chain). Transports, routers and stores are built on it
-// and not known to it.
+// and not known to it. Conditions on events (Condition) are written in CEL.
 //
 // # The engine's contract
 //
@@ -17,8 +17,9 @@
 //  7. A claim binds a business key to the UID that came first: the same UID again is a redelivery and passes, another is a
 //     duplicate and is dropped. A crash between claim and publish loses nothing. (store: Claim, stages/dedupe)
 //  8. An outage is not a poison message: while a stage's dependency is down nothing is received, and nothing burns through
-//     its receive count. (routers: Gate)
-//  9. Fusing stages changes where queues lie, not what becomes of events. (Chain, Plan)
+//     its receive count or its attempts: those are used up only while the stage works. (routers: Gate, Chain)
+//  9. Fusing stages changes where queues lie, not what becomes of events; `when`, `retry` and `timeout` are each stage's own
+//     either way. (Chain, Plan)
 //  10. A trace is a pure fold of its events: any order, duplication or redelivery of them gives the same trace. (tracking: Fold)
 //  11. A running pipeline never changes: another config is another generation, and one that does not lint changes nothing.
 //     (Parse, routers: Processor)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/rastrohq/rastro/internal/suggest"
 )
@@ -87,21 +88,49 @@ func position(node ast.Node) (line, column int) {
 // addError adds an error of the YAML library at the place that it names, or else at node.
 func (f *findings) addError(node ast.Node, code string, err error) {
 	finding := Finding{File: f.file, Code: code, Message: err.Error()}
+	if h, ok := errors.AsType[*hintedError](err); ok {
+		finding.Hint = h.hint
+	}
 	if y, ok := errors.AsType[yaml.Error](err); ok {
 		finding.Message = y.GetMessage()
-		if t := y.GetToken(); t != nil && t.Position != nil {
+		if mismatch, ok := errors.AsType[*yaml.TypeError](err); ok && mismatch.DstType != nil {
+			finding.Message = typeInWords(mismatch.DstType) + " expected"
+			if mismatch.SrcType != nil { // there is a value at all
+				finding.Message += ", not " + typeInWords(mismatch.SrcType)
+			}
+		}
+		t := y.GetToken()
+		if t != nil && t.Type == token.MappingValueType && t.Prev != nil {
+			t = t.Prev // a mapping begins at its first key
+		}
+		if t != nil && t.Position != nil {
 			finding.Line, finding.Column = t.Position.Line, t.Position.Column
 			f.list = append(f.list, finding)
 			return
 		}
 	}
-	f.add(node, finding.Code, finding.Message, "")
+	f.add(node, finding.Code, finding.Message, finding.Hint)
 }
+
+// hintedError is an error for which there is a hint at what to write instead.
+type hintedError struct {
+	error
+	hint string
+}
+
+// Unwrap returns the error that is hinted at.
+func (e *hintedError) Unwrap() error { return e.error }
 
 func (f *findings) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
+	// What is no mapping at all lacks its keys as well, but that is no news.
+	f.list = slices.DeleteFunc(f.list, func(a Finding) bool {
+		return a.Code == "required" && slices.ContainsFunc(f.list, func(b Finding) bool {
+			return b.Code == "type" && a.Line == b.Line && a.Column == b.Column
+		})
+	})
 	slices.SortStableFunc(f.list, func(a, b Finding) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line

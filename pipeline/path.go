@@ -123,6 +123,14 @@ func (p Path) Append(dst []byte, event *tracking.Event) ([]byte, bool) {
 	return appendValue(dst, value)
 }
 
+// MarshalYAML writes the path as it is read; the zero Path, which no text names, as null.
+func (p Path) MarshalYAML() (any, error) {
+	if p.IsZero() {
+		return nil, nil
+	}
+	return p.text, nil
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (p Path) MarshalText() ([]byte, error) { return []byte(p.text), nil }
 

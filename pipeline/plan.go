@@ -25,8 +25,8 @@ type Hop struct {
 	To string
 	// Workers is how many batches the hop works on at once in one process.
 	Workers int
-	// Batch is the most events that the hop takes at once.
-	Batch  int
+	// Batch is how the hop makes its batches.
+	Batch  Batching
 	Stages []StageSpec
 }
 
@@ -59,14 +59,27 @@ func (s Spec) Plan() Plan {
 func (h Hop) Build(pipeline string, settings Settings) (*Chain, error) {
 	chain := &Chain{now: settings.Now}
 	for _, spec := range h.Stages {
-		own := settings
-		own.Pipeline, own.Name = pipeline, spec.Name
-		own.Logger = settings.Logger.With(slog.String("pipeline", pipeline), slog.String("stage", spec.Name))
-		stage, err := spec.definition.build(spec.config, own)
+		stage, err := spec.Build(pipeline, settings)
 		if err != nil {
-			return nil, fmt.Errorf("build stage %q of pipeline %q: %w", spec.Name, pipeline, err)
+			return nil, err
 		}
-		chain.links = append(chain.links, link{name: spec.Name, stage: stage})
+		chain.links = append(chain.links, link{spec: spec, stage: stage})
 	}
 	return chain, nil
 }
+
+// Build makes the stage alone, as it stands in the pipeline named: what its definition's constructor returns. settings are
+// those of the process; the stage gets them with its own name and logger.
+func (s StageSpec) Build(pipeline string, settings Settings) (Stage, error) {
+	own := settings
+	own.Pipeline, own.Name = pipeline, s.Name
+	own.Logger = settings.Logger.With(slog.String("pipeline", pipeline), slog.String("stage", s.Name))
+	stage, err := s.definition.build(s.config, own)
+	if err != nil {
+		return nil, fmt.Errorf("build stage %q of pipeline %q: %w", s.Name, pipeline, err)
+	}
+	return stage, nil
+}
+
+// Config returns the stage's own config as it was decoded: what `with` says over the defaults.
+func (s StageSpec) Config() any { return s.config }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -64,27 +65,45 @@ type Definition struct {
 	Name string
 	// Summary is one line on what the stage does.
 	Summary string
+	// Doc is what an engineer must know to use the stage, as Markdown paragraphs; empty when Summary says it all.
+	Doc string
+	// Example is a stage as it stands in a pipeline file, beginning with `- use:`; empty when there is none.
+	Example string
 
-	decode func(node ast.Node) (any, error)
-	build  func(config any, settings Settings) (Stage, error)
+	config   reflect.Type
+	defaults func() any
+	decode   func(node ast.Node) (any, error)
+	build    func(config any, settings Settings) (Stage, error)
+}
+
+// Described returns the definition with a Doc and an Example, for the stage's reference.
+func (d Definition) Described(doc, example string) Definition {
+	d.Doc, d.Example = strings.TrimSpace(doc), strings.TrimSpace(example)
+	return d
 }
 
 // Define makes a Definition of a config type, its defaults and a constructor. The config's `yaml` tags name its keys; a key
 // that it lacks is an error. When *C or C is a Validator it is asked after decoding.
+//
+// Two more tags of the config's fields say what is shown of them: `doc` what a field is for, in the stage's reference and in
+// the JSON Schema that editors complete from, and `secret:"true"` that its value is not to be shown. `jsonschema` tags, such
+// as `jsonschema:"enum=a,enum=b"`, add to the schema (github.com/invopop/jsonschema).
 func Define[C any](name, summary string, defaults func() C, build func(config C, settings Settings) (Stage, error)) Definition {
 	return Definition{
-		Name:    name,
-		Summary: summary,
+		Name:     name,
+		Summary:  summary,
+		config:   reflect.TypeFor[C](),
+		defaults: func() any { return defaults() },
 		decode: func(node ast.Node) (any, error) {
 			config := defaults()
 			if node != nil && node.Type() != ast.NullType {
 				if err := yaml.NodeToValue(node, &config, yaml.DisallowUnknownField()); err != nil {
-					return nil, err
+					return nil, placeInConfig(hintAtField(err, reflect.TypeFor[C]()), node, reflect.TypeFor[C]())
 				}
 			}
 			if v, ok := any(&config).(Validator); ok {
 				if err := v.Validate(); err != nil {
-					return nil, err
+					return nil, placeInConfig(err, node, nil)
 				}
 			}
 			return config, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -34,8 +35,18 @@ type StageSpec struct {
 	Fuse bool
 	// Workers is how many batches the stage's hop works on at once in one process. Defaults to DefaultWorkers.
 	Workers int
-	// Batch is the most events that the stage's hop takes at once. Defaults to DefaultBatch.
-	Batch int
+	// Batch is how the stage's hop makes its batches.
+	Batch Batching
+	// When is the condition that events must meet to get to the stage: others pass it by, untouched. Defaults to none: every
+	// event gets there. An event that it cannot be evaluated on is rejected with CodeWhen.
+	When Condition
+	// Retry is how the stage's events are tried again. Defaults to DefaultRetry.
+	Retry Retries
+	// Timeout is how long the stage may take over a batch before its context ends, which is an outage of the stage. Defaults
+	// to 0: as long as it takes.
+	Timeout time.Duration
+	// OnError is what becomes of an event that used up its attempts. Defaults to OnErrorRetry.
+	OnError OnError
 
 	definition Definition
 	config     any
@@ -54,7 +65,7 @@ var topicPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 
 var (
 	pipelineKeys = []string{"pipeline", "summary", "from", "stages", "to"}
-	stageKeys    = []string{"use", "with", "name", "fuse", "workers", "batch"}
+	stageKeys    = []string{"use", "with", "name", "when", "fuse", "workers", "batch", "retry", "timeout", "on_error"}
 )
 
 // Parse reads a pipeline from YAML and checks all that can be known before the first event. The error is Findings when the
@@ -128,20 +139,21 @@ func (p *specParser) stages(list *ast.SequenceNode) []StageSpec {
 
 func (p *specParser) stage(node ast.Node) (StageSpec, bool) {
 	before := len(p.list)
-	stage := StageSpec{Workers: DefaultWorkers, Batch: DefaultBatch}
+	stage := StageSpec{
+		Workers: DefaultWorkers, Batch: Batching{Events: DefaultBatch}, Retry: DefaultRetry(), OnError: OnErrorRetry,
+	}
 	fields := p.mapping(node, "a stage", stageKeys)
 	p.decode(fields, "use", &stage.Use)
 	p.decode(fields, "name", &stage.Name)
 	p.decode(fields, "fuse", &stage.Fuse)
 	p.decode(fields, "workers", &stage.Workers)
-	p.decode(fields, "batch", &stage.Batch)
 	p.require(node, fields, "use", "use: validate")
 	if stage.Name == "" {
 		stage.Name = stage.Use
 	}
 	p.match(fields, "name", stage.Name, namePattern, "a name is lower case letters, digits, - and _, 31 characters at most")
 	p.between(fields, "workers", stage.Workers, 1, 256)
-	p.between(fields, "batch", stage.Batch, 1, 10_000)
+	p.policy(fields, &stage)
 	if stage.Use != "" {
 		p.config(fields, &stage)
 	}

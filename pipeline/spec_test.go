@@ -78,7 +78,7 @@ func TestParseLaysOutHops(t *testing.T) {
 		{"persist", "tracking.persist", "events.persisted", 1},
 	}, hops)
 	require.Equal(t, 4, plan.Hops[1].Workers)
-	require.Equal(t, 100, plan.Hops[1].Batch)
+	require.Equal(t, pipeline.Batching{Events: 100}, plan.Hops[1].Batch)
 	require.Equal(t, []pipeline.Topic{
 		{Name: "events.ingested", Readers: []string{"tracking"}},
 		{Name: "events.persisted"},
@@ -109,11 +109,11 @@ func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"unknown key of a config": {
 			"pipeline: a\nfrom: x\nstages:\n  - use: persist\n    with: {mrk: 3}\n",
-			`f.yaml:5:12: unknown field "mrk"`,
+			`f.yaml:5:12: unknown field "mrk"; did you mean "mark"?`,
 		},
 		"wrong type in a config": {
 			"pipeline: a\nfrom: x\nstages:\n  - use: persist\n    with:\n      after: soon\n",
-			`f.yaml:6:7: stage "persist": time: invalid duration "soon"`,
+			`f.yaml:6:14: after: time: invalid duration "soon"`,
 		},
 		"config that its stage refuses": {
 			"pipeline: a\nfrom: x\nstages:\n  - use: persist\n    with: {mark: bad}\n",
@@ -173,6 +173,7 @@ func TestFindingsComeInTheOrderOfTheFile(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("pipeline: a\nfrom: x\nstages:\n  - use: persist\n    with: [1, {a: *b}]\n"))
+	f.Add([]byte("pipeline: a\nfrom: x\nstages:\n  - use: persist\n    when: |\n      event.revision > 1\n    batch: {events: 2, linger: 1s}\n    retry: {attempts: 2}\n    on_error: drop\n"))
 	f.Add([]byte("a: &a [*a]\n<<: {stages: 3}"))
 	f.Fuzz(func(t *testing.T, source []byte) {
 		spec, err := pipeline.Parse("f.yaml", source, registry(t))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,6 +26,7 @@ type hop struct {
 	gate      Gate
 	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
 	incoming  chan *delivery
+	gathering chan struct{} // held by the worker that gathers
 	logger    *slog.Logger
 }
 
@@ -45,8 +47,8 @@ func newHop(p *Processor, planned pipeline.Hop, chain *pipeline.Chain) *hop {
 	h := &hop{
 		planned: planned, chain: chain, processor: p,
 		observer: stageObserver{p.config.Plan.Pipeline, p.config.Metrics, p.config.Recorder},
-		incoming: make(chan *delivery),
-		logger:   p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
+		incoming: make(chan *delivery), gathering: make(chan struct{}, 1),
+		logger: p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
 	}
 	h.breaker = newBreaker(p, planned.Name, &h.gate, h.logger)
 	return h
@@ -99,26 +101,58 @@ func (h *hop) count(direction string, n int) {
 // run works on one batch after the other until ctx ends.
 func (h *hop) run(ctx context.Context) {
 	for {
-		select {
-		case first := <-h.incoming:
-			h.process(ctx, h.gather(first))
-		case <-ctx.Done():
+		taken := h.next(ctx)
+		if taken == nil {
 			return
 		}
+		h.process(ctx, taken)
 	}
 }
 
-// gather takes the deliveries that wait beside first, up to a batch. It does not wait for more: an idle hop answers at once,
-// and a busy one finds its next batch waiting.
+// next waits for a delivery and gathers the next batch; nil when ctx ends. Of a hop that lingers one worker gathers at a
+// time: two would each wait for what the other has.
+func (h *hop) next(ctx context.Context) []*delivery {
+	if h.planned.Batch.Linger > 0 {
+		select {
+		case h.gathering <- struct{}{}:
+			defer func() { <-h.gathering }()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	select {
+	case first := <-h.incoming:
+		return h.gather(first)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// gather takes the deliveries that wait beside first, up to a batch. It does not wait for more unless the hop lingers: an idle
+// hop answers at once, and a busy one finds its next batch waiting.
 func (h *hop) gather(first *delivery) []*delivery {
 	taken := []*delivery{first}
 	n := first.left
-	for n < h.planned.Batch {
+	enough := time.NewTimer(h.planned.Batch.Linger)
+	defer enough.Stop()
+	for n < h.planned.Batch.Events {
 		select {
 		case next := <-h.incoming:
 			taken = append(taken, next)
 			n += next.left
+			continue
 		default:
+		}
+		if h.planned.Batch.Linger == 0 {
+			return taken
+		}
+		select {
+		case next := <-h.incoming:
+			taken = append(taken, next)
+			n += next.left
+		case <-enough.C:
+			return taken
+		case <-h.processor.draining: // no more will come
 			return taken
 		}
 	}
@@ -129,10 +163,12 @@ func (h *hop) gather(first *delivery) []*delivery {
 type batch struct {
 	work []*pipeline.Work // not yet settled
 	of   map[*pipeline.Work]*delivery
+	// due is when work that ran before may run again; the zero time for what is through but could not be handed on.
+	due map[*pipeline.Work]time.Time
 }
 
 func newBatch(taken []*delivery) *batch {
-	b := &batch{of: map[*pipeline.Work]*delivery{}}
+	b := &batch{of: map[*pipeline.Work]*delivery{}, due: map[*pipeline.Work]time.Time{}}
 	for _, d := range taken {
 		for _, event := range d.events {
 			w := &pipeline.Work{Event: event}
@@ -160,6 +196,53 @@ func (b *batch) settle(settled map[*pipeline.Work]bool) {
 	b.work = left
 }
 
+// take returns the work that may run now.
+func (b *batch) take() []*pipeline.Work {
+	due := make([]*pipeline.Work, 0, len(b.work))
+	now := time.Now()
+	for _, w := range b.work {
+		if at, waits := b.due[w]; !waits || !at.After(now) {
+			due = append(due, w)
+		}
+	}
+	return due
+}
+
+// putBack notes when work that ran, and is to be retried, may run again.
+func (b *batch) putBack(ran []*pipeline.Work) {
+	now := time.Now()
+	for _, w := range ran {
+		if w.Verdict.Outcome == pipeline.Retry {
+			b.due[w] = now.Add(w.Pause)
+		} else {
+			b.due[w] = time.Time{}
+		}
+	}
+}
+
+// through reports whether none of the work needs a stage any more.
+func (b *batch) through(work []*pipeline.Work) bool {
+	return !slices.ContainsFunc(work, func(w *pipeline.Work) bool {
+		at, ran := b.due[w]
+		return !ran || !at.IsZero()
+	})
+}
+
+// wait returns how long it is until some of the work may run again; false when some could not be handed on, or has not run.
+func (b *batch) wait() (time.Duration, bool) {
+	var first time.Time
+	for _, w := range b.work {
+		at := b.due[w]
+		if at.IsZero() {
+			return 0, false
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return time.Until(first), true
+}
+
 // letGo hands the frames that are not finished back to the broker.
 func (b *batch) letGo(err error) {
 	told := map[*delivery]bool{}
@@ -179,7 +262,7 @@ func (h *hop) process(ctx context.Context, taken []*delivery) {
 	failing := false
 	for len(b.work) > 0 {
 		before := len(b.work)
-		err := h.attempt(ctx, b)
+		ran, err := h.attempt(ctx, b)
 		if len(b.work) == 0 {
 			return
 		}
@@ -187,33 +270,43 @@ func (h *hop) process(ctx context.Context, taken []*delivery) {
 			b.letGo(fmt.Errorf("hop %q: %w", h.planned.Name, ErrClosed))
 			return
 		}
-		if err != nil && !failing && !errors.Is(err, gobreaker.ErrOpenState) && !errors.Is(err, gobreaker.ErrTooManyRequests) {
+		if err != nil && ran && !failing {
 			failing = true
 			h.logger.Warn("batch not finished; trying again", slog.Int("events", len(b.work)), slog.Any("error", err))
 		}
 		if len(b.work) < before {
 			pause.Reset()
 		}
+		wait, known := b.wait()
+		if !ran || !known {
+			wait = max(wait, pause.NextBackOff())
+		}
 		select {
-		case <-time.After(pause.NextBackOff()):
+		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// attempt runs the stages once over what is left and settles what can be settled.
-func (h *hop) attempt(ctx context.Context, b *batch) error {
+// attempt runs the stages once over what is due of what is left and settles what can be settled. It reports whether the
+// stages ran; they do not while the breaker is open.
+func (h *hop) attempt(ctx context.Context, b *batch) (ran bool, err error) {
+	due := b.take()
+	if b.through(due) {
+		return true, h.publish(b)
+	}
 	report, err := h.breaker.Allow()
 	if err != nil {
-		return fmt.Errorf("hop %q is paused: %w", h.planned.Name, err)
+		return false, fmt.Errorf("hop %q is paused: %w", h.planned.Name, err)
 	}
-	err = h.chain.Run(ctx, b.work, h.observer)
+	err = h.chain.Run(ctx, due, h.observer)
 	if ctx.Err() != nil {
 		report(nil) // being told to stop is not a failure of the stage
 	} else {
 		report(err)
 	}
-	return errors.Join(err, h.publish(b))
+	b.putBack(due)
+	return true, errors.Join(err, h.publish(b))
 }
 
 // publish hands on what the chain passed, and the dead letters of what it rejected, and settles both with what it dropped.

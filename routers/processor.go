@@ -46,9 +46,11 @@ type Processor struct {
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
 	workers sync.WaitGroup
-	running chan struct{} // closed when Run has returned
-	once    sync.Once
-	err     error
+	// draining is closed when no more frames will come
+	draining chan struct{}
+	running  chan struct{} // closed when Run has returned
+	once     sync.Once
+	err      error
 }
 
 // NewProcessor builds the stages and subscribers of a plan. The transport's topics must have been provisioned.
@@ -57,7 +59,7 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{})}
+	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{}), draining: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
 	if err := p.addHops(); err != nil {
@@ -138,6 +140,7 @@ func (p *Processor) Close(ctx context.Context) error {
 }
 
 func (p *Processor) close(ctx context.Context) error {
+	close(p.draining)
 	var drains sync.WaitGroup
 	failed := make([]error, len(p.subs))
 	for i, sub := range p.subs {

@@ -66,6 +66,12 @@ func (noCounts) Record(string, string, string, string, int64) {}
 
 func newBench(t *testing.T, stage pipeline.Stage) *bench {
 	t.Helper()
+	return newBenchWith(t, "workers: 2", stage)
+}
+
+// newBenchWith is newBench with the settings of the stage, as lines of YAML.
+func newBenchWith(t *testing.T, settings string, stage pipeline.Stage) *bench {
+	t.Helper()
 	server, err := broker.Start(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
@@ -77,7 +83,7 @@ func newBench(t *testing.T, stage pipeline.Stage) *bench {
 
 	c := nats.DefaultConfig()
 	c.Options = []natsgo.Option{server.Option()}
-	c.AckWait = time.Second
+	c.AckWait = 2 * time.Second
 	c.MaxBytes = 64 << 20
 	transport, err := nats.Connect(c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -88,7 +94,7 @@ func newBench(t *testing.T, stage pipeline.Stage) *bench {
 	registry := pipeline.NewRegistry()
 	require.NoError(t, registry.Register(pipeline.Define("work", "", func() struct{} { return struct{}{} },
 		func(struct{}, pipeline.Settings) (pipeline.Stage, error) { return stage, nil })))
-	spec, err := pipeline.Parse("p.yaml", []byte("pipeline: p\nfrom: in\nstages:\n  - use: work\n    workers: 2\nto: out\n"), registry)
+	spec, err := pipeline.Parse("p.yaml", []byte("pipeline: p\nfrom: in\nstages:\n  - use: work\n    "+settings+"\nto: out\n"), registry)
 	require.NoError(t, err)
 	plan := spec.Plan()
 	require.NoError(t, transport.Provision(t.Context(), append(pipeline.Topics(plan), pipeline.Topic{Name: "out", Readers: []string{"test"}})))
@@ -244,7 +250,7 @@ func TestAnOutageHoldsFramesBack(t *testing.T) {
 	require.Eventually(t, func() bool { return calls.Load() >= 5 }, 20*time.Second, 5*time.Millisecond)
 	require.Positive(t, b.state().NumPending, "what is not in hand must stay with the broker")
 	// The outage outlasts the time that a message may stay without a sign of life.
-	outlasted := time.NewTimer(2500 * time.Millisecond)
+	outlasted := time.NewTimer(4500 * time.Millisecond)
 	<-outlasted.C
 	require.Zero(t, b.state().NumRedelivered, "an outage must not use up deliveries")
 	down.Store(false)

@@ -8,6 +8,7 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/stages/dedupe"
 	"github.com/rastrohq/rastro/stages/enrich"
+	"github.com/rastrohq/rastro/stages/filter"
 	"github.com/rastrohq/rastro/stages/persist"
 	"github.com/rastrohq/rastro/stages/validate"
 )
@@ -18,6 +19,7 @@ func Register(r *pipeline.Registry) error {
 		validate.Register,
 		dedupe.Register,
 		enrich.Register,
+		filter.Register,
 		persist.Register,
 	} {
 		if err := register(r); err != nil {

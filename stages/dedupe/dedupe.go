@@ -26,13 +26,10 @@ type Claims interface {
 	Claim(ctx context.Context, window time.Duration, claims []store.Claim) ([]uuid.UUID, error)
 }
 
-// Config is what `with` says.
+// Config is what `with` says; the `doc` tags say what its fields are for, Defaults what they hold by default.
 type Config struct {
-	// Key lists the fields that tell one occurrence from another, as paths of the wire's names: an event with the same values
-	// as an earlier one is its duplicate. Defaults to [tenant_id, source, event_id, revision].
-	Key []pipeline.Path `yaml:"key"`
-	// Window is how long a key stays claimed: senders reuse bag tags and parcel numbers. Defaults to 72h.
-	Window time.Duration `yaml:"window"`
+	Key    []pipeline.Path `yaml:"key" doc:"The fields that tell one occurrence from another: an event with the same values as an earlier one is its duplicate." jsonschema:"minItems=1"`
+	Window time.Duration   `yaml:"window" doc:"How long a key stays claimed: senders reuse bag tags and parcel numbers."`
 }
 
 // Defaults returns the config of a stage that has no `with`.
@@ -73,8 +70,21 @@ func (c *Config) Validate() error {
 
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
-	return r.Register(pipeline.Define(Name, "Drops events that were sent before, also across restarts.", Defaults, build))
+	return r.Register(pipeline.Define(Name, "Drops events that were sent before, also across restarts.", Defaults, build).Described(doc, example))
 }
+
+const doc = `
+The first event to come with a key keeps it for the window; a later one with the same key is dropped with the code
+"duplicate". A redelivery of the first passes, so that a crash loses nothing.
+
+Keep the revision in the key unless corrections are to be dropped too: a correction has the event id of the event it mends.
+Keys of other tenants and other pipelines are never the same. An event that lacks a part of the key passes without a claim.`
+
+const example = `
+- use: dedupe
+  with:
+    key: [tenant_id, source, event_id, revision]
+    window: 72h`
 
 func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	claims, err := pipeline.Resource[Claims](settings)

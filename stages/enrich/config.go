@@ -11,40 +11,33 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 )
 
-// Config is what `with` says: the steps, in the order in which they run. Defaults to a location, an airline and a milestone
-// step with their defaults.
+// Config is what `with` says: the steps, in the order in which they run. The `doc` tags say what the fields are for, Defaults
+// what they hold by default.
 type Config []Step
 
 // Step is one thing to add. Exactly one of its fields is set.
 type Step struct {
-	Location  *Location  `yaml:"location,omitempty"`
-	Airline   *Airline   `yaml:"airline,omitempty"`
-	Milestone *Milestone `yaml:"milestone,omitempty"`
+	Location  *Location  `yaml:"location,omitempty" doc:"Adds the airport of the event's location: name, city, country, coordinates, time zone." jsonschema:"oneof_required=location,nullable"`
+	Airline   *Airline   `yaml:"airline,omitempty" doc:"Adds the airline of the event's transport, and the leg when the sender gave none." jsonschema:"oneof_required=airline,nullable"`
+	Milestone *Milestone `yaml:"milestone,omitempty" doc:"Adds the milestone that the event's kind and code mean, the exception they report, or both." jsonschema:"oneof_required=milestone,nullable"`
 }
 
 // Location says how to find the place of an event.
 type Location struct {
-	// From is the field that holds the IATA or ICAO code of an airport, for events that do not give their location as such.
-	// Defaults to none.
-	From pipeline.Path `yaml:"from"`
-	// Places is the file of airports. Defaults to reference/airports.csv.
-	Places string `yaml:"places"`
+	From   pipeline.Path `yaml:"from" doc:"The field that holds the IATA or ICAO code of an airport, for events that do not give their location as such."`
+	Places string        `yaml:"places" doc:"The file of airports."`
 }
 
 // Airline says how to find the airline and the leg of an event.
 type Airline struct {
-	// From is the field that holds a flight designator, for events that do not give their transport as such. Defaults to none.
-	From pipeline.Path `yaml:"from"`
-	// Date is the field that holds the flight's local date of origin, as YYYY-MM-DD. Defaults to none: the leg has no date.
-	Date pipeline.Path `yaml:"date"`
-	// Airlines is the file of airlines. Defaults to reference/airlines.csv.
-	Airlines string `yaml:"airlines"`
+	From     pipeline.Path `yaml:"from" doc:"The field that holds a flight designator (LA2468), for events that do not give their transport as such."`
+	Date     pipeline.Path `yaml:"date" doc:"The field that holds the flight's local date of origin, as YYYY-MM-DD; without it the leg has no date."`
+	Airlines string        `yaml:"airlines" doc:"The file of airlines."`
 }
 
 // Milestone says how to find out what an event means.
 type Milestone struct {
-	// Catalog is the file that maps codes to milestones and exceptions. Defaults to milestones.yaml.
-	Catalog string `yaml:"catalog"`
+	Catalog string `yaml:"catalog" doc:"The file that maps codes to milestones and exceptions."`
 }
 
 // Defaults returns the config of a stage that has no `with`.

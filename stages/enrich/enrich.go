@@ -16,8 +16,24 @@ const Name = "enrich"
 
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
-	return r.Register(pipeline.Define(Name, "Adds the place, the airline, the leg and the milestone that an event means.", Defaults, build))
+	return r.Register(pipeline.Define(Name, "Adds the place, the airline, the leg and the milestone that an event means.", Defaults, build).
+		Described(doc, example))
 }
+
+const doc = `
+The config is a list of steps, which run in order on every event; each is one of location, airline and milestone. A step never
+replaces what an earlier one has found, so that a second step of the same kind is a fallback. Without a config the steps are
+location, airline and milestone with their defaults.
+
+It judges nobody: whatever it does not understand it leaves as it is, and every event passes. A code that the catalogue lacks
+becomes the milestone "unknown", which is kept and counted.`
+
+const example = `
+- use: enrich
+  with:
+    - location: {from: payload.location}
+    - airline: {from: payload.flight}
+    - milestone: {catalog: milestones.yaml}`
 
 func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	if settings.Files == nil {

@@ -31,8 +31,15 @@ func Defaults() Config { return Config{} }
 
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
-	return r.Register(pipeline.Define(Name, "Stores events and advances their traces, each exactly once.", Defaults, build))
+	return r.Register(pipeline.Define(Name, "Stores events and advances their traces, each exactly once.", Defaults, build).Described(doc, example))
 }
+
+const doc = `
+A batch is stored in one transaction with the traces that it advances, and only an event that is new advances its trace. An
+event that the store can never hold is rejected with the code "refused".`
+
+const example = `
+- use: persist`
 
 func build(_ Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	events, err := pipeline.Resource[Store](settings)

@@ -26,13 +26,10 @@ const (
 	CodeFuture = "future"
 )
 
-// Config is what `with` says.
+// Config is what `with` says; the `doc` tags say what its fields are for, Defaults what they hold by default.
 type Config struct {
-	// Schema is the path, among the configuration's files, of the JSON Schema that an event must fit in its wire form.
-	// Defaults to "event.schema.json".
-	Schema string `yaml:"schema"`
-	// FutureSkew is how far ahead of the clock the timestamp of an actual event may be. Defaults to 5m.
-	FutureSkew time.Duration `yaml:"future_skew"`
+	Schema     string        `yaml:"schema" doc:"The JSON Schema (draft 2020-12) that an event must fit in its wire form: a path among the configuration's files."`
+	FutureSkew time.Duration `yaml:"future_skew" doc:"How far ahead of the clock the timestamp of an actual event may be."`
 }
 
 // Defaults returns the config of a stage that has no `with`.
@@ -54,8 +51,21 @@ func (c *Config) Validate() error {
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
 	return r.Register(pipeline.Define(Name, "Rejects events that do not fit a JSON Schema or that claim to have happened in the future.",
-		Defaults, build))
+		Defaults, build).Described(doc, example))
 }
+
+const doc = `
+What does not fit the schema is rejected with the code "schema"; the reason names every offending part and what would be
+right. The schema may refer to other files of the configuration, never to the network.
+
+An actual event that lies further ahead of the clock than the skew is rejected with the code "future"; an estimated, planned,
+requested or expected one is not.`
+
+const example = `
+- use: validate
+  with:
+    schema: event.schema.json
+    future_skew: 5m`
 
 func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	if settings.Files == nil || settings.Now == nil {
