@@ -35,6 +35,7 @@ type Hop struct {
 func (s Spec) Plan() Plan {
 	plan := Plan{Pipeline: s.Name, Summary: s.Summary, DeadLetters: s.Name + ".dead_letters"}
 	for _, stage := range s.Stages {
+		// Invariant 9: fused or not, it is the same stages in the same order.
 		if stage.Fuse && len(plan.Hops) > 0 {
 			last := &plan.Hops[len(plan.Hops)-1]
 			last.Stages = append(last.Stages, stage)

@@ -75,7 +75,7 @@ func TestClaimRefusesWindowsItCannotKeep(t *testing.T) {
 	}
 }
 
-// TestClaimHasOneWinner has many claimants claim the same keys at once, in batches that overlap in every way.
+// Invariant 7: many claimants claim the same keys at once, in batches that overlap in every way.
 func TestClaimHasOneWinner(t *testing.T) {
 	t.Parallel()
 	s := open(t)

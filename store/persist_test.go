@@ -41,6 +41,7 @@ func requireTrace(t testing.TB, s *Store, events []*tracking.Event) {
 	require.Equal(t, string(want.Status), status)
 }
 
+// Invariant 6: only a newly inserted row advances its trace.
 func TestPersistOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -192,7 +193,7 @@ func journeys(random *rand.Rand, traces, each int) map[string][]*tracking.Event 
 	return byTrace
 }
 
-// TestPersistConcurrently has workers persist the same events, each in an order and in batches of its own.
+// Invariant 6, under contention: workers persist the same events, each in an order and in batches of its own.
 func TestPersistConcurrently(t *testing.T) {
 	t.Parallel()
 	s := open(t)

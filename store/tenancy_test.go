@@ -34,6 +34,7 @@ func fill(t *testing.T, s *Store, tenant string) {
 	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: tenant}}))
 }
 
+// Invariant 13: the database confines who reads, also where a query forgets to.
 func TestTenantsSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := open(t)

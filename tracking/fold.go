@@ -7,7 +7,7 @@ import (
 )
 
 // Fold is the definition of a trace: a pure function of the set of its events, all of one tenant and correlation. Any
-// permutation, duplication (the same UID) or redelivery of them gives the same trace.
+// permutation, duplication (the same UID) or redelivery of them gives the same trace (Invariant 10 of package pipeline).
 func Fold(events []*Event) Trace {
 	r := resolve(events)
 	state := rebuild(r)

@@ -69,6 +69,7 @@ func journeys(messy bool) *rapid.Generator[[]*tracking.Event] {
 	})
 }
 
+// Invariant 10.
 func TestFoldOfAnyOrderAndDuplication(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := journeys(true).Draw(t, "events")

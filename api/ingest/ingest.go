@@ -169,7 +169,7 @@ func (h *Handler) check(results []formats.Result, rules *Rules) ([]*tracking.Eve
 		}
 		e := r.Event
 		e.UID = newUID()
-		e.TenantID = rules.tenant.ID
+		e.TenantID = rules.tenant.ID // Invariant 13: the token's
 		e.ReceivedAt = received
 		events = append(events, e)
 		response.Accepted++
