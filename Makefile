@@ -46,7 +46,7 @@ test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the
 	cd dashboard && npm run --silent typecheck && npm run --silent lint && npm test --silent
 
 lint: bin/golangci-lint ## pinned golangci-lint
-	bin/golangci-lint run ./...
+	bin/golangci-lint run --allow-parallel-runners ./...
 
 bin/golangci-lint: Makefile
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
