@@ -13,6 +13,7 @@ import (
 
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // deadLetter makes the dead letter of rejected work.
@@ -20,7 +21,7 @@ import (
 // Invariant 3: a rejected event is dead-lettered with stage, reason and what was received.
 func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
 	e := w.Event
-	body, err := json.Marshal(e)
+	body, err := asReceived(e)
 	if err != nil {
 		return store.DeadLetter{}, fmt.Errorf("dead-letter event %s: %w", e.UID, err)
 	}
@@ -31,6 +32,18 @@ func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
 		Source: e.Source, EventType: e.Type, CorrelationID: e.CorrelationID,
 		Attempts: w.Attempts + 1, Event: body, At: p.config.Settings.Now().UTC(),
 	}, nil
+}
+
+// asReceived returns the event in its wire form with the payload byte for byte, which json.Marshal would compact and escape.
+func asReceived(e *tracking.Event) ([]byte, error) {
+	envelope := *e
+	envelope.Payload = nil
+	body, err := json.Marshal(envelope)
+	if err != nil || len(e.Payload) == 0 {
+		return body, err
+	}
+	body = append(body[:len(body)-1], `,"payload":`...)
+	return append(append(body, e.Payload...), '}'), nil
 }
 
 // rejectFrame dead-letters a frame that cannot be decoded, so that its bytes are kept and it does not come again.

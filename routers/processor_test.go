@@ -2,6 +2,7 @@ package routers_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,12 +128,15 @@ func (b *bench) stop(stop func(context.Context) error) {
 	require.NoError(b.t, stop(ctx))
 }
 
+// payload is one that a JSON encoder would write otherwise.
+const payload = `{"weight": 1.0,  "note":"<b>&"}`
+
 // send publishes each event in a frame of its own.
 func (b *bench) send(ids ...string) {
 	b.t.Helper()
 	for _, id := range ids {
 		messages, err := b.codec.Encode([]*tracking.Event{{
-			UID: uuid.New(), TenantID: "t", EventID: id, CorrelationID: "c", ReceivedAt: time.Now(), OccurredAt: time.Now(),
+			UID: uuid.New(), TenantID: "t", EventID: id, CorrelationID: "c", Payload: json.RawMessage(payload), ReceivedAt: time.Now(), OccurredAt: time.Now(),
 		}}, 1<<20)
 		require.NoError(b.t, err)
 		require.NoError(b.t, b.transport.Publisher().Publish("in", messages...))
@@ -212,6 +216,8 @@ func TestEachOutcomeGoesItsWay(t *testing.T) {
 	require.Equal(t, []string{"p", "work", "schema", "wrong", "/payload", "t", "c"},
 		[]string{letter.Pipeline, letter.Stage, letter.Code, letter.Message, letter.Field, letter.TenantID, letter.CorrelationID})
 	require.Contains(t, string(letter.Event), `"event_id":"bad"`)
+	require.Contains(t, string(letter.Event), payload, "the payload is kept byte for byte")
+	require.True(t, json.Valid(letter.Event))
 }
 
 // Invariant 3: dead letters wait in their topic while the database is down.
