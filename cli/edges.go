@@ -62,7 +62,7 @@ func serveIngest(d ingestDeps) error {
 // serveQuery adds the query edge to the server.
 func serveQuery(server *httpServer, db *store.Store, logger *slog.Logger) {
 	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, time.Now), Logger: logger, Now: time.Now,
+		Traces: db, Counts: query.NewCounts(db, time.Now), Logger: logger,
 	})
 	server.closing = append(server.closing, handler.Close)
 	handler.RegisterStream(server.app.Group("/api/v1"))

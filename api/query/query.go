@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -29,7 +28,6 @@ type Deps struct {
 	Traces Traces
 	Counts *Counts
 	Logger *slog.Logger
-	Now    func() time.Time
 }
 
 // Handler serves the query operations.
