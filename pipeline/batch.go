@@ -3,6 +3,7 @@ package pipeline
 import (
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -55,6 +56,19 @@ type Verdict struct {
 	Reason Reason
 	// Err is set for Retry: what stood in the way.
 	Err error
+	// After is set for a Retry that knows when to try again; otherwise the stage's backoff says.
+	After time.Duration
+}
+
+// Route is where an event goes that passes a stage. The zero Route is to the next stage.
+type Route struct {
+	// Topics get a copy of the event each, as it is when the stage returns.
+	Topics []string
+	// Stage is the name of a later stage of the pipeline where the event goes on; empty for the next one.
+	Stage string
+	// Leave says that the event does not go on in its pipeline: only the copies do, in theirs. Without Topics it goes nowhere,
+	// so that a stage that means to end an event drops it instead.
+	Leave bool
 }
 
 // Batch is up to a few hundred events on their way through a stage, in order of arrival. Indices are stable: a settled
@@ -65,6 +79,8 @@ type Batch struct {
 	events   []*tracking.Event
 	verdicts []Verdict
 	settled  int
+	emitted  map[int][]*tracking.Event
+	routes   map[int]Route
 }
 
 // NewBatch makes a batch of events, all of them pending.
@@ -104,6 +120,53 @@ func (b *Batch) Reject(i int, reason Reason) { b.settle(i, Verdict{Outcome: Reje
 // Retry has the event at index i go round again because of err. A verdict already given stands.
 func (b *Batch) Retry(i int, err error) { b.settle(i, Verdict{Outcome: Retry, Err: err}) }
 
+// RetryAfter has the event at index i go round again because of err, but not before a while. A verdict already given stands.
+func (b *Batch) RetryAfter(i int, err error, after time.Duration) {
+	b.settle(i, Verdict{Outcome: Retry, Err: err, After: after})
+}
+
+// Replace has another version of the event at index i go on in its place, as when a field is mapped. Whose delivery it is
+// stays what it is: the UID, the tenant and the time of receipt are those of the event it replaces. An event that is settled
+// is not replaced. The event that was given to the stage is not changed: it is what is tried again, or dead-lettered.
+func (b *Batch) Replace(i int, event *tracking.Event) {
+	if b.verdicts[i].Outcome != Pass {
+		return
+	}
+	now := b.events[i]
+	event.UID, event.TenantID, event.ReceivedAt = now.UID, now.TenantID, now.ReceivedAt
+	b.events[i] = event
+}
+
+// Emit has new events go on right behind the event at index i, which led to them, and settles with it: its frame is
+// acknowledged only after they are through as well. They come about only if that event passes or is dropped: one that is
+// retried leads to them again, and so each must have a UID that is the same every time (tracking.DeriveUID).
+func (b *Batch) Emit(i int, events ...*tracking.Event) {
+	if b.emitted == nil {
+		b.emitted = map[int][]*tracking.Event{}
+	}
+	b.emitted[i] = append(b.emitted[i], events...)
+}
+
+// Emitted returns the events that the one at index i led to.
+func (b *Batch) Emitted(i int) []*tracking.Event {
+	if o := b.verdicts[i].Outcome; o == Pass || o == Drop {
+		return b.emitted[i]
+	}
+	return nil
+}
+
+// Route says where the event at index i goes if it passes. The stage's config must name the topics and stages among its
+// Destinations.
+func (b *Batch) Route(i int, route Route) {
+	if b.routes == nil {
+		b.routes = map[int]Route{}
+	}
+	b.routes[i] = route
+}
+
+// RouteOf returns where the event at index i goes if it passes.
+func (b *Batch) RouteOf(i int) Route { return b.routes[i] }
+
 // RetryPending has every event not yet settled go round again because of err.
 func (b *Batch) RetryPending(err error) {
 	for i := range b.Pending() {
@@ -115,7 +178,7 @@ func (b *Batch) RetryPending(err error) {
 func (b *Batch) with(settled []*Work) *Batch {
 	all := NewBatch(slices.Clone(b.events))
 	copy(all.verdicts, b.verdicts)
-	all.settled = b.settled + len(settled)
+	all.settled, all.emitted, all.routes = b.settled+len(settled), b.emitted, b.routes
 	for _, w := range settled {
 		all.events, all.verdicts = append(all.events, w.Event), append(all.verdicts, w.Verdict)
 	}

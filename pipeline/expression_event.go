@@ -12,6 +12,7 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"github.com/google/uuid"
+	"github.com/tidwall/gjson"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -95,6 +96,14 @@ func (s *schema) field(name string, t reflect.Type) (*types.Type, func(reflect.V
 		return types.StringType, func(v reflect.Value) any { return types.String(v.Interface().(uuid.UUID).String()) }, nil //nolint:forcetypeassert // as t says
 	case reflect.TypeFor[json.RawMessage]():
 		return types.DynType, nil, nil
+	case reflect.TypeFor[map[string]json.RawMessage]():
+		return types.DynType, func(v reflect.Value) any {
+			object, err := json.Marshal(v.Interface())
+			if err != nil {
+				return types.NewErr("%s: %v", name, err)
+			}
+			return (&evaluation{}).jsonValue(gjson.ParseBytes(object), 0)
+		}, nil
 	case reflect.TypeFor[[]string]():
 		return types.NewListType(types.StringType), func(v reflect.Value) any { return v.Interface() }, nil
 	}

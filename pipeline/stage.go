@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -10,12 +11,25 @@ import (
 // Stage settles a batch of events: each event passes on, or is dropped, rejected or retried.
 //
 // Process gives its verdicts through the batch's methods; an event it says nothing of passes. It may change the Enrichment
-// of an event, nothing else, and what it puts there must be that event's alone. An error returned from Process is a retry of
-// every event that the stage has not yet settled (Invariant 5). Process must honour ctx and must not keep the batch or its
-// events after it returns. A stage is shared by several workers, so Process must be safe for concurrent use. The suite in
-// pipeline/stagetest checks all this.
+// of an event, and what it puts there must be that event's alone; to change anything else it has another event take its place
+// (Batch.Replace). An error returned from Process is a retry of every event that the stage has not yet settled (Invariant 5).
+// Process must honour ctx and must not keep the batch or its events after it returns. A stage is shared by several workers, so
+// Process must be safe for concurrent use. The suite in pipeline/stagetest checks all this.
+//
+// A stage that holds something, such as connections or goroutines, implements io.Closer: it is closed once, after the last
+// call of Process has returned. One that has events of its own to send is an Emitter as
+// well.
 type Stage interface {
 	Process(ctx context.Context, batch *Batch) error
+}
+
+// Emitter is implemented by a Stage that has events to send when their time has come rather than when others arrive, as an
+// aggregate has when a window closes. The engine asks every second.
+type Emitter interface {
+	// Due returns the events that are due now, none most of the time, and a function to be called once they are published or
+	// committed. Until that was called with success the same events are due again, with the same UIDs (tracking.DeriveUID):
+	// whatever is killed in between, they are sent. Several processes may ask at once.
+	Due(ctx context.Context, now time.Time) (events []*tracking.Event, sent func(context.Context) error, err error)
 }
 
 // StageFunc makes a Stage of a function.

@@ -36,7 +36,7 @@ func rowOf(e *tracking.Event) (eventRow, error) {
 	}
 	d := details{Location: e.Location, Quantity: e.Quantity, Transport: e.Transport, Corrects: e.Corrects, Enrichment: e.Enrichment}
 	d.Enrichment.Milestone = ""
-	if d == (details{}) {
+	if d.Location == nil && d.Quantity == nil && d.Transport == nil && d.Corrects == nil && d.Enrichment.IsZero() {
 		return eventRow{Event: e}, nil
 	}
 	encoded, err := json.Marshal(d)

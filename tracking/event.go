@@ -159,6 +159,13 @@ type Enrichment struct {
 	Airline   *Airline `json:"airline,omitempty" cbor:"4,keyasint,omitempty"`
 	// Transport is the leg when a stage read it out of the payload rather than the sender giving it as such.
 	Transport *Transport `json:"transport,omitempty" cbor:"5,keyasint,omitempty"`
+	// Attributes is what else stages looked up, by the name that the pipeline gives it; each value is JSON.
+	Attributes map[string]json.RawMessage `json:"attributes,omitempty" cbor:"6,keyasint,omitempty"`
+}
+
+// IsZero reports whether no stage added anything.
+func (e Enrichment) IsZero() bool {
+	return e.Milestone == "" && e.Exception == "" && e.Place == nil && e.Airline == nil && e.Transport == nil && len(e.Attributes) == 0
 }
 
 // Place is an airport as the reference data knows it.

@@ -40,7 +40,7 @@ func fillDocument(document map[string]any, event *tracking.Event, payload any) {
 	if len(event.Payload) > 0 {
 		document["payload"] = payload
 	}
-	if event.Enrichment != (tracking.Enrichment{}) {
+	if !event.Enrichment.IsZero() {
 		document["enrichment"] = enrichmentDocument(&event.Enrichment)
 	}
 }

@@ -1,0 +1,39 @@
+package pipeline
+
+import "time"
+
+// What a stage's config may say of the stage beyond its type, for what can be known before the first event.
+
+// Destined is implemented by the config of a stage that routes events.
+type Destined interface {
+	// Destinations returns every place where the stage may send an event to, by its Batch.Route.
+	Destinations() []Destination
+}
+
+// Destination is a place that a stage may send events to: one of the two is set.
+type Destination struct {
+	// Topic is a topic of the broker, read by any pipeline whose `from` it is.
+	Topic string
+	// Stage is the name of a later stage of the same pipeline.
+	Stage string
+	// Key is where the config names it, as a YAML path from `with` on, such as "$.cases[0].to", for findings; may be empty.
+	Key string
+}
+
+// Acting is implemented by the config of a stage that does something outside of Rastro.
+type Acting interface {
+	// Action says what the stage does again for each further copy of an event, such as "calls https://example.com"; empty when
+	// a copy makes no difference.
+	Action() string
+}
+
+// Deduplicating is implemented by the config of a stage that lets only one copy of an event pass.
+type Deduplicating interface {
+	Deduplicates() bool
+}
+
+// Timed is implemented by the config of a stage that limits by itself how long it takes.
+type Timed interface {
+	// WorstCase returns how long Process may take at most over a batch of so many events; 0 when there is no telling.
+	WorstCase(events int) time.Duration
+}
