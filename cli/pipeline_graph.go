@@ -72,6 +72,7 @@ const (
 	reads   edgeKind = iota // from a topic, to one, or both at once
 	fused                   // without a topic
 	rejects                 // from a group to a topic
+	routed                  // from a stage to a later one, past those between
 )
 
 type edge struct {
@@ -107,14 +108,37 @@ func newDiagram(plans []pipeline.Plan) diagram {
 				}
 				g.stages = append(g.stages, s)
 			}
-			if hop.To != "" {
-				writers[hop.To] = append(writers[hop.To], end{i, g.stages[len(g.stages)-1].id})
+			for _, topic := range hop.To {
+				writers[topic] = append(writers[topic], end{i, g.stages[len(g.stages)-1].id})
 			}
 		}
+		d.routes(plan, g, writers, end{group: i})
 		d.groups = append(d.groups, g)
 	}
 	d.connect(plans, writers, readers)
 	return d
+}
+
+// routes draws where the stages of a group may send events besides the next stage.
+func (d *diagram) routes(plan pipeline.Plan, g group, writers map[string][]end, from end) {
+	ids := map[string]string{}
+	for _, s := range g.stages {
+		ids[s.label] = s.id
+	}
+	for _, hop := range plan.Hops {
+		for _, stage := range hop.Stages {
+			from.id = ids[stage.Name]
+			for _, to := range stage.Destinations() {
+				e := edge{from: from.id, to: ids[to.Stage], kind: routed}
+				switch {
+				case to.Topic != "" && !slices.Contains(writers[to.Topic], from):
+					writers[to.Topic] = append(writers[to.Topic], from)
+				case to.Stage != "" && !slices.Contains(d.edges, e):
+					d.edges = append(d.edges, e)
+				}
+			}
+		}
+	}
 }
 
 func (d *diagram) connect(plans []pipeline.Plan, writers, readers map[string][]end) {
@@ -171,6 +195,8 @@ func (d diagram) mermaid() string {
 			fmt.Fprintf(&b, "  %s ==> %s\n", e.from, e.to)
 		case e.kind == rejects:
 			fmt.Fprintf(&b, "  %s -. %s .-> %s\n", e.from, e.label, e.to)
+		case e.kind == routed:
+			fmt.Fprintf(&b, "  %s -->|route| %s\n", e.from, e.to)
 		case e.label != "":
 			fmt.Fprintf(&b, "  %s -->|%s| %s\n", e.from, quote(node{label: e.label}), e.to)
 		default:
@@ -210,6 +236,8 @@ func (d diagram) dot() string {
 			fmt.Fprintf(&b, "  %s -> %s [penwidth=3];\n", e.from, e.to)
 		case e.kind == rejects:
 			fmt.Fprintf(&b, "  %s -> %s [label=%s, style=dotted, ltail=cluster_%s];\n", last[e.from], e.to, label(node{label: e.label}), e.from)
+		case e.kind == routed:
+			fmt.Fprintf(&b, "  %s -> %s [label=route];\n", e.from, e.to)
 		case e.label != "":
 			fmt.Fprintf(&b, "  %s -> %s [label=%s];\n", e.from, e.to, label(node{label: e.label}))
 		default:

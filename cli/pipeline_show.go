@@ -14,7 +14,7 @@ type listedPipeline struct {
 	Name    string   `json:"name"`
 	Summary string   `json:"summary,omitempty"`
 	From    string   `json:"from"`
-	To      string   `json:"to,omitempty"`
+	To      []string `json:"to,omitempty"`
 	Stages  []string `json:"stages"`
 }
 
@@ -50,7 +50,7 @@ func (p *pipelineCommand) listCommand() *cobra.Command {
 			for i, plan := range plans {
 				l := listed(plan)
 				pipelines[i] = l
-				rows = append(rows, []string{l.Name, l.From, orDash(l.To), strings.Join(l.Stages, ", "), l.Summary})
+				rows = append(rows, []string{l.Name, l.From, orDash(strings.Join(l.To, ", ")), strings.Join(l.Stages, ", "), l.Summary})
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), pipelines)

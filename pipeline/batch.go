@@ -185,6 +185,14 @@ func (b *Batch) with(settled []*Work) *Batch {
 	return all
 }
 
+// adopt takes over what became, in a batch of its own, of the event at index i.
+func (b *Batch) adopt(i int, single *Batch) {
+	b.events[i] = single.events[0]
+	b.Emit(i, single.emitted[0]...)
+	b.Route(i, single.RouteOf(0))
+	b.settle(i, single.Verdict(0))
+}
+
 func (b *Batch) settle(i int, verdict Verdict) {
 	if b.verdicts[i].Outcome != Pass || verdict.Outcome == Pass {
 		return

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -14,36 +16,12 @@ import (
 type Chain struct {
 	links []link
 	now   func() time.Time
+	guard Guard
 }
 
 type link struct {
 	spec  StageSpec
 	stage Stage
-}
-
-// Work is an event on its way through a chain.
-type Work struct {
-	Event *tracking.Event
-	// Verdict is what has been decided; Pass after the last stage means that the event leaves the chain.
-	Verdict Verdict
-	// Stage is the name of the stage that gave a verdict other than Pass.
-	Stage string
-	// Attempts counts how often the event was retried at the stage that it stands before.
-	Attempts int
-	// Pause is how long to wait before the next Run when the verdict is Retry.
-	Pause time.Duration
-
-	next int
-	// entered says that the event met the stage's condition: it stays so while the event is tried again, whatever the stage
-	// has added to it meanwhile.
-	entered bool
-	// used counts the attempts that were used up.
-	used int
-}
-
-func (w *Work) pass() {
-	w.next++
-	w.Verdict, w.Stage, w.Attempts, w.Pause, w.entered, w.used = Verdict{}, "", 0, 0, false, 0
 }
 
 // Observer hears what became of a batch at a stage. It is called once a batch and stage, from the worker's goroutine, with the
@@ -52,14 +30,28 @@ type Observer interface {
 	Observe(stage string, batch *Batch, took time.Duration)
 }
 
-// Run takes every piece of work through the stages that it has not yet passed and leaves each with a verdict. Work whose
-// verdict is Retry is taken up again at the same stage by the next Run (Invariant 4: nothing else is run again with it). It
-// returns the first error that a stage returned, for the circuit breaker; the verdicts are complete all the same.
-func (c *Chain) Run(ctx context.Context, work []*Work, observer Observer) error {
-	var first error
-	for i, l := range c.links {
-		at := make([]*Work, 0, len(work))
-		for _, w := range work {
+// Guard decides whether a stage may be run: a circuit breaker.
+type Guard interface {
+	// Allow returns where to report how the run went, or false and how long to wait before asking again.
+	Allow(stage string) (report func(error), wait time.Duration, ok bool)
+}
+
+// ErrPaused says that a stage is not run at present, because it kept failing.
+var ErrPaused = errors.New("paused until it works again")
+
+// Run takes every piece of work through the stages that it has not yet passed and leaves each with a verdict, and the events
+// that they led to as well: these are returned, each with its Origin. Work whose verdict is Retry is taken up again at the same
+// stage by the next Run (Invariant 4: nothing else is run again with it). It returns the first error that a stage returned;
+// the verdicts are complete all the same.
+func (c *Chain) Run(ctx context.Context, work []*Work, observer Observer) (emitted []*Work, first error) {
+	var all []*Work // work and what was emitted, once anything was
+	for i := range c.links {
+		from := work
+		if all != nil {
+			from = all
+		}
+		at := make([]*Work, 0, len(from))
+		for _, w := range from {
 			if w.next == i && w.Verdict.Outcome != Drop && w.Verdict.Outcome != Reject {
 				at = append(at, w)
 			}
@@ -67,44 +59,112 @@ func (c *Chain) Run(ctx context.Context, work []*Work, observer Observer) error 
 		if len(at) == 0 {
 			continue
 		}
-		if err := c.runStage(ctx, l, at, observer); err != nil && first == nil {
+		added, err := c.runStage(ctx, i, at, observer)
+		if err != nil && first == nil {
 			first = err
 		}
+		if len(added) > 0 {
+			emitted = append(emitted, added...)
+			all = behind(from, added)
+		}
 	}
-	return first
+	return emitted, first
 }
 
-func (c *Chain) runStage(ctx context.Context, l link, at []*Work, observer Observer) error {
-	in, unjudged := l.admit(at)
+// behind returns work with what was emitted right behind what led to it.
+func behind(work, emitted []*Work) []*Work {
+	all := make([]*Work, 0, len(work)+len(emitted))
+	for _, w := range work {
+		all = append(all, w)
+		for len(emitted) > 0 && emitted[0].Origin == w {
+			all = append(all, emitted[0])
+			emitted = emitted[1:]
+		}
+	}
+	return all
+}
+
+func (c *Chain) runStage(ctx context.Context, at int, work []*Work, observer Observer) (emitted []*Work, err error) {
+	l := &c.links[at]
+	in, unjudged := l.admit(work)
+	report := func(error) {}
+	if c.guard != nil && len(in) > 0 {
+		told, wait, ok := c.guard.Allow(l.spec.Name)
+		if ok {
+			report = told
+		} else {
+			// Invariant 8: while the stage does not work nothing is tried, and no attempt is used up.
+			for _, w := range in {
+				w.Stage, w.Verdict, w.Pause = l.spec.Name, Verdict{Outcome: Retry, Err: fmt.Errorf("stage %q: %w", l.spec.Name, ErrPaused)}, wait
+			}
+			in = nil
+		}
+	}
 	if len(in)+len(unjudged) == 0 {
-		return nil
+		return nil, nil
 	}
 	start := c.now()
 	batch, err := c.settle(ctx, l, in)
 	took := c.now().Sub(start)
+	if ctx.Err() != nil {
+		report(nil) // being told to stop is not a failure of the stage
+	} else {
+		report(err)
+	}
 	if len(unjudged) > 0 {
-		in, batch = append(in, unjudged...), batch.with(unjudged)
+		in, batch = append(slices.Clip(in), unjudged...), batch.with(unjudged)
 	}
 	observer.Observe(l.spec.Name, batch, took)
 	spread := jitter()
 	for i, w := range in {
+		for _, event := range batch.Emitted(i) {
+			emitted = append(emitted, &Work{Event: event, Origin: w, next: at + 1})
+		}
 		switch w.Verdict = batch.Verdict(i); w.Verdict.Outcome {
 		case Pass:
-			w.pass()
+			w.Event = batch.Event(i)
+			c.pass(w, batch.RouteOf(i))
 		case Retry:
 			w.Stage = l.spec.Name
 			w.Attempts++
-			w.Pause = l.spec.Retry.pause(w.Attempts, spread)
+			w.Pause = w.Verdict.After
+			if w.Pause <= 0 {
+				w.Pause = l.spec.Retry.pause(w.Attempts, spread)
+			}
 		default:
 			w.Stage = l.spec.Name
 		}
 	}
-	return err
+	return emitted, err
+}
+
+// pass sends work on to where its route leads.
+func (c *Chain) pass(w *Work, route Route) {
+	for _, topic := range route.Topics {
+		// Invariant 9: what later stages of the hop do to the event is not to be seen in the copy.
+		w.Copies = append(w.Copies, Copy{Topic: topic, Event: w.Event.Clone()})
+	}
+	w.pass()
+	switch {
+	case route.Leave:
+		w.Left, w.next = true, len(c.links)
+	case route.Stage != "":
+		if i, here := c.index(route.Stage); here {
+			w.next = i
+		} else {
+			w.Goto, w.next = route.Stage, len(c.links)
+		}
+	}
+}
+
+func (c *Chain) index(stage string) (int, bool) {
+	i := slices.IndexFunc(c.links, func(l link) bool { return l.spec.Name == stage })
+	return i, i >= 0
 }
 
 // admit returns the events that meet the stage's condition, and those that it cannot be evaluated on, rejected. The others
 // pass.
-func (l link) admit(at []*Work) (in, unjudged []*Work) {
+func (l *link) admit(at []*Work) (in, unjudged []*Work) {
 	if l.spec.When.IsZero() {
 		return at, nil
 	}
@@ -128,7 +188,7 @@ func (l link) admit(at []*Work) (in, unjudged []*Work) {
 }
 
 // settle has the stage settle events.
-func (c *Chain) settle(ctx context.Context, l link, in []*Work) (*Batch, error) {
+func (c *Chain) settle(ctx context.Context, l *link, in []*Work) (*Batch, error) {
 	events := make([]*tracking.Event, len(in))
 	for i, w := range in {
 		events[i] = w.Event
@@ -146,9 +206,9 @@ func (c *Chain) settle(ctx context.Context, l link, in []*Work) (*Batch, error) 
 		batch.RetryPending(err)
 		return batch, err
 	}
-	// Invariant 8: only a stage that works uses up attempts.
+	// Invariant 8: only a stage that works uses up attempts; one that says when to come again is not failing.
 	for i, w := range in {
-		if v := batch.Verdict(i); v.Outcome == Retry && l.spec.Retry.Attempts > 0 {
+		if v := batch.Verdict(i); v.Outcome == Retry && v.After == 0 && l.spec.Retry.Attempts > 0 {
 			if w.used++; w.used > l.spec.Retry.Attempts {
 				batch.verdicts[i] = l.spec.last(v.Err)
 			}
@@ -159,7 +219,7 @@ func (c *Chain) settle(ctx context.Context, l link, in []*Work) (*Batch, error) 
 
 // isolatePanic runs the events of a batch that made the stage panic one by one, so that only those that do it again are
 // rejected and the others go on.
-func (c *Chain) isolatePanic(ctx context.Context, l link, batch *Batch) error {
+func (c *Chain) isolatePanic(ctx context.Context, l *link, batch *Batch) error {
 	for i, event := range batch.Pending() {
 		single := NewBatch([]*tracking.Event{event})
 		err := process(ctx, l, single)
@@ -170,7 +230,7 @@ func (c *Chain) isolatePanic(ctx context.Context, l link, batch *Batch) error {
 		if err != nil {
 			return err
 		}
-		batch.settle(i, single.Verdict(0))
+		batch.adopt(i, single)
 	}
 	return nil
 }
@@ -183,7 +243,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-func process(ctx context.Context, l link, batch *Batch) (err error) {
+func process(ctx context.Context, l *link, batch *Batch) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &panicError{value: r, stack: debug.Stack()}
@@ -204,4 +264,19 @@ func process(ctx context.Context, l link, batch *Batch) (err error) {
 	default:
 		return fmt.Errorf("stage %q: %w", l.spec.Name, err)
 	}
+}
+
+// Close closes the stages that hold something, in the opposite of their order.
+func (c *Chain) Close() error {
+	var all error
+	for _, l := range slices.Backward(c.links) {
+		closer, ok := l.stage.(io.Closer)
+		if !ok {
+			continue
+		}
+		if err := closer.Close(); err != nil {
+			all = errors.Join(all, fmt.Errorf("close stage %q: %w", l.spec.Name, err))
+		}
+	}
+	return all
 }

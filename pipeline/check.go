@@ -162,6 +162,8 @@ type graph struct {
 	entries []string
 	// owners are the topics between stages, and those of dead letters, by what they are for.
 	owners map[string]owner
+	// outputs are what each pipeline writes to.
+	outputs [][]output
 }
 
 type owner struct {
@@ -175,6 +177,7 @@ func newGraph(specs []located, entries []string) *graph {
 	for i, spec := range specs {
 		plan := spec.Plan()
 		g.plans = append(g.plans, plan)
+		g.outputs = append(g.outputs, outputsOf(spec))
 		if names[spec.Name] {
 			continue // all its topics are those of the first of the name
 		}
@@ -193,6 +196,7 @@ func (g *graph) check() Findings {
 	var all Findings
 	for i := range g.specs {
 		all = append(all, g.duplicate(i)...)
+		all = append(all, g.specs[i].destinations()...)
 		all = append(all, g.collisions(i)...)
 		all = append(all, g.unreachable(i)...)
 	}
@@ -214,9 +218,11 @@ func (g *graph) duplicate(i int) Findings {
 func (g *graph) collisions(i int) Findings {
 	spec, plan := g.specs[i], g.plans[i]
 	var all Findings
-	if o, owned := g.owners[spec.To]; owned {
-		all = append(all, spec.finding(spec.nodes.fields["to"], "topic-collision",
-			fmt.Sprintf("topic %q is %s", spec.To, o.what), "write to a topic of its own"))
+	for _, out := range g.outputs[i] {
+		if o, owned := g.owners[out.topic]; owned {
+			all = append(all, spec.finding(out.node, "topic-collision",
+				fmt.Sprintf("topic %q is %s", out.topic, o.what), "write to a topic of its own"))
+		}
 	}
 	for n, stage := range spec.Stages {
 		topic := spec.Name + "." + stage.Name
@@ -242,9 +248,12 @@ func (g *graph) collisions(i int) Findings {
 func (g *graph) unreachable(i int) Findings {
 	spec := g.specs[i]
 	written := slices.Clone(g.entries)
-	for n, other := range g.specs {
-		if other.To != "" && n != i {
-			written = append(written, other.To)
+	for n, outputs := range g.outputs {
+		if n == i {
+			continue
+		}
+		for _, out := range outputs {
+			written = append(written, out.topic)
 		}
 	}
 	if _, owned := g.owners[spec.From]; owned || slices.Contains(written, spec.From) {
@@ -294,7 +303,8 @@ func (g *graph) readersOf(i int) []int {
 	var readers []int
 	for n, other := range g.specs {
 		o, owned := g.owners[other.From]
-		if (g.specs[i].To != "" && other.From == g.specs[i].To) || (owned && o.spec == i) {
+		writes := slices.ContainsFunc(g.outputs[i], func(out output) bool { return out.topic == other.From })
+		if writes || (owned && o.spec == i) {
 			if n != i || owned {
 				readers = append(readers, n)
 			}
@@ -314,9 +324,10 @@ func (g *graph) cycle(members []int) Finding {
 	}
 	hops = append(hops, g.specs[members[0]].From)
 	spec := g.specs[last]
-	node := spec.nodes.fields["to"]
-	if node == nil {
-		node = spec.nodes.fields["from"]
+	node := spec.nodes.fields["from"]
+	next := g.specs[members[0]].From
+	if i := slices.IndexFunc(g.outputs[last], func(out output) bool { return out.topic == next }); i >= 0 {
+		node = g.outputs[last][i].node
 	}
 	return spec.finding(node, "cycle", "topics go in a circle: "+strings.Join(hops, " -> "), "events would go round for ever")
 }

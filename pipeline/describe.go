@@ -236,5 +236,7 @@ func StageKeys() []Field {
 
 // defaultStage is a stage that says nothing of how it is run.
 func defaultStage() StageSpec {
-	return StageSpec{Workers: DefaultWorkers, Batch: Batching{Events: DefaultBatch}, Retry: DefaultRetry(), OnError: OnErrorRetry}
+	return StageSpec{
+		Workers: DefaultWorkers, Batch: Batching{Events: DefaultBatch}, Retry: DefaultRetry(), Breaker: DefaultBreaker(), OnError: OnErrorRetry,
+	}
 }

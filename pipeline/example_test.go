@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rastrohq/rastro/pipeline"
@@ -98,7 +99,7 @@ to: events.fresh
 		return
 	}
 	for _, hop := range spec.Plan().Hops {
-		fmt.Println(hop.From, "->", hop.Name, "->", hop.To)
+		fmt.Println(hop.From, "->", hop.Name, "->", strings.Join(hop.To, " "))
 	}
 	// Output:
 	// parcels.yaml:5:10: unknown stage "stael"; did you mean "stale"?

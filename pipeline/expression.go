@@ -3,15 +3,11 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
-	"sync"
-	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
-	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
@@ -41,6 +37,10 @@ const (
 // depth, is null, and null in the payload is the same as missing: it equals nothing but null, so that `event.payload.state !=
 // "test"` holds for an event without a state, and has() is false of it. What needs the value itself (an order, a sum, a
 // function, a value used as a condition) has no answer then, and a condition left without an answer does not hold.
+//
+// The attributes that stages added, event.enrichment.attributes, are read as the payload is. Besides CEL's own functions there
+// are those of its extensions for texts, mathematics, lists, sets and encodings, cel.bind, and the macros over lists with two
+// variables, such as `list.all(index, item, ...)` and transformList.
 //
 // A condition that does not touch the payload never reads it. The length of the source and the cost of an evaluation are
 // bounded. A Condition is immutable and safe for concurrent use. The zero Condition holds for every event.
@@ -118,13 +118,21 @@ func (c *Condition) Holds(event *tracking.Event) (bool, error) {
 	if c.program == nil {
 		return true, nil
 	}
-	input := &evaluation{event: event}
-	result, _, err := c.program.Eval(input)
+	return c.holds(&evaluation{event: event})
+}
+
+// HoldsIn is Holds for the event of a scope.
+func (c *Condition) HoldsIn(scope *Scope) (bool, error) {
+	if c.program == nil {
+		return true, nil
+	}
+	return c.holds(&scope.evaluation)
+}
+
+func (c *Condition) holds(input *evaluation) (bool, error) {
+	result, err := input.evaluate(c.program, c.source)
 	if err != nil {
-		if input.unanswered(err) {
-			return false, nil
-		}
-		return false, fmt.Errorf("evaluate `%s`: %w", c.source, err)
+		return false, err
 	}
 	switch r := result.(type) {
 	case types.Bool:
@@ -133,6 +141,20 @@ func (c *Condition) Holds(event *tracking.Event) (bool, error) {
 		return false, nil
 	default:
 		return false, fmt.Errorf("evaluate `%s`: a condition is true or false, and this is a %s", c.source, result.Type().TypeName())
+	}
+}
+
+// evaluate evaluates a program. A missing value stands for one that cannot be known for want of something that the payload lacks.
+func (e *evaluation) evaluate(program cel.Program, source string) (ref.Val, error) {
+	e.lacking = 0
+	result, _, err := program.Eval(e)
+	switch {
+	case err == nil:
+		return result, nil
+	case e.unanswered(err):
+		return e.none(), nil
+	default:
+		return nil, fmt.Errorf("evaluate `%s`: %w", source, err)
 	}
 }
 
@@ -147,93 +169,6 @@ func (e *evaluation) unanswered(err error) bool {
 	return e.lacking > 0 || strings.HasPrefix(text, "index out of bounds") || strings.HasPrefix(text, "no such key")
 }
 
-// environment is the one environment of all expressions. It is immutable.
-var environment = sync.OnceValues(func() (*cel.Env, error) {
-	schema, err := newSchema()
-	if err != nil {
-		return nil, err
-	}
-	env, err := cel.NewEnv(
-		cel.CustomTypeAdapter(schema), cel.CustomTypeProvider(schema),
-		cel.Variable("event", schema.event),
-		// A weight is compared with 20 as with 20.0.
-		cel.CrossTypeNumericComparisons(true),
-		cel.ParserExpressionSizeLimit(MaxExpression), cel.ExpressionNodeLimit(maxNodes), cel.ParserRecursionLimit(64),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), literalPatterns{}, cel.ValidateTimestampLiterals(), cel.ValidateDurationLiterals(),
-			cel.ValidateComprehensionNestingLimit(3)),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("prepare expressions: %w", err)
-	}
-	return env, nil
-})
-
-// literalPatterns refuses patterns that come with the event: compiling one costs what its sender wants it to. (CEL's own limit on
-// the size of patterns cannot be used: it panics on a counted repetition.)
-type literalPatterns struct{}
-
-// Name implements cel.ASTValidator.
-func (literalPatterns) Name() string { return "rastro.literal_patterns" }
-
-// Validate implements cel.ASTValidator.
-func (literalPatterns) Validate(_ *cel.Env, _ cel.ValidatorConfig, checked *celast.AST, issues *cel.Issues) {
-	celast.PostOrderVisit(checked.Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if e.Kind() != celast.CallKind || e.AsCall().FunctionName() != "matches" {
-			return
-		}
-		if args := e.AsCall().Args(); args[len(args)-1].Kind() != celast.LiteralKind {
-			issues.ReportErrorAtID(args[len(args)-1].ID(), "a pattern is a text in quotes")
-		}
-	}))
-}
-
-func check(env *cel.Env, source string) (_ *cel.Ast, err error) {
-	if strings.TrimSpace(source) == "" {
-		return nil, SourceErrors{{Line: 1, Column: 1, Message: "the expression is empty", Hint: "write for example `event.event_type == \"loaded\"`"}}
-	}
-	if n := utf8.RuneCountInString(source); n > MaxExpression {
-		return nil, SourceErrors{{Line: 1, Column: 1, Message: fmt.Sprintf("the expression has %d characters: %d at most", n, MaxExpression)}}
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = SourceErrors{{Line: 1, Column: 1, Message: fmt.Sprintf("the expression cannot be compiled: %v", r)}}
-		}
-	}()
-	parsed, issues := env.Parse(source)
-	if issues.Err() != nil {
-		return nil, explain(source, nil, issues)
-	}
-	checked, issues := env.Check(parsed)
-	if issues.Err() != nil {
-		return nil, explain(source, parsed, issues)
-	}
-	return checked, nil
-}
-
-func plan(env *cel.Env, checked *cel.Ast) (cel.Program, error) {
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(comparePayloads)}
-	// Counting the cost of each evaluation takes time, and needs none where the worst case is known to be small.
-	if estimate, err := env.EstimateCost(checked, unknownSizes{}); err != nil || estimate.Max > maxCost {
-		options = append(options, cel.CostLimit(maxCost))
-	}
-	program, err := env.Program(checked, options...)
-	if err != nil {
-		return nil, fmt.Errorf("plan expression: %w", err)
-	}
-	return program, nil
-}
-
-// unknownSizes estimates that what comes with an event may be of any size.
-type unknownSizes struct{}
-
-func (unknownSizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
-	return &checker.SizeEstimate{Min: 0, Max: math.MaxUint64}
-}
-
-func (unknownSizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
-	return nil
-}
-
 // UnmarshalYAML implements yaml.NodeUnmarshaler, so that a config may have fields of type Condition: a condition that is
 // wrong is an error at its place in the file.
 func (c *Condition) UnmarshalYAML(node ast.Node) error {
@@ -242,6 +177,11 @@ func (c *Condition) UnmarshalYAML(node ast.Node) error {
 		*c = *compiled
 		return nil
 	}
+	return placeInSource(err, node)
+}
+
+// placeInSource gives what is wrong in an expression its place in the file.
+func placeInSource(err error, node ast.Node) error {
 	wrong, ok := errors.AsType[SourceErrors](err)
 	if !ok {
 		return err

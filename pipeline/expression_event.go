@@ -12,7 +12,6 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"github.com/google/uuid"
-	"github.com/tidwall/gjson"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -66,25 +65,55 @@ func (s *schema) define(t reflect.Type) (*types.Type, error) {
 			},
 			GetFrom: func(target any) (any, error) { return get(at(target)), nil },
 		}
-		if field.Type == reflect.TypeFor[json.RawMessage]() {
-			o.fields[wire].IsSet = func(target any) bool { return !isMissing(target.(*evaluation).payload()) } //nolint:forcetypeassert // only an event has a payload
-			o.fields[wire].GetFrom = func(target any) (any, error) {
-				e := target.(*evaluation) //nolint:forcetypeassert // only an event has a payload
-				return e.asked(e.payload()), nil
-			}
-		}
+		s.evaluated(o.fields[wire], field.Type)
 		o.order = append(o.order, wire)
 	}
 	s.objects[name] = o
 	return o.typ, nil
 }
 
+// evaluated has a field's value come from the evaluation where it is JSON, and so read as far as it is asked for.
+func (s *schema) evaluated(field *types.FieldType, t reflect.Type) {
+	var value func(target any) (*evaluation, ref.Val)
+	switch t {
+	case reflect.TypeFor[json.RawMessage]():
+		value = func(target any) (*evaluation, ref.Val) {
+			e := target.(*evaluation) //nolint:forcetypeassert // only an event has a payload
+			return e, e.payload()
+		}
+	case reflect.TypeFor[map[string]json.RawMessage]():
+		value = func(target any) (*evaluation, ref.Val) {
+			e := target.(enrichment).evaluation //nolint:forcetypeassert // only an enrichment has attributes
+			return e, e.attributes()
+		}
+	case reflect.TypeFor[tracking.Enrichment]():
+		field.GetFrom = func(target any) (any, error) {
+			return enrichment{target.(*evaluation)}, nil //nolint:forcetypeassert // only an event has an enrichment
+		}
+		return
+	default:
+		return
+	}
+	field.IsSet = func(target any) bool {
+		_, v := value(target)
+		return !isMissing(v)
+	}
+	field.GetFrom = func(target any) (any, error) {
+		e, v := value(target)
+		return e.asked(v), nil
+	}
+}
+
 // structOf returns the struct that an object's value is about; an absent part of an event is an empty one.
 func structOf(target any) reflect.Value {
-	if e, ok := target.(*evaluation); ok {
-		return reflect.ValueOf(e.event).Elem()
+	switch t := target.(type) {
+	case *evaluation:
+		return reflect.ValueOf(t.event).Elem()
+	case enrichment:
+		return reflect.ValueOf(&t.event.Enrichment).Elem()
+	default:
+		return reflect.ValueOf(target).Elem()
 	}
-	return reflect.ValueOf(target).Elem()
 }
 
 // field returns the type of a field and how its value becomes one of CEL's.
@@ -94,16 +123,8 @@ func (s *schema) field(name string, t reflect.Type) (*types.Type, func(reflect.V
 		return types.TimestampType, func(v reflect.Value) any { return types.Timestamp{Time: v.Interface().(time.Time)} }, nil //nolint:forcetypeassert // as t says
 	case reflect.TypeFor[uuid.UUID]():
 		return types.StringType, func(v reflect.Value) any { return types.String(v.Interface().(uuid.UUID).String()) }, nil //nolint:forcetypeassert // as t says
-	case reflect.TypeFor[json.RawMessage]():
-		return types.DynType, nil, nil
-	case reflect.TypeFor[map[string]json.RawMessage]():
-		return types.DynType, func(v reflect.Value) any {
-			object, err := json.Marshal(v.Interface())
-			if err != nil {
-				return types.NewErr("%s: %v", name, err)
-			}
-			return (&evaluation{}).jsonValue(gjson.ParseBytes(object), 0)
-		}, nil
+	case reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]json.RawMessage]():
+		return types.DynType, nil, nil // evaluated
 	case reflect.TypeFor[[]string]():
 		return types.NewListType(types.StringType), func(v reflect.Value) any { return v.Interface() }, nil
 	}
@@ -170,8 +191,11 @@ func (s *schema) NativeToValue(value any) ref.Val {
 		return v
 	}
 	t := reflect.TypeOf(value)
-	if e, ok := value.(*evaluation); ok {
-		t = reflect.TypeOf(e.event)
+	switch v := value.(type) {
+	case *evaluation:
+		t = reflect.TypeOf(v.event)
+	case enrichment:
+		t = reflect.TypeOf(&v.event.Enrichment)
 	}
 	if t != nil && t.Kind() == reflect.Pointer {
 		if o, ok := s.names[t.Elem()]; ok {
@@ -188,10 +212,31 @@ type evaluation struct {
 	lacking int
 	gap     missing
 	body    ref.Val // the payload, once it was asked for
+	added   ref.Val // the attributes, once they were asked for
+	// variables are what expressions may name besides the event.
+	variables []variable
 }
 
+type variable struct {
+	name  string
+	value ref.Val
+}
+
+// enrichment is the event's enrichment while an expression is evaluated on the event.
+type enrichment struct{ *evaluation }
+
 // ResolveName implements cel.Activation.
-func (e *evaluation) ResolveName(name string) (any, bool) { return e, name == "event" }
+func (e *evaluation) ResolveName(name string) (any, bool) {
+	if name == "event" {
+		return e, true
+	}
+	for _, v := range e.variables {
+		if v.name == name {
+			return e.asked(v.value), true
+		}
+	}
+	return nil, false
+}
 
 // Parent implements cel.Activation.
 func (e *evaluation) Parent() cel.Activation { return nil }

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
-	"fmt"
+	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +14,12 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// maxDepth is how deep expressions look into a payload.
-const maxDepth = 64
+const (
+	// maxDepth is how deep expressions look into a payload.
+	maxDepth = 64
+	// maxScans is how many members of an object are looked for one by one, before all of them are indexed.
+	maxScans = 8
+)
 
 // payload returns the event's payload, read only as far as it is asked for.
 func (e *evaluation) payload() ref.Val {
@@ -21,6 +27,18 @@ func (e *evaluation) payload() ref.Val {
 		e.body = e.jsonValue(gjson.ParseBytes(e.event.Payload), 0)
 	}
 	return e.body
+}
+
+// attributes returns the attributes of the event's enrichment, read only as far as they are asked for.
+func (e *evaluation) attributes() ref.Val {
+	if e.added == nil {
+		if attributes := e.event.Enrichment.Attributes; len(attributes) > 0 {
+			e.added = &jsonObject{of: e, attributes: attributes}
+		} else {
+			e.added = e.none()
+		}
+	}
+	return e.added
 }
 
 // jsonValue makes a value of a piece of the payload. A number that is written as an integer is exact, whatever its size up to
@@ -49,7 +67,7 @@ func (e *evaluation) jsonValue(json gjson.Result, depth int) ref.Val {
 				items = append(items, value)
 				return true
 			})
-			return types.NewRefValList(types.DefaultTypeAdapter, items)
+			return &jsonList{Lister: types.NewRefValList(types.DefaultTypeAdapter, items), raw: json.Raw}
 		default:
 			return &jsonObject{of: e, json: json, depth: depth}
 		}
@@ -103,30 +121,88 @@ func isMissing(value ref.Val) bool {
 	return is
 }
 
-// jsonObject is an object of the payload. It is a map to expressions, but not a traits.Mapper: of a map CEL asks for a key in
-// one way, whether it wants the value or to know if it is there, and here the answers differ.
+// jsonList is a list of the payload, with how it was sent.
+type jsonList struct {
+	traits.Lister
+	raw string
+}
+
+// jsonObject is an object of the payload, or the attributes. It is a map to expressions, but not a traits.Mapper: of a map CEL
+// asks for a key in one way, whether it wants the value or to know if it is there, and here the answers differ.
 type jsonObject struct {
-	of    *evaluation
-	json  gjson.Result
-	depth int
-	whole traits.Mapper // once all of it was needed
+	of         *evaluation
+	json       gjson.Result
+	attributes map[string]json.RawMessage // in place of json
+	depth      int
+
+	scans   int
+	found   []member           // by scans
+	members map[string]ref.Val // all of them, once so many were asked for
+	order   []string           // of members
+	whole   traits.Mapper      // once all of it was needed
+}
+
+type member struct {
+	name  string
+	value ref.Val
+}
+
+// each calls f with every member until it returns false: in order, or by name those of the attributes.
+func (o *jsonObject) each(f func(name string, value gjson.Result) bool) {
+	if o.attributes == nil {
+		o.json.ForEach(func(key, value gjson.Result) bool { return f(key.Str, value) })
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.attributes)) {
+		if !f(name, gjson.ParseBytes(o.attributes[name])) {
+			return
+		}
+	}
 }
 
 // find returns a value, or what stands for a missing one. Of a key that an object repeats, the first counts.
 func (o *jsonObject) find(key ref.Val) ref.Val {
-	found := o.of.none()
 	name, ok := key.(types.String)
 	if !ok {
-		return found
+		return o.of.none()
 	}
-	o.json.ForEach(func(k, value gjson.Result) bool {
-		if k.Str != string(name) {
-			return true
+	for _, m := range o.found {
+		if m.name == string(name) {
+			return m.value
 		}
-		found = o.of.jsonValue(value, o.depth+1)
-		return false
+	}
+	if o.scans++; o.members != nil || o.scans > maxScans {
+		if value, has := o.index()[string(name)]; has {
+			return value
+		}
+		return o.of.none()
+	}
+	value := o.of.none()
+	o.each(func(k string, json gjson.Result) bool {
+		if k == string(name) {
+			value = o.of.jsonValue(json, o.depth+1)
+			return false
+		}
+		return true
 	})
-	return found
+	o.found = append(o.found, member{string(name), value})
+	return value
+}
+
+// index reads all members.
+func (o *jsonObject) index() map[string]ref.Val {
+	if o.members != nil {
+		return o.members
+	}
+	o.members = map[string]ref.Val{}
+	o.each(func(name string, json gjson.Result) bool {
+		if _, repeated := o.members[name]; !repeated {
+			o.members[name] = o.of.jsonValue(json, o.depth+1)
+			o.order = append(o.order, name)
+		}
+		return true
+	})
+	return o.members
 }
 
 // Get implements traits.Indexer.
@@ -144,33 +220,40 @@ func (o *jsonObject) all() traits.Mapper {
 		return o.whole
 	}
 	members := map[string]any{}
-	o.json.ForEach(func(key, json gjson.Result) bool {
-		if _, repeated := members[key.Str]; !repeated {
-			members[key.Str] = o.of.jsonValue(json, o.depth+1)
-		}
-		return true
-	})
-	for key, value := range members {
-		if v, ok := value.(ref.Val); ok && !isMissing(v) {
-			members[key] = plain(v)
-		} else {
-			delete(members, key)
+	for name, value := range o.index() {
+		if !isMissing(value) {
+			members[name] = plain(value)
 		}
 	}
 	o.whole = types.NewStringInterfaceMap(types.DefaultTypeAdapter, members)
 	return o.whole
 }
 
-// Iterator implements traits.Iterable.
-func (o *jsonObject) Iterator() traits.Iterator { return o.all().Iterator() }
+// Iterator implements traits.Iterable: the keys of what is not null, in order.
+func (o *jsonObject) Iterator() traits.Iterator {
+	members := o.index()
+	keys := make([]ref.Val, 0, len(members))
+	for _, name := range o.order {
+		if !isMissing(members[name]) {
+			keys = append(keys, types.String(name))
+		}
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, keys).Iterator()
+}
 
 // Size implements traits.Sizer.
-func (o *jsonObject) Size() ref.Val { return o.all().Size() }
+func (o *jsonObject) Size() ref.Val {
+	size := types.Int(0)
+	for _, value := range o.index() {
+		if !isMissing(value) {
+			size++
+		}
+	}
+	return size
+}
 
 // ConvertToNative implements ref.Val.
-func (o *jsonObject) ConvertToNative(t reflect.Type) (any, error) {
-	return nil, fmt.Errorf("an object of the payload cannot become a %s", t)
-}
+func (o *jsonObject) ConvertToNative(t reflect.Type) (any, error) { return o.all().ConvertToNative(t) }
 
 // ConvertToType implements ref.Val.
 func (o *jsonObject) ConvertToType(t ref.Type) ref.Val { return o.all().ConvertToType(t) }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -17,17 +18,19 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// Path names one value of an event by its names on the wire: `tenant_id`, `location.iata`, `payload.flight.number`. Below
-// payload a part may be the index of a list; a dot that belongs to a key is written `\.` and a backslash `\\`.
+// Path names one value of an event by its names on the wire: `tenant_id`, `location.iata`, `payload.flight.number`,
+// `enrichment.attributes.customer.tier`. Below payload, and below the name of an attribute, a part may be the index of a list; a
+// dot that belongs to a key is written `\.` and a backslash `\\`.
 //
 // A Path is immutable and safe for concurrent use. The zero Path names nothing and is present in no event.
 type Path struct {
 	text string
 	// fields are the indices that lead from tracking.Event to the value, outside the payload.
 	fields []int
-	// payload is the gjson path below the payload.
-	payload string
-	root    bool // the payload as a whole
+	// below is the gjson path below the payload, or below the attribute if there is one.
+	below     string
+	attribute string
+	root      bool // the payload, or the attribute, as a whole
 }
 
 // maxPath bounds the text of a path: a longer one is a mistake.
@@ -43,11 +46,7 @@ func ParsePath(text string) (Path, error) {
 		return Path{}, err
 	}
 	if parts[0] == "payload" {
-		below := make([]string, 0, len(parts)-1)
-		for _, part := range parts[1:] {
-			below = append(below, gjson.Escape(part))
-		}
-		return Path{text: text, payload: strings.Join(below, "."), root: len(below) == 0}, nil
+		return Path{text: text, below: escaped(parts[1:]), root: len(parts) == 1}, nil
 	}
 	if parts[0] == "event" && len(parts) > 1 {
 		return Path{}, fmt.Errorf("unknown field %q; did you mean %q?", text, strings.TrimPrefix(text, "event."))
@@ -64,9 +63,14 @@ func ParsePath(text string) (Path, error) {
 			return Path{}, fmt.Errorf("unknown field %q; %s", text, known.suggest(parts[:i], part))
 		}
 		path.fields = append(path.fields, index)
-		at = fieldType(at, index)
+		if at = fieldType(at, index); at == attributesType && len(parts) > i+1 {
+			below := parts[i+2:]
+			return Path{text: text, attribute: parts[i+1], below: escaped(below), root: len(below) == 0}, nil
+		}
 	}
 	switch {
+	case at == attributesType:
+		return Path{}, fmt.Errorf("field %q has parts; name one of them: %s", text, text+".NAME")
 	case isObject(at):
 		inner := wireFields(at)
 		return Path{}, fmt.Errorf("field %q has parts; name one of them: %s", text, strings.Join(inner.qualified(parts), ", "))
@@ -74,6 +78,16 @@ func ParsePath(text string) (Path, error) {
 		return Path{}, fmt.Errorf("field %q is a list; a path names a single value", text)
 	}
 	return path, nil
+}
+
+var attributesType = reflect.TypeFor[map[string]json.RawMessage]()
+
+func escaped(parts []string) string {
+	below := make([]string, len(parts))
+	for i, part := range parts {
+		below[i] = gjson.Escape(part)
+	}
+	return strings.Join(below, ".")
 }
 
 // MustParsePath is ParsePath for paths that stand in code: it panics when text is no path.
@@ -167,16 +181,20 @@ func (p Path) resolve(event *tracking.Event) (reflect.Value, bool) {
 	return value, true
 }
 
-// lookup finds the path in the payload. Of a key that an object repeats, the first counts.
+// lookup finds the path in the payload or in an attribute. Of a key that an object repeats, the first counts.
 func (p Path) lookup(event *tracking.Event) (gjson.Result, bool) {
-	if p.text == "" || len(event.Payload) == 0 {
+	document := event.Payload
+	if p.attribute != "" {
+		document = event.Enrichment.Attributes[p.attribute]
+	}
+	if p.text == "" || len(document) == 0 {
 		return gjson.Result{}, false
 	}
 	var result gjson.Result
 	if p.root {
-		result = gjson.ParseBytes(event.Payload)
+		result = gjson.ParseBytes(document)
 	} else {
-		result = gjson.GetBytes(event.Payload, p.payload)
+		result = gjson.GetBytes(document, p.below)
 	}
 	present := result.Exists() && result.Type != gjson.Null && (result.Type != gjson.String || result.Str != "")
 	return result, present

@@ -29,7 +29,8 @@ func pathEvent() *tracking.Event {
 		Payload: json.RawMessage(`{"location":"LIM","flight":{"number":2468,"legs":["LIM","JFK"]},"big":12345678901234567890,
 			"exact":1.10,"none":null,"empty":"","yes":true,"a.b":"dotted","back\\slash":"slashed","@this":"literal","*":"star",
 			"#":"hash","|":"pipe","0":"zero","ñandú":"é"}`),
-		Enrichment: tracking.Enrichment{Milestone: tracking.InTransit, Place: &tracking.Place{IATA: "LIM", TimeZone: "America/Lima"}},
+		Enrichment: tracking.Enrichment{Milestone: tracking.InTransit, Place: &tracking.Place{IATA: "LIM", TimeZone: "America/Lima"},
+			Attributes: map[string]json.RawMessage{"customer": json.RawMessage(`{"tier":"gold","since":[2019]}`), "a.b": json.RawMessage(`1.50`)}},
 	}
 }
 
@@ -58,6 +59,12 @@ func TestPathNamesTheValuesOfAnEvent(t *testing.T) {
 		{"enrichment.milestone", "in_transit", true},
 		{"enrichment.place.time_zone", "America/Lima", true},
 		{"enrichment.airline.iata", "", false},
+		{"enrichment.attributes.customer.tier", "gold", true},
+		{"enrichment.attributes.customer.since.0", "2019", true},
+		{"enrichment.attributes.customer", `{"tier":"gold","since":[2019]}`, true},
+		{`enrichment.attributes.a\.b`, "1.50", true},
+		{"enrichment.attributes.nobody", "", false},
+		{"enrichment.attributes.nobody.tier", "", false},
 		{"payload.location", "LIM", true},
 		{"payload.flight.number", "2468", true},
 		{"payload.flight.legs.1", "JFK", true},
@@ -131,6 +138,8 @@ func TestParsePathSaysWhatWouldBeRight(t *testing.T) {
 		"location.lat":             `did you mean "location.latitude"?`,
 		"location":                 `field "location" has parts; name one of them: location.iata, location.icao`,
 		"enrichment.place":         "name one of them: enrichment.place.iata",
+		"enrichment.attributes":    "name one of them: enrichment.attributes.NAME",
+		"enrichment.attributes.":   "has an empty part",
 		"source.name":              `"source" is a single value and has no parts`,
 		"timestamp.year":           `"timestamp" is a single value and has no parts`,
 		"corrects.event_ids":       `field "corrects.event_ids" is a list; a path names a single value`,
@@ -199,6 +208,10 @@ func walk(prefix string, at reflect.Type, visit func(path string)) {
 	if at.Kind() == reflect.Pointer {
 		at = at.Elem()
 	}
+	if at.Kind() == reflect.Map {
+		visit(prefix + "x")
+		return
+	}
 	if at.Kind() != reflect.Struct || at == reflect.TypeFor[time.Time]() {
 		visit(strings.TrimSuffix(prefix, "."))
 		return
@@ -217,6 +230,8 @@ func fill(v reflect.Value) {
 		v.SetInt(1)
 	case reflect.Float64:
 		v.SetFloat(1.5)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]json.RawMessage{"x": json.RawMessage(`{"y":1}`)}))
 	case reflect.Array:
 		v.Index(0).SetUint(1)
 	case reflect.Pointer:

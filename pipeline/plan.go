@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // Plan is a Spec laid out in hops: what runs where, and which topics lie between. It is derived, immutable, and the one
@@ -21,8 +23,8 @@ type Hop struct {
 	Name string
 	// From is the topic that the hop reads.
 	From string
-	// To is the topic that gets what the hop passes; empty when nothing reads it.
-	To string
+	// To are the topics that get what the hop passes; none when nothing reads it.
+	To []string
 	// Workers is how many batches the hop works on at once in one process.
 	Workers int
 	// Batch is how the hop makes its batches.
@@ -44,7 +46,7 @@ func (s Spec) Plan() Plan {
 		from := s.From
 		if len(plan.Hops) > 0 {
 			from = s.Name + "." + stage.Name
-			plan.Hops[len(plan.Hops)-1].To = from
+			plan.Hops[len(plan.Hops)-1].To = []string{from}
 		}
 		plan.Hops = append(plan.Hops, Hop{
 			Name: stage.Name, From: from, Workers: stage.Workers, Batch: stage.Batch, Stages: []StageSpec{stage},
@@ -56,13 +58,44 @@ func (s Spec) Plan() Plan {
 	return plan
 }
 
-// Build makes the hop's stages. settings are those of the process; each stage gets them with its own name and logger.
-func (h Hop) Build(pipeline string, settings Settings) (*Chain, error) {
-	chain := &Chain{now: settings.Now}
+// Entry returns the topic over which a stage is reached, and at which stage of its hop events are to enter: none when it is
+// the first.
+func (p Plan) Entry(stage string) (topic, entry string, ok bool) {
+	for _, hop := range p.Hops {
+		for i, s := range hop.Stages {
+			if s.Name != stage {
+				continue
+			}
+			if i > 0 {
+				entry = stage
+			}
+			return hop.From, entry, true
+		}
+	}
+	return "", "", false
+}
+
+// Topics returns the topics that the hop writes to, each once.
+func (h Hop) Topics() []string {
+	topics := slices.Clone(h.To)
+	for _, stage := range h.Stages {
+		for _, d := range stage.Destinations() {
+			if d.Topic != "" && !slices.Contains(topics, d.Topic) {
+				topics = append(topics, d.Topic)
+			}
+		}
+	}
+	return topics
+}
+
+// Build makes the hop's stages, which guard may hold back when it is not nil. settings are those of the process; each stage
+// gets them with its own name and logger. The chain must be closed.
+func (h Hop) Build(pipeline string, settings Settings, guard Guard) (*Chain, error) {
+	chain := &Chain{now: settings.Now, guard: guard}
 	for _, spec := range h.Stages {
 		stage, err := spec.Build(pipeline, settings)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, chain.Close())
 		}
 		chain.links = append(chain.links, link{spec: spec, stage: stage})
 	}
@@ -84,3 +117,11 @@ func (s StageSpec) Build(pipeline string, settings Settings) (Stage, error) {
 
 // Config returns the stage's own config as it was decoded: what `with` says over the defaults.
 func (s StageSpec) Config() any { return s.config }
+
+// Destinations returns where the stage may send events to besides the next stage.
+func (s StageSpec) Destinations() []Destination {
+	if d, ok := trait[Destined](s.config); ok {
+		return d.Destinations()
+	}
+	return nil
+}

@@ -14,6 +14,9 @@ import (
 type Batching struct {
 	// Events is the most events in a batch, but for what the last frame brings. Defaults to DefaultBatch.
 	Events int
+	// Bytes is about how large a batch may be, in bytes as they travel: it is not made larger once it is. Defaults to 0: as
+	// large as Events allows.
+	Bytes Size
 	// Linger is how long the hop waits, once it has a frame, for more to fill the batch: fewer and larger batches for a later
 	// start. Defaults to 0: a batch is what waits already.
 	Linger time.Duration
@@ -31,6 +34,18 @@ type Retries struct {
 	// MaxBackoff is about how long to wait at most. Defaults to 5s.
 	MaxBackoff time.Duration
 }
+
+// Breaker is the circuit breaker of a stage. While it is open the stage is not run and its hop receives nothing, so that an
+// outage uses up neither attempts nor receive counts (Invariant 8).
+type Breaker struct {
+	// Failures is how many batches in a row must fail (an error of Process) for the stage to be held to be down. Defaults to 3.
+	Failures int
+	// Pause is how long to wait before one batch is tried, to see whether it works again. Defaults to 1s.
+	Pause time.Duration
+}
+
+// DefaultBreaker returns the breaker of a stage that has no `breaker`.
+func DefaultBreaker() Breaker { return Breaker{Failures: 3, Pause: time.Second} }
 
 // OnError is what becomes of an event that has used up its attempts.
 type OnError string
@@ -64,6 +79,9 @@ const (
 	maxTimeout  = time.Hour
 	maxBackoff  = time.Hour
 	maxAttempts = 1000
+
+	minBatchBytes = 1 << 10
+	maxBatchBytes = 256 << 20
 )
 
 // pause returns how long to wait before the n-th retry, spread by jitter between half and one and a half times that.
@@ -89,6 +107,7 @@ func (p *specParser) policy(fields map[string]ast.Node, stage *StageSpec) {
 	p.when(fields["when"], &stage.When)
 	p.duration(fields, "timeout", &stage.Timeout, time.Millisecond, maxTimeout)
 	p.retry(fields["retry"], &stage.Retry)
+	p.breaker(fields["breaker"], &stage.Breaker)
 	p.onError(fields, stage)
 }
 
@@ -99,8 +118,9 @@ func (p *specParser) batching(node ast.Node, batch *Batching) {
 	case nil:
 		return
 	case *ast.MappingNode, *ast.MappingValueNode:
-		fields = p.mapping(node, "batch", []string{"events", "linger"})
+		fields = p.mapping(node, "batch", []string{"events", "bytes", "linger"})
 		at, key = fields["events"], "events"
+		p.size(fields, "bytes", &batch.Bytes, minBatchBytes, maxBatchBytes)
 		p.duration(fields, "linger", &batch.Linger, 0, maxLinger)
 	}
 	if at == nil {
@@ -148,6 +168,30 @@ func (p *specParser) retry(node ast.Node, retry *Retries) {
 		return
 	}
 	retry.MaxBackoff = retry.Backoff
+}
+
+func (p *specParser) breaker(node ast.Node, breaker *Breaker) {
+	if node == nil {
+		return
+	}
+	fields := p.mapping(node, "breaker", []string{"failures", "pause"})
+	p.decode(fields, "failures", &breaker.Failures)
+	p.between(fields, "failures", breaker.Failures, 1, 1000)
+	p.duration(fields, "pause", &breaker.Pause, 10*time.Millisecond, time.Hour)
+}
+
+func (p *specParser) size(fields map[string]ast.Node, key string, target *Size, low, high Size) {
+	node, ok := fields[key]
+	if !ok {
+		return
+	}
+	if err := yaml.NodeToValue(node, target); err != nil {
+		p.addError(node, "type", fmt.Errorf("%s: %w", key, err))
+		return
+	}
+	if *target < low || *target > high {
+		p.add(node, "range", fmt.Sprintf("%s is %s", key, *target), fmt.Sprintf("write a size from %s to %s", low, high))
+	}
 }
 
 func (p *specParser) onError(fields map[string]ast.Node, stage *StageSpec) {

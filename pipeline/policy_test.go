@@ -109,7 +109,7 @@ func TestWhatDoesNotMeetTheConditionPassesTheStageBy(t *testing.T) {
 		payload(list, "c", `{"n":"three"}`)
 		counts := observed{}
 		chain := chainsWith(t, fused, []string{"when: event.payload.n > 2"}, note, note)[0]
-		require.NoError(t, chain.Run(t.Context(), list, counts))
+		require.NoError(t, runChain(t.Context(), chain, list, counts))
 		require.Equal(t, map[string]string{"a": "pass", "b": "pass", "c": "reject s0", "d": "pass"}, outcomes(list))
 		require.Equal(t, pipeline.CodeWhen, list[2].Verdict.Reason.Code)
 		require.Equal(t, "when: evaluate `event.payload.n > 2`: no such overload", list[2].Verdict.Reason.Message)
@@ -128,7 +128,7 @@ func TestAStageThatNoEventGetsToIsNotRun(t *testing.T) {
 		return errors.New("must not run")
 	}))[0]
 	list, counts := work("a"), observed{}
-	require.NoError(t, chain.Run(t.Context(), list, counts))
+	require.NoError(t, runChain(t.Context(), chain, list, counts))
 	require.Empty(t, counts)
 	require.Equal(t, map[string]string{"a": "pass"}, outcomes(list))
 
@@ -136,7 +136,7 @@ func TestAStageThatNoEventGetsToIsNotRun(t *testing.T) {
 		return errors.New("must not run")
 	}))[0]
 	list[0] = &pipeline.Work{Event: &tracking.Event{EventID: "a", Payload: json.RawMessage(`{"n":"x"}`)}}
-	require.NoError(t, unjudged.Run(t.Context(), list, counts))
+	require.NoError(t, runChain(t.Context(), unjudged, list, counts))
 	require.Equal(t, observed{"s0 reject": 1}, counts)
 }
 
@@ -152,7 +152,7 @@ func TestAnEventThatIsRetriedStaysInTheStage(t *testing.T) {
 	}))[0]
 	list := work("a")
 	for range 3 {
-		require.NoError(t, chain.Run(t.Context(), list, observed{}))
+		require.NoError(t, runChain(t.Context(), chain, list, observed{}))
 	}
 	require.Equal(t, 3, tries)
 	require.Equal(t, "pass", outcomes(list)["a"])
@@ -170,7 +170,7 @@ func TestAttemptsAreUsedUp(t *testing.T) {
 			}))[0]
 		list, counts := work("never", "late", "ok"), observed{}
 		for range 5 {
-			require.NoError(t, chain.Run(t.Context(), list, counts))
+			require.NoError(t, runChain(t.Context(), chain, list, counts))
 			if w := list[0]; w.Verdict.Outcome == pipeline.Retry {
 				require.InDelta(t, 10*time.Millisecond, w.Pause, float64(8*time.Millisecond))
 			}
@@ -199,7 +199,7 @@ func TestAnOutageUsesUpNoAttempts(t *testing.T) {
 			}))[0]
 		list := work("a", "b")
 		for range 5 {
-			err := chain.Run(t.Context(), list, observed{})
+			err := runChain(t.Context(), chain, list, observed{})
 			require.Error(t, err)
 			if name == "timeout" {
 				require.ErrorContains(t, err, `stage "s0" took longer than its timeout of 1ms`)
@@ -207,7 +207,7 @@ func TestAnOutageUsesUpNoAttempts(t *testing.T) {
 			require.Equal(t, map[string]string{"a": "retry s0", "b": "retry s0"}, outcomes(list))
 		}
 		down = false
-		require.NoError(t, chain.Run(t.Context(), list, observed{}))
+		require.NoError(t, runChain(t.Context(), chain, list, observed{}))
 		require.Equal(t, map[string]string{"a": "pass", "b": "pass"}, outcomes(list))
 	}
 
@@ -221,7 +221,7 @@ func TestAnOutageUsesUpNoAttempts(t *testing.T) {
 		}))[0]
 	list := work("a", "b", "c")
 	for range 4 {
-		require.ErrorIs(t, chain.Run(t.Context(), list, observed{}), cause)
+		require.ErrorIs(t, runChain(t.Context(), chain, list, observed{}), cause)
 		require.Equal(t, "retry s0", outcomes(list)["b"])
 	}
 }

@@ -15,7 +15,7 @@ var (
 		"pipeline": "The pipeline's name: what its topics and metrics begin with.",
 		"summary":  "One line on what the pipeline is for.",
 		"from":     "The topic that the pipeline reads: events.ingested is where events come in; or one that another pipeline writes.",
-		"to":       "The topic that gets what the last stage passes; without it, nothing does.",
+		"to":       "The topic that gets what the last stage passes, or a list of topics that each get it; without it, nothing does.",
 		"stages":   "The stages that an event goes through, in order.",
 	}
 	stageKeyDocs = map[string]string{
@@ -27,13 +27,16 @@ var (
 		"workers":           "How many batches the stage's hop works on at once in one process.",
 		"batch":             "How the stage's hop makes its batches; a number alone is that of events.",
 		"batch.events":      "How many events a batch has at most.",
+		"batch.bytes":       "About how large a batch may be, as 512KiB or 8MiB; as large as its events make it without.",
 		"batch.linger":      "How long to wait for more events to fill a batch.",
 		"retry":             "How an event that failed is tried again.",
 		"retry.attempts":    "How often it is tried again before `on_error` says what becomes of it; 0 is until it works.",
 		"retry.backoff":     "About how long to wait before the first retry; each further wait is half as long again.",
 		"retry.max_backoff": "About how long to wait at most.",
+		"breaker":           "When the stage is held to be down: it is not run then, and its hop receives nothing.",
+		"breaker.failures":  "How many batches in a row must fail.",
+		"breaker.pause":     "How long to wait before one batch is tried, to see whether the stage works again.",
 		"timeout":           "How long the stage may take over a batch; 0s is as long as it takes.",
-		"breaker":           "When to stop receiving because what the stage depends on is down.",
 		"on_error":          "What becomes of an event that has used up its attempts: retry, dead_letter or drop.",
 	}
 )
@@ -53,8 +56,11 @@ func (r *Registry) Schema() *jsonschema.Schema {
 		switch key {
 		case "pipeline":
 			property.Pattern = namePattern.String()
-		case "from", "to":
+		case "from":
 			property.Pattern = topicPattern.String()
+		case "to":
+			topic := &jsonschema.Schema{Type: "string", Pattern: topicPattern.String()}
+			property = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{topic, {Type: "array", Items: topic, UniqueItems: true}}}
 		case "stages":
 			one := uint64(1)
 			property = &jsonschema.Schema{Type: "array", MinItems: &one, Items: &jsonschema.Schema{Ref: "#/$defs/stage"}}
@@ -183,6 +189,8 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	switch {
 	case t == durationType:
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern}
+	case t == reflect.TypeFor[Size]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: sizePattern}}}
 	case isText(t):
 		return &jsonschema.Schema{Type: "string"}
 	case t.Kind() == reflect.Func || t.Kind() == reflect.Chan || t.Kind() == reflect.Complex64 || t.Kind() == reflect.Complex128:

@@ -20,8 +20,8 @@ type Spec struct {
 	Summary string
 	// From is the topic that the pipeline reads.
 	From string
-	// To is the topic that gets what the last stage passes; empty when nothing does.
-	To     string
+	// To are the topics that get what the last stage passes; none when nothing does.
+	To     []string
 	Stages []StageSpec
 }
 
@@ -42,6 +42,8 @@ type StageSpec struct {
 	When Condition
 	// Retry is how the stage's events are tried again. Defaults to DefaultRetry.
 	Retry Retries
+	// Breaker says when the stage is held to be down. Defaults to DefaultBreaker.
+	Breaker Breaker
 	// Timeout is how long the stage may take over a batch before its context ends, which is an outage of the stage. Defaults
 	// to 0: as long as it takes.
 	Timeout time.Duration
@@ -63,9 +65,11 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,30}$`)
 
 var topicPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 
+const topicHint = "a topic is names joined by dots: events.persisted"
+
 var (
 	pipelineKeys = []string{"pipeline", "summary", "from", "stages", "to"}
-	stageKeys    = []string{"use", "with", "name", "when", "fuse", "workers", "batch", "retry", "timeout", "on_error"}
+	stageKeys    = []string{"use", "with", "name", "when", "fuse", "workers", "batch", "retry", "timeout", "breaker", "on_error"}
 )
 
 // Parse reads a pipeline from YAML and checks all that can be known before the first event. The error is Findings when the
@@ -96,14 +100,13 @@ func (p *specParser) pipeline(body ast.Node) Spec {
 	p.decode(fields, "pipeline", &spec.Name)
 	p.decode(fields, "summary", &spec.Summary)
 	p.decode(fields, "from", &spec.From)
-	p.decode(fields, "to", &spec.To)
+	spec.To = p.topics(fields["to"])
 	p.require(body, fields, "pipeline", "pipeline: tracking")
 	p.require(body, fields, "from", "from: events.ingested")
 	p.match(fields, "pipeline", spec.Name, namePattern, "a name is lower case letters, digits, - and _, 31 characters at most")
-	p.match(fields, "from", spec.From, topicPattern, "a topic is names joined by dots: events.ingested")
-	p.match(fields, "to", spec.To, topicPattern, "a topic is names joined by dots: events.persisted")
-	if spec.From != "" && spec.From == spec.To {
-		p.add(fields["to"], "cycle", fmt.Sprintf("pipeline writes to the topic it reads, %q", spec.To), "events would go round for ever")
+	p.match(fields, "from", spec.From, topicPattern, topicHint)
+	if slices.Contains(spec.To, spec.From) && spec.From != "" {
+		p.add(fields["to"], "cycle", fmt.Sprintf("pipeline writes to the topic it reads, %q", spec.From), "events would go round for ever")
 	}
 	list, ok := fields["stages"].(*ast.SequenceNode)
 	switch {
@@ -115,6 +118,37 @@ func (p *specParser) pipeline(body ast.Node) Spec {
 		spec.Stages = p.stages(list)
 	}
 	return spec
+}
+
+// topics reads one topic or a list of them.
+func (p *specParser) topics(node ast.Node) []string {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		var one string
+		fields := map[string]ast.Node{"to": node}
+		if node == nil || node.Type() == ast.NullType {
+			return nil
+		}
+		p.decode(fields, "to", &one)
+		p.match(fields, "to", one, topicPattern, topicHint)
+		if one == "" {
+			return nil
+		}
+		return []string{one}
+	}
+	var topics []string
+	for _, item := range list.Values {
+		var topic string
+		fields := map[string]ast.Node{"to": item}
+		p.decode(fields, "to", &topic)
+		p.match(fields, "to", topic, topicPattern, topicHint)
+		if slices.Contains(topics, topic) {
+			p.add(item, "duplicate-name", fmt.Sprintf("topic %q is named twice", topic), "leave one of them out")
+			continue
+		}
+		topics = append(topics, topic)
+	}
+	return topics
 }
 
 func (p *specParser) stages(list *ast.SequenceNode) []StageSpec {
@@ -139,9 +173,7 @@ func (p *specParser) stages(list *ast.SequenceNode) []StageSpec {
 
 func (p *specParser) stage(node ast.Node) (StageSpec, bool) {
 	before := len(p.list)
-	stage := StageSpec{
-		Workers: DefaultWorkers, Batch: Batching{Events: DefaultBatch}, Retry: DefaultRetry(), OnError: OnErrorRetry,
-	}
+	stage := defaultStage()
 	fields := p.mapping(node, "a stage", stageKeys)
 	p.decode(fields, "use", &stage.Use)
 	p.decode(fields, "name", &stage.Name)

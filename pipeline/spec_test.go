@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,7 +71,7 @@ func TestParseLaysOutHops(t *testing.T) {
 	}
 	var hops []hop
 	for _, h := range plan.Hops {
-		hops = append(hops, hop{h.Name, h.From, h.To, len(h.Stages)})
+		hops = append(hops, hop{h.Name, h.From, strings.Join(h.To, " "), len(h.Stages)})
 	}
 	require.Equal(t, []hop{
 		{"validate", "events.ingested", "tracking.places", 2},

@@ -1,6 +1,9 @@
 package pipeline
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Topic is a queue that pipelines need, with everyone who reads it. A reader gets every frame of the topic once.
 type Topic struct {
@@ -14,7 +17,7 @@ type Topic struct {
 func Topics(plans ...Plan) []Topic {
 	readers := map[string][]string{}
 	write := func(topic string) {
-		if _, known := readers[topic]; !known && topic != "" {
+		if _, known := readers[topic]; !known {
 			readers[topic] = nil
 		}
 	}
@@ -26,7 +29,9 @@ func Topics(plans ...Plan) []Topic {
 	for _, plan := range plans {
 		for _, hop := range plan.Hops {
 			read(hop.From, plan.Pipeline)
-			write(hop.To)
+			for _, topic := range hop.Topics() {
+				write(topic)
+			}
 		}
 		read(plan.DeadLetters, plan.Pipeline)
 	}
@@ -35,11 +40,6 @@ func Topics(plans ...Plan) []Topic {
 		slices.Sort(names)
 		topics = append(topics, Topic{Name: name, Readers: names})
 	}
-	slices.SortFunc(topics, func(a, b Topic) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(topics, func(a, b Topic) int { return strings.Compare(a.Name, b.Name) })
 	return topics
 }

@@ -1,6 +1,9 @@
 package pipeline
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // What a stage's config may say of the stage beyond its type, for what can be known before the first event.
 
@@ -36,4 +39,19 @@ type Deduplicating interface {
 type Timed interface {
 	// WorstCase returns how long Process may take at most over a batch of so many events; 0 when there is no telling.
 	WorstCase(events int) time.Duration
+}
+
+// trait returns a config as a T, whether its methods are those of its value or of its pointer.
+func trait[T any](config any) (T, bool) {
+	if t, ok := config.(T); ok {
+		return t, true
+	}
+	var none T
+	if config == nil {
+		return none, false
+	}
+	pointer := reflect.New(reflect.TypeOf(config))
+	pointer.Elem().Set(reflect.ValueOf(config))
+	t, ok := pointer.Interface().(T)
+	return t, ok
 }

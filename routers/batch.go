@@ -9,83 +9,113 @@ import (
 
 // batch is what a worker has in hand.
 type batch struct {
-	work []*pipeline.Work // not yet settled
-	of   map[*pipeline.Work]*delivery
-	// due is when work that ran before may run again; the zero time for what is through but could not be handed on.
-	due map[*pipeline.Work]time.Time
+	items []*item // not yet settled
+}
+
+// item is one event in hand.
+type item struct {
+	work *pipeline.Work
+	from *delivery
+	// ran says that the stages have given it a verdict, due when they may do so again if that is to retry it.
+	ran bool
+	due time.Time
+	// open says that it is not settled: a stage is to be tried again, or something could not be published.
+	open bool
+	// sent is what of it was published while other things could not be.
+	sent []destination
 }
 
 func newBatch(taken []*delivery) *batch {
-	b := &batch{of: map[*pipeline.Work]*delivery{}, due: map[*pipeline.Work]time.Time{}}
+	n := 0
 	for _, d := range taken {
-		for _, event := range d.events {
-			w := &pipeline.Work{Event: event}
-			b.work = append(b.work, w)
-			b.of[w] = d
+		n += len(d.work)
+	}
+	b, all := &batch{items: make([]*item, 0, n)}, make([]item, 0, n)
+	for _, d := range taken {
+		for _, w := range d.work {
+			all = append(all, item{work: w, from: d})
+			b.items = append(b.items, &all[len(all)-1])
 		}
 	}
 	return b
 }
 
-// settle takes work out of the batch and acknowledges the frames of which nothing is left.
-func (b *batch) settle(settled map[*pipeline.Work]bool) {
-	left := b.work[:0]
-	for _, w := range b.work {
-		if !settled[w] {
-			left = append(left, w)
+// adopt takes in what work led to, behind it: it is settled with the frame that it came of.
+func (b *batch) adopt(emitted []*pipeline.Work) {
+	if len(emitted) == 0 {
+		return
+	}
+	from := make(map[*pipeline.Work]*delivery, len(b.items))
+	for _, it := range b.items {
+		from[it.work] = it.from
+	}
+	for _, w := range emitted {
+		d := from[w.Origin]
+		from[w] = d // what it leads to in turn
+		d.left++
+		b.items = append(b.items, &item{work: w, from: d})
+	}
+}
+
+// settle takes work out of the batch that is not open any more and acknowledges the frames of which nothing is left.
+func (b *batch) settle() {
+	left := b.items[:0]
+	for _, it := range b.items {
+		if it.open {
+			left = append(left, it)
 			continue
 		}
-		d := b.of[w]
-		if d.left--; d.left == 0 {
+		if it.from.left--; it.from.left == 0 {
 			// Invariant 2: everything that the frame led to is published or committed.
-			d.done <- nil
+			it.from.done <- nil
 		}
 	}
-	b.work = left
+	clear(b.items[len(left):])
+	b.items = left
 }
 
 // take returns the work that may run now.
 func (b *batch) take() []*pipeline.Work {
-	due := make([]*pipeline.Work, 0, len(b.work))
-	now := time.Now()
-	for _, w := range b.work {
-		if at, waits := b.due[w]; !waits || !at.After(now) {
-			due = append(due, w)
+	due := make([]*pipeline.Work, 0, len(b.items))
+	var now time.Time
+	for _, it := range b.items {
+		if it.ran {
+			if it.work.Verdict.Outcome != pipeline.Retry {
+				continue // through, but it could not be handed on
+			}
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if it.due.After(now) {
+				continue
+			}
 		}
+		due = append(due, it.work)
 	}
 	return due
 }
 
-// putBack notes when work that ran, and is to be retried, may run again.
-func (b *batch) putBack(ran []*pipeline.Work) {
+// note notes what ran, and when what is to be retried may run again.
+func (b *batch) note(ran []*pipeline.Work) {
 	now := time.Now()
-	for _, w := range ran {
-		if w.Verdict.Outcome == pipeline.Retry {
-			b.due[w] = now.Add(w.Pause)
-		} else {
-			b.due[w] = time.Time{}
+	at := 0
+	for _, it := range b.items {
+		if at < len(ran) && ran[at] == it.work {
+			at++
+			it.ran, it.due = true, now.Add(it.work.Pause)
 		}
 	}
 }
 
-// through reports whether none of the work needs a stage any more.
-func (b *batch) through(work []*pipeline.Work) bool {
-	return !slices.ContainsFunc(work, func(w *pipeline.Work) bool {
-		at, ran := b.due[w]
-		return !ran || !at.IsZero()
-	})
-}
-
-// wait returns how long it is until some of the work may run again; false when some could not be handed on, or has not run.
+// wait returns how long it is until some of the work may run again; false when some could not be handed on.
 func (b *batch) wait() (time.Duration, bool) {
 	var first time.Time
-	for _, w := range b.work {
-		at := b.due[w]
-		if at.IsZero() {
+	for _, it := range b.items {
+		if it.work.Verdict.Outcome != pipeline.Retry {
 			return 0, false
 		}
-		if first.IsZero() || at.Before(first) {
-			first = at
+		if first.IsZero() || it.due.Before(first) {
+			first = it.due
 		}
 	}
 	return time.Until(first), true
@@ -93,11 +123,11 @@ func (b *batch) wait() (time.Duration, bool) {
 
 // letGo hands the frames that are not finished back to the broker.
 func (b *batch) letGo(err error) {
-	told := map[*delivery]bool{}
-	for _, w := range b.work {
-		if d := b.of[w]; !told[d] {
-			told[d] = true
-			d.done <- err
+	var told []*delivery
+	for _, it := range b.items {
+		if !slices.Contains(told, it.from) {
+			told = append(told, it.from)
+			it.from.done <- err
 		}
 	}
 }

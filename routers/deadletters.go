@@ -64,7 +64,7 @@ func (p *Processor) publishLetters(letters []store.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	messages, err := encode(p.codec.enc, letters, p.config.Transport.MaxFrameBytes())
+	messages, err := encode(p.codec.enc, letters, []byte{frameVersion}, p.config.Transport.MaxFrameBytes())
 	if err != nil {
 		return fmt.Errorf("dead-letter: %w", err)
 	}
@@ -83,7 +83,7 @@ type deadLetters struct {
 
 func newDeadLetters(p *Processor) *deadLetters {
 	d := &deadLetters{processor: p}
-	d.breaker = newBreaker(p, "dead_letters", &d.gate, p.config.Logger)
+	d.breaker = newBreaker(p, "dead_letters", pipeline.DefaultBreaker(), func(open bool) { d.gate.set(open) })
 	return d
 }
 

@@ -3,6 +3,7 @@ package routers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -12,10 +13,14 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// A frame is many events in one message: a CBOR sequence (RFC 8742) of events, after one byte that says which version of the
+// A frame is many events in one message: a CBOR sequence (RFC 8742) of events, after one byte that says which form of the
 // encoding follows. It is what makes a queue cheap: a request to the broker is paid once a frame, not once an event.
 const (
-	frameVersion  = 1
+	// frameVersion begins a frame of which the events enter the hop at its first stage.
+	frameVersion = 1
+	// frameWithEntry begins a frame that says, before its events, at which stage of the hop they enter.
+	frameWithEntry = 2
+
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
 )
@@ -43,19 +48,28 @@ func NewCodec() (*Codec, error) {
 	return &Codec{enc: enc, dec: dec}, nil
 }
 
-// Encode packs events, in order, into as few messages as maxBytes a message allows. An event that does not fit in a message
-// of its own is an error that wraps ErrTooLarge.
-func (c *Codec) Encode(events []*tracking.Event, maxBytes int) ([]*message.Message, error) {
-	return encode(c.enc, events, maxBytes)
+// Encode packs events, in order, into as few messages as maxBytes a message allows. They enter the hop that reads them at the
+// stage named entry; at the first when there is none. An event that does not fit in a message of its own is an error that
+// wraps ErrTooLarge.
+func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]*message.Message, error) {
+	head := []byte{frameVersion}
+	if entry != "" {
+		name, err := c.enc.Marshal(entry)
+		if err != nil {
+			return nil, fmt.Errorf("encode frame: %w", err)
+		}
+		head = append([]byte{frameWithEntry}, name...)
+	}
+	return encode(c.enc, events, head, maxBytes)
 }
 
-func encode[T any](enc cbor.EncMode, items []T, maxBytes int) ([]*message.Message, error) {
+func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {
 	var messages []*message.Message
-	frame := []byte{frameVersion}
+	frame := slices.Clone(head)
 	flush := func() {
-		if len(frame) > 1 {
+		if len(frame) > len(head) {
 			messages = append(messages, newMessage(frame))
-			frame = []byte{frameVersion}
+			frame = slices.Clone(head)
 		}
 	}
 	for _, item := range items {
@@ -63,7 +77,7 @@ func encode[T any](enc cbor.EncMode, items []T, maxBytes int) ([]*message.Messag
 		if err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if len(encoded)+1 > maxBytes {
+		if len(encoded)+len(head) > maxBytes {
 			return nil, fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
 		}
 		if len(frame)+len(encoded) > maxBytes {
@@ -81,26 +95,38 @@ func newMessage(frame []byte) *message.Message {
 	return msg
 }
 
-// Decode unpacks the events of a frame. Anything but a whole frame is an error.
-func (c *Codec) Decode(frame []byte) ([]*tracking.Event, error) {
-	events, err := decode[tracking.Event](c.dec, frame)
-	if err != nil {
-		return nil, err
+// Decode unpacks the events of a frame, and the name of the stage at which they enter. Anything but a whole frame is an error.
+func (c *Codec) Decode(frame []byte) (events []*tracking.Event, entry string, err error) {
+	if len(frame) > 0 && frame[0] == frameWithEntry {
+		rest, err := c.dec.UnmarshalFirst(frame[1:], &entry)
+		if err != nil {
+			return nil, "", fmt.Errorf("decode frame: entry: %w", err)
+		}
+		events, err = decodeItems[tracking.Event](c.dec, rest)
+		if err != nil {
+			return nil, "", err
+		}
+	} else if events, err = decode[tracking.Event](c.dec, frame); err != nil {
+		return nil, "", err
 	}
 	for _, e := range events {
 		// The zone of what arrives is named by its offset alone, whatever zone this process runs in.
 		e.OccurredAt = fixZone(e.OccurredAt)
 		e.ReceivedAt = e.ReceivedAt.UTC()
 	}
-	return events, nil
+	return events, entry, nil
 }
 
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {
 	if len(frame) == 0 || frame[0] != frameVersion {
 		return nil, fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
 	}
+	return decodeItems[T](dec, frame[1:])
+}
+
+func decodeItems[T any](dec cbor.DecMode, rest []byte) ([]*T, error) {
 	var items []*T
-	for rest := frame[1:]; len(rest) > 0; {
+	for len(rest) > 0 {
 		item := new(T)
 		var err error
 		if rest, err = dec.UnmarshalFirst(rest, item); err != nil {

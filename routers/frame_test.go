@@ -49,12 +49,12 @@ func TestFramesGiveBackWhatWentIn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := rapid.SliceOfN(rapid.Custom(drawEvent), 0, 30).Draw(t, "events")
 		limit := rapid.IntRange(1200, 20_000).Draw(t, "limit")
-		messages, err := codec.Encode(events, limit)
+		messages, err := codec.Encode(events, "", limit)
 		require.NoError(t, err)
 		var back []*tracking.Event
 		for _, msg := range messages {
 			require.LessOrEqual(t, len(msg.Payload), limit)
-			decoded, err := codec.Decode(msg.Payload)
+			decoded, _, err := codec.Decode(msg.Payload)
 			require.NoError(t, err)
 			require.NotEmpty(t, decoded, "no frame may be empty")
 			back = append(back, decoded...)
@@ -78,28 +78,32 @@ func TestAnEventTooLargeForAFrameIsNamed(t *testing.T) {
 	codec, err := NewCodec()
 	require.NoError(t, err)
 	e := &tracking.Event{Payload: json.RawMessage(`"` + string(make([]byte, 2000)) + `"`)}
-	_, err = codec.Encode([]*tracking.Event{e}, 1000)
+	_, err = codec.Encode([]*tracking.Event{e}, "", 1000)
 	require.True(t, errors.Is(err, ErrTooLarge))
 }
 
 func FuzzDecode(f *testing.F) {
 	codec, err := NewCodec()
 	require.NoError(f, err)
-	messages, err := codec.Encode([]*tracking.Event{{EventID: "a"}, {EventID: "b", Payload: json.RawMessage(`{}`)}}, 1<<20)
+	messages, err := codec.Encode([]*tracking.Event{{EventID: "a"}, {EventID: "b", Payload: json.RawMessage(`{}`)}}, "", 1<<20)
 	require.NoError(f, err)
 	f.Add([]byte(messages[0].Payload))
 	f.Add([]byte{frameVersion, 0xbf, 0xff})
+	routed, err := codec.Encode([]*tracking.Event{{EventID: "a"}}, "persist", 1<<20)
+	require.NoError(f, err)
+	f.Add([]byte(routed[0].Payload))
 	f.Add([]byte("{}"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		events, err := codec.Decode(frame)
+		events, entry, err := codec.Decode(frame)
 		if err != nil {
 			return
 		}
-		again, err := codec.Encode(events, 1<<30)
+		again, err := codec.Encode(events, entry, 1<<30)
 		require.NoError(t, err)
 		for _, msg := range again {
-			_, err := codec.Decode(msg.Payload)
+			_, at, err := codec.Decode(msg.Payload)
 			require.NoError(t, err)
+			require.Equal(t, entry, at)
 		}
 	})
 }

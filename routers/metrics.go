@@ -38,7 +38,7 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18),
 		}, []string{"pipeline"}),
 		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "rastro_breaker_state", Help: "State of a hop's circuit breaker: 0 closed, 1 half open, 2 open.",
+			Name: "rastro_breaker_state", Help: "State of a stage's circuit breaker: 0 closed, 1 half open, 2 open.",
 		}, stage),
 		frames: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rastro_hop_frames_total", Help: "Frames that a hop received and published.",
@@ -76,6 +76,9 @@ func (o stageObserver) Observe(stage string, batch *pipeline.Batch, took time.Du
 	counts := map[key]int64{}
 	var byOutcome [4]int64
 	for i := range batch.Len() {
+		if emitted := int64(len(batch.Emitted(i))); emitted > 0 {
+			o.emitted(batch.Event(i).TenantID, stage, emitted)
+		}
 		outcome := batch.Verdict(i).Outcome
 		byOutcome[outcome]++
 		counts[key{batch.Event(i).TenantID, outcome}]++
@@ -88,4 +91,10 @@ func (o stageObserver) Observe(stage string, batch *pipeline.Batch, took time.Du
 	for k, n := range counts {
 		o.recorder.Record(k.tenant, o.pipeline, stage, k.outcome.String(), n)
 	}
+}
+
+// emitted counts events that a stage made.
+func (o stageObserver) emitted(tenant, stage string, n int64) {
+	o.metrics.events.WithLabelValues(o.pipeline, stage, "emit").Add(float64(n))
+	o.recorder.Record(tenant, o.pipeline, stage, "emit", n)
 }

@@ -46,11 +46,14 @@ type Processor struct {
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
 	workers sync.WaitGroup
-	// draining is closed when no more frames will come
-	draining chan struct{}
-	running  chan struct{} // closed when Run has returned
-	once     sync.Once
-	err      error
+	// emitters send what stages have to send by themselves
+	emitters sync.WaitGroup
+	// receiving ends when no more frames will come
+	receiving context.Context
+	drain     context.CancelFunc
+	running   chan struct{} // closed when Run has returned
+	once      sync.Once
+	err       error
 }
 
 // NewProcessor builds the stages and subscribers of a plan. The transport's topics must have been provisioned.
@@ -59,15 +62,16 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{}), draining: make(chan struct{})}
+	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
+	p.receiving, p.drain = context.WithCancel(p.work)
 	if err := p.addHops(); err != nil {
 		p.abandon()
 		for _, sub := range p.subs {
 			err = errors.Join(err, sub.Close())
 		}
-		return nil, err
+		return nil, errors.Join(err, p.closeChains())
 	}
 	return p, nil
 }
@@ -82,17 +86,13 @@ func (p *Processor) addHops() error {
 }
 
 func (p *Processor) addHop(planned pipeline.Hop) error {
-	chain, err := planned.Build(p.config.Plan.Pipeline, p.config.Settings)
+	h, err := newHop(p, planned)
 	if err != nil {
 		return err
 	}
-	h := newHop(p, planned, chain)
-	// Enough frames to fill the next batches while the workers are at the present ones, even when frames are small.
-	if err := p.subscribe(planned.Name, planned.From, planned.Workers*framesInHand, &h.gate, h.handle); err != nil {
-		return err
-	}
 	p.hops = append(p.hops, h)
-	return nil
+	// Enough frames to fill the next batches while the workers are at the present ones, even when frames are small.
+	return p.subscribe(planned.Name, planned.From, planned.Workers*framesInHand, &h.gate, h.handle)
 }
 
 // framesInHand is how many frames a worker may have waiting: together they make its next batch.
@@ -120,6 +120,9 @@ func (p *Processor) Run(ctx context.Context) error {
 		for range h.planned.Workers {
 			p.workers.Go(func() { h.run(p.work) })
 		}
+		if h.chain.Emits() {
+			p.emitters.Go(func() { h.emit(p.work) })
+		}
 	}
 	// The router must not stop before what is in hand is settled, whatever ends ctx; Close sees to that.
 	if err := p.router.Run(context.WithoutCancel(ctx)); err != nil {
@@ -140,16 +143,18 @@ func (p *Processor) Close(ctx context.Context) error {
 }
 
 func (p *Processor) close(ctx context.Context) error {
-	close(p.draining)
+	p.drain()
 	var drains sync.WaitGroup
 	failed := make([]error, len(p.subs))
 	for i, sub := range p.subs {
 		drains.Go(func() { failed[i] = sub.Drain(ctx) })
 	}
 	drains.Wait()
+	waitUntil(ctx, &p.emitters)
 	p.abandon()
+	p.emitters.Wait()
 	p.workers.Wait()
-	err := errors.Join(failed...)
+	err := errors.Join(append(failed, p.closeChains())...)
 	if e := p.router.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close router: %w", e))
 	}
@@ -157,6 +162,24 @@ func (p *Processor) close(ctx context.Context) error {
 		<-p.running
 	}
 	return err
+}
+
+func (p *Processor) closeChains() error {
+	var err error
+	for _, h := range p.hops {
+		err = errors.Join(err, h.chain.Close())
+	}
+	return err
+}
+
+// waitUntil waits for a group, but not longer than ctx.
+func waitUntil(ctx context.Context, group *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // WatermillLogger returns a logger for Watermill that takes its news of every start and stop for details.

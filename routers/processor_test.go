@@ -137,7 +137,7 @@ func (b *bench) send(ids ...string) {
 	for _, id := range ids {
 		messages, err := b.codec.Encode([]*tracking.Event{{
 			UID: uuid.New(), TenantID: "t", EventID: id, CorrelationID: "c", Payload: json.RawMessage(payload), ReceivedAt: time.Now(), OccurredAt: time.Now(),
-		}}, 1<<20)
+		}}, "", 1<<20)
 		require.NoError(b.t, err)
 		require.NoError(b.t, b.transport.Publisher().Publish("in", messages...))
 	}
@@ -162,7 +162,7 @@ func (b *bench) receive(ids ...string) map[string]int {
 		batch, err := consumer.Fetch(100, jetstream.FetchMaxWait(200*time.Millisecond))
 		require.NoError(b.t, err)
 		for msg := range batch.Messages() {
-			events, err := b.codec.Decode(msg.Data())
+			events, _, err := b.codec.Decode(msg.Data())
 			require.NoError(b.t, err)
 			for _, e := range events {
 				got[e.EventID]++
@@ -361,7 +361,7 @@ func TestBatchMatesOfARetryGoOn(t *testing.T) {
 		}
 		return nil
 	}))
-	messages, err := b.codec.Encode([]*tracking.Event{{EventID: "slow"}, {EventID: "a"}, {EventID: "b"}}, 1<<20)
+	messages, err := b.codec.Encode([]*tracking.Event{{EventID: "slow"}, {EventID: "a"}, {EventID: "b"}}, "", 1<<20)
 	require.NoError(t, err)
 	require.NoError(t, b.transport.Publisher().Publish("in", messages...))
 	stop := b.run()
@@ -437,7 +437,7 @@ func TestPublisherSharesFrames(t *testing.T) {
 	batch, err := consumer.FetchNoWait(1000)
 	require.NoError(t, err)
 	for msg := range batch.Messages() {
-		events, err := b.codec.Decode(msg.Data())
+		events, _, err := b.codec.Decode(msg.Data())
 		require.NoError(t, err)
 		for _, e := range events {
 			seen[e.EventID] = true

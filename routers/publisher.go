@@ -160,7 +160,7 @@ func (p *Publisher) publish(taken []*publication) {
 	for _, pub := range taken {
 		events = append(events, pub.events...)
 	}
-	messages, err := p.codec.Encode(events, p.maxBytes)
+	messages, err := p.codec.Encode(events, "", p.maxBytes)
 	if err == nil {
 		err = p.out.Publish(p.config.Topic, messages...)
 	}

@@ -61,7 +61,7 @@ func TestShippedPipelineHasATopicBetweenStages(t *testing.T) {
 	t.Parallel()
 	var topics []string
 	for _, hop := range shippedPipeline(t).Plan().Hops {
-		topics = append(topics, hop.From, hop.To)
+		topics = append(append(topics, hop.From), hop.To...)
 	}
 	require.Equal(t, []string{
 		"events.ingested", "tracking.dedupe", "tracking.dedupe", "tracking.enrich", "tracking.enrich", "tracking.persist",
@@ -104,7 +104,7 @@ func TestShippedPipelineFromEventToTrace(t *testing.T) {
 		{Event: event("e3", "screened", 2)}, {Event: event("e4", "QQ", 4)}, {Event: future}, {Event: untyped},
 	}
 	for _, hop := range shippedPipeline(t).Plan().Hops {
-		chain, err := hop.Build("tracking", settings)
+		chain, err := hop.Build("tracking", settings, nil)
 		require.NoError(t, err)
 		var next []*pipeline.Work
 		for _, w := range work {
@@ -112,7 +112,8 @@ func TestShippedPipelineFromEventToTrace(t *testing.T) {
 				next = append(next, &pipeline.Work{Event: w.Event})
 			}
 		}
-		require.NoError(t, chain.Run(t.Context(), next, unobserved{}))
+		_, err = chain.Run(t.Context(), next, unobserved{})
+		require.NoError(t, err)
 		at := 0
 		for _, w := range work {
 			if w.Verdict.Outcome == pipeline.Pass {

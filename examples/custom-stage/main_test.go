@@ -69,7 +69,7 @@ func TestThePipelineRejectsWhatAClosedStationSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := spec.Plan()
-	chain, err := plan.Hops[2].Build(plan.Pipeline, settings())
+	chain, err := plan.Hops[2].Build(plan.Pipeline, settings(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestThePipelineRejectsWhatAClosedStationSent(t *testing.T) {
 	for i, c := range cases {
 		work[i] = &pipeline.Work{Event: at(c.station, c.clock)}
 	}
-	if err := chain.Run(t.Context(), work, unobserved{}); err != nil {
+	if _, err := chain.Run(t.Context(), work, unobserved{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range cases {

@@ -1,0 +1,146 @@
+package routers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// destination is where a hop sends events: a topic, and the stage at which they enter the hop that reads it.
+type destination struct{ topic, entry string }
+
+// shipment is what goes to one destination.
+type shipment struct {
+	to     destination
+	items  []*item
+	events []*tracking.Event
+}
+
+// shipments are few: they are looked up by going over them.
+type shipments []*shipment
+
+func (s *shipments) add(to destination, it *item, event *tracking.Event) {
+	if slices.Contains(it.sent, to) {
+		return
+	}
+	i := slices.IndexFunc(*s, func(known *shipment) bool { return known.to == to })
+	if i < 0 {
+		i = len(*s)
+		*s = append(*s, &shipment{to: to})
+	}
+	(*s)[i].items, (*s)[i].events = append((*s)[i].items, it), append((*s)[i].events, event)
+}
+
+// publish hands on what the chain passed, the copies that were routed on the way and the dead letters of what it rejected, and
+// settles all of them with what it dropped. What could not be published stays in the batch, and what was is not published
+// again with it.
+func (h *hop) publish(b *batch) error {
+	var failed error
+	var out shipments
+	var letters []store.DeadLetter
+	var rejected []*item
+	for _, it := range b.items {
+		it.open = !it.ran || it.work.Verdict.Outcome == pipeline.Retry
+		if it.open {
+			failed = firstOf(failed, whyRetried(it.work))
+			continue
+		}
+		err := h.ship(&out, it)
+		if err == nil && it.work.Verdict.Outcome == pipeline.Reject {
+			var letter store.DeadLetter
+			letter, err = h.processor.deadLetter(it.work)
+			rejected, letters = append(rejected, it), append(letters, letter)
+		}
+		if err != nil {
+			it.open = true
+			failed = firstOf(failed, err)
+		}
+	}
+	for _, s := range out {
+		err := h.send(s)
+		for _, it := range s.items {
+			if err != nil {
+				it.open = true
+			} else {
+				it.sent = append(it.sent, s.to)
+			}
+		}
+		failed = firstOf(failed, err)
+	}
+	if err := h.processor.publishLetters(letters); err != nil {
+		failed = firstOf(failed, err)
+		for _, it := range rejected {
+			it.open = true
+		}
+	}
+	h.observeLatency(b)
+	b.settle()
+	return failed
+}
+
+func firstOf(first, next error) error {
+	if first != nil {
+		return first
+	}
+	return next
+}
+
+// whyRetried is what is to be said of work that is retried; nothing when its stage's breaker has said it already.
+func whyRetried(w *pipeline.Work) error {
+	if w.Verdict.After > 0 || errors.Is(w.Verdict.Err, pipeline.ErrPaused) {
+		return nil
+	}
+	return w.Verdict.Err
+}
+
+// ship adds what is to be sent of a settled piece of work.
+func (h *hop) ship(out *shipments, it *item) error {
+	for _, c := range it.work.Copies {
+		out.add(destination{topic: c.Topic}, it, c.Event)
+	}
+	if it.work.Verdict.Outcome != pipeline.Pass || it.work.Left {
+		return nil
+	}
+	if it.work.Goto != "" {
+		topic, entry, ok := h.processor.config.Plan.Entry(it.work.Goto)
+		if !ok {
+			return fmt.Errorf("event %s is routed to stage %q, which the pipeline lacks", it.work.Event.UID, it.work.Goto)
+		}
+		out.add(destination{topic, entry}, it, it.work.Event)
+		return nil
+	}
+	for _, topic := range h.planned.To {
+		out.add(destination{topic: topic}, it, it.work.Event)
+	}
+	return nil
+}
+
+func (h *hop) send(s *shipment) error {
+	messages, err := h.processor.codec.Encode(s.events, s.to.entry, h.processor.config.Transport.MaxFrameBytes())
+	if err != nil {
+		return err
+	}
+	if err := h.processor.config.Transport.Publisher().Publish(s.to.topic, messages...); err != nil {
+		return fmt.Errorf("publish to %s: %w", s.to.topic, err)
+	}
+	h.count("out", len(messages))
+	return nil
+}
+
+// observeLatency notes how long the events took that are now through the pipeline.
+func (h *hop) observeLatency(b *batch) {
+	if !h.last() {
+		return
+	}
+	latency := h.processor.config.Metrics.latency.WithLabelValues(h.processor.config.Plan.Pipeline)
+	now := h.processor.config.Settings.Now()
+	for _, it := range b.items {
+		if !it.open && it.work.Verdict.Outcome == pipeline.Pass {
+			latency.Observe(now.Sub(it.work.Event.ReceivedAt).Seconds())
+		}
+	}
+}
