@@ -28,14 +28,17 @@ var rooms = map[string]float64{
 	"api/problem":        3.2,
 	"stages":             3,
 	"routers":            3,
+	"pipeline/trial":     2.5,
 	"pipeline":           2,
 	"store":              2,
 	"internal/telemetry": 2,
 	"internal/devstack":  2,
+	"internal/outbound":  2,   // HTTP calls with limits, for stages
 	"internal/bench":     5.5, // drives the binary and the public API alike
 	"tracking":           1,
 	"config":             1,
 	"dashboard":          1,
+	"internal/secrets":   0,
 	"internal/suggest":   0,
 }
 

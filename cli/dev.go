@@ -124,7 +124,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		process: d.process, roles: allRoles(), logger: d.logger, listener: listener,
 		broker:       []natsgo.Option{d.broker.Option()},
 		mounts:       []mount{{path: issuerPath, handler: d.issuer.Handler()}},
-		exportTraces: exportsTraces(os.Getenv),
+		exportTraces: exportsTraces(os.Getenv), alone: true, watch: true,
 	})
 	if err := startApp(ctx, app); err != nil {
 		_ = listener.Close()
@@ -174,7 +174,8 @@ func (d *dev) prepare(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := loadPlans(configFiles(d.process.ConfigDir), registry); err != nil {
+	before := planner{configFiles(d.process.ConfigDir), registry, deliveryLimits(d.process), slog.New(slog.DiscardHandler)}
+	if _, err := before.plans(); err != nil { // warnings are logged by the process itself
 		return nil, err
 	}
 	if d.secrets, err = loadSecrets(filepath.Join(data, "secrets.json")); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
+	"github.com/rastrohq/rastro/stages/aggregate"
 	"github.com/rastrohq/rastro/stages/dedupe"
 	"github.com/rastrohq/rastro/stages/persist"
 	"github.com/rastrohq/rastro/store"
@@ -50,6 +51,10 @@ type surroundings struct {
 	listener net.Listener
 	// exportTraces says whether spans are sent anywhere.
 	exportTraces bool
+	// alone says that no other process uses the broker.
+	alone bool
+	// watch says that the configuration is to be read again when a file of it changes.
+	watch bool
 }
 
 func (s surroundings) plays(role string) bool { return slices.Contains(s.roles, role) }
@@ -88,22 +93,23 @@ func newApp(o options, s surroundings) *fx.App {
 		silent,
 		fx.StartTimeout(time.Minute),
 		fx.StopTimeout(s.process.ShutdownTimeout+5*time.Second),
-		fx.Supply(s, s.process, s.logger),
+		fx.Supply(s, s.process, s.logger, fx.Annotate(s.alone, fx.ResultTags(`name:"alone"`))),
 		fx.Provide(
 			func() (*pipeline.Registry, error) { return o.registry() },
 			func() fs.FS { return configFiles(s.process.ConfigDir) },
 			fx.Annotate(telemetry.NewRegistry, fx.As(fx.Self()), fx.As(new(prometheus.Registerer)), fx.As(new(prometheus.Gatherer))),
 			newTracerProvider, newStore, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
-			loadPlans, newVerifier, newSessions, newServer,
+			newPlanner, planner.plans, newVerifier, newSessions, newServer,
 		),
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
 		fx.Module("topics", fx.Invoke(provision)),
-		s.module(roleProcessor, fx.Invoke(runProcessors)),
+		s.module(roleProcessor, fx.Provide(stageSettings, newGenerations), fx.Invoke(runProcessors)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
 		s.module(roleQuery, fx.Invoke(serveQuery)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
 		fx.Module("http", fx.Invoke((*httpServer).start)),
+		fx.Module("reload", fx.Invoke(watchConfig)),
 	)
 }
 
@@ -181,49 +187,22 @@ type processors struct {
 	Codec     *routers.Codec
 	Metrics   *routers.Metrics
 	Recorder  routers.Recorder
+	// Alone says that no other process uses the broker.
+	Alone bool `name:"alone"`
 }
 
-// runProcessors runs a processor for each pipeline, and the housekeeping of the store.
-func runProcessors(p processors) {
+// runProcessors runs the pipelines, and the housekeeping of the store.
+func runProcessors(p processors, g *generations) {
+	keepPartitions(p)
+	p.Lifecycle.Append(fx.Hook{OnStart: g.start, OnStop: g.close})
+}
+
+// stageSettings is what stages are given of a process.
+func stageSettings(p processors) pipeline.Settings {
 	settings := pipeline.Settings{Logger: p.Logger, Files: p.Files, Now: time.Now}
 	settings = pipeline.Provide[dedupe.Claims](settings, p.Store)
-	settings = pipeline.Provide[persist.Store](settings, p.Store)
-	keepPartitions(p)
-	for _, plan := range p.Plans {
-		var processor *routers.Processor
-		p.Lifecycle.Append(fx.Hook{
-			OnStart: func(ctx context.Context) error {
-				var err error
-				processor, err = routers.NewProcessor(routers.ProcessorConfig{
-					Plan: plan, Transport: p.Transport, Settings: settings, Letters: p.Store,
-					Recorder: p.Recorder, Metrics: p.Metrics, Logger: p.Logger,
-				}, p.Codec)
-				if err != nil {
-					return err
-				}
-				return startProcessor(ctx, processor, plan.Pipeline)
-			},
-			OnStop: func(ctx context.Context) error {
-				// The stages' last commits and the router's closing come after the drain and need a moment of their own.
-				ctx, cancel := context.WithTimeout(ctx, p.Process.ShutdownTimeout)
-				defer cancel()
-				return processor.Close(ctx)
-			},
-		})
-	}
-}
-
-func startProcessor(ctx context.Context, processor *routers.Processor, name string) error {
-	failed := make(chan error, 1)
-	go func() { failed <- processor.Run(context.WithoutCancel(ctx)) }()
-	select {
-	case <-processor.Running():
-		return nil
-	case err := <-failed:
-		return fmt.Errorf("start pipeline %q: %w", name, err)
-	case <-ctx.Done():
-		return fmt.Errorf("start pipeline %q: %w", name, ctx.Err())
-	}
+	settings = pipeline.Provide[aggregate.Windows](settings, p.Store)
+	return pipeline.Provide[persist.Store](settings, p.Store)
 }
 
 // keepPartitions makes the store's partitions exist ahead of time, at start and every hour.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/internal/secrets"
 	"github.com/rastrohq/rastro/pipeline"
 )
 
@@ -22,6 +25,25 @@ type pipelineCommand struct {
 	streams
 
 	config string
+	// resolve says that secrets are fetched; otherwise they are taken as present.
+	resolve bool
+}
+
+// checker returns what checks pipelines.
+func (p *pipelineCommand) checker(files configuration, registry *pipeline.Registry) (pipeline.Checker, error) {
+	process, err := config.WithoutSecrets(p.lookupEnv)
+	if err != nil {
+		return pipeline.Checker{}, exitWith(exitUsage, err)
+	}
+	checker := newChecker(files, registry)
+	checker.Delivery = deliveryLimits(process)
+	c := secrets.DefaultConfig()
+	c.Lookup = p.lookupEnv
+	checker.Resolver = secrets.New(c)
+	if !p.resolve {
+		checker.Resolver = pipeline.Withheld(checker.Resolver)
+	}
+	return checker, nil
 }
 
 // newPipelineCommand makes `rastro pipeline`.
@@ -54,7 +76,7 @@ Exit codes: 0 done, 1 something is wrong with a pipeline, 2 the command line is 
 		SuggestionsMinimumDistance: 2,
 	}
 	cmd.PersistentFlags().StringVar(&p.config, "config", "", "`folder` whose files stand before the built-in ones (default $RASTRO_CONFIG_DIR)")
-	cmd.AddCommand(p.lintCommand(), p.listCommand(), p.planCommand(), p.graphCommand(), p.topicsCommand(), p.describeCommand(), p.schemaCommand())
+	cmd.AddCommand(p.lintCommand(), p.testCommand(), p.runCommand(), p.newCommand(), p.listCommand(), p.planCommand(), p.graphCommand(), p.topicsCommand(), p.describeCommand(), p.schemaCommand())
 	return cmd
 }
 
@@ -78,7 +100,7 @@ func (p *pipelineCommand) configDir() (string, error) {
 }
 
 // plans returns the plans of the configuration, of the pipeline named alone when one is.
-func (p *pipelineCommand) plans(names ...string) ([]pipeline.Plan, error) {
+func (p *pipelineCommand) plans(ctx context.Context, names ...string) ([]pipeline.Plan, error) {
 	registry, err := p.registry()
 	if err != nil {
 		return nil, err
@@ -87,7 +109,12 @@ func (p *pipelineCommand) plans(names ...string) ([]pipeline.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plans, err := loadPlans(configFiles(dir), registry)
+	files := configFiles(dir)
+	checker, err := p.checker(files, registry)
+	if err != nil {
+		return nil, err
+	}
+	plans, _, err := checkedPlans(ctx, files, checker)
 	if err != nil || len(names) == 0 {
 		return plans, err
 	}

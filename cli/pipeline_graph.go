@@ -33,7 +33,7 @@ stages that are fused, without a topic between them; a dotted one leads to the d
 			if err := oneOf("format", format, formatMermaid, formatDOT); err != nil {
 				return err
 			}
-			plans, err := p.plans(args...)
+			plans, err := p.plans(cmd.Context(), args...)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 
 // lintCommand makes `rastro pipeline lint`.
 func (p *pipelineCommand) lintCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, strict bool
 	cmd := &cobra.Command{
 		Use:   "lint [FILE|FOLDER...]",
 		Short: "Find what is wrong with pipelines, each with file:line:column and what to write instead",
@@ -27,24 +27,40 @@ Without arguments the pipelines of the configuration are checked. A FILE is chec
 with the same file name, if there is one. A FOLDER stands for the *.yaml files in it; one that has a folder pipelines/ is a
 configuration, as for --config.
 
+References such as ${NAME} take their values from the environment, as at start-up. Secrets, ${secret:...}, are taken as present
+and are not asked for: what is wrong for no other reason than that a secret is not known is not found. --resolve fetches them.
+
+Delivery is checked as well: how long stages, with their retries, may have a frame in hand against what the broker and the
+shutdown deadline allow, frames and batches against the broker's limits, and the ways that events take through all pipelines for
+stages that act before duplicates are dropped, for topics that get every event twice, and for stages that no event gets to.
+The limits are those of the process's environment (RASTRO_...) and of its broker. docs/delivery.md says what is computed.
+
 One finding a line on standard output:
 
   FILE:LINE:COLUMN: MESSAGE; HINT [CODE]
 
-Exit codes: 0 nothing found, 1 findings, 2 the command line is wrong or a file cannot be read.`,
+A finding is an error, with which no process starts, or a warning: what works and may not be what was meant. The message of a
+warning begins with "warning: ".
+
+Exit codes: 0 nothing found but perhaps warnings, 1 errors, or warnings with --strict, 2 the command line or the environment is
+wrong, or a file cannot be read.`,
 		Example: `  rastro pipeline lint
   rastro pipeline lint --config ./my-config
   rastro pipeline lint my-config/pipelines/cargo.yaml
+  rastro pipeline lint --resolve            # with the secrets, as at start-up
+  rastro pipeline lint --strict             # for CI: warnings fail as well
   rastro pipeline lint --json | jq -r '.[].code'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.lint(cmd.OutOrStdout(), cmd.ErrOrStderr(), args, asJSON)
+			return p.lint(cmd, args, asJSON, strict)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array of {file, line, column, code, message, hint}")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array of {file, line, column, code, message, hint, severity}")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings as well")
+	cmd.Flags().BoolVar(&p.resolve, "resolve", false, "fetch secrets from the environment, files and AWS, as at start-up")
 	return cmd
 }
 
-func (p *pipelineCommand) lint(out, errOut io.Writer, args []string, asJSON bool) error {
+func (p *pipelineCommand) lint(cmd *cobra.Command, args []string, asJSON, strict bool) error {
 	dir, err := p.configDir()
 	if err != nil {
 		return err
@@ -58,11 +74,7 @@ func (p *pipelineCommand) lint(out, errOut io.Writer, args []string, asJSON bool
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
-	// What is asked for comes last: a finding about two files stands in the later one.
-	sources = slices.DeleteFunc(sources, func(s pipeline.Source) bool {
-		return slices.ContainsFunc(asked, func(a pipeline.Source) bool { return filepath.Base(a.File) == filepath.Base(s.File) })
-	})
-	sources = append(sources, asked...)
+	sources = instead(sources, asked)
 	if len(sources) == 0 {
 		return exitWith(exitUsage, errNoPipelines)
 	}
@@ -70,15 +82,33 @@ func (p *pipelineCommand) lint(out, errOut io.Writer, args []string, asJSON bool
 	if err != nil {
 		return err
 	}
-	_, findings := newChecker(files, registry).Check(sources...)
-	if err := writeFindings(out, findings, asJSON); err != nil {
+	checker, err := p.checker(files, registry)
+	if err != nil {
 		return err
 	}
-	if len(findings) > 0 {
+	_, findings := check(cmd.Context(), files, checker, sources)
+	if err := writeFindings(cmd.OutOrStdout(), findings, asJSON); err != nil {
+		return err
+	}
+	found := "nothing found"
+	warnings := len(findings.Warnings())
+	if warnings > 0 {
+		found = counted(warnings, "warning")
+	}
+	if warnings < len(findings) || strict && warnings > 0 {
 		return exitWith(exitFailure, nil)
 	}
-	_, err = fmt.Fprintf(errOut, "%s checked, nothing found\n", counted(len(sources), "pipeline"))
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s checked, %s\n", counted(len(sources), "pipeline"), found)
 	return err
+}
+
+// instead returns sources with those asked for in the place of the ones with the same file name. What is asked for comes last:
+// a finding about two files stands in the later one.
+func instead(sources, asked []pipeline.Source) []pipeline.Source {
+	sources = slices.DeleteFunc(sources, func(s pipeline.Source) bool {
+		return slices.ContainsFunc(asked, func(a pipeline.Source) bool { return filepath.Base(a.File) == filepath.Base(s.File) })
+	})
+	return append(sources, asked...)
 }
 
 func counted(n int, noun string) string {

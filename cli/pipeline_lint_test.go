@@ -13,7 +13,8 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 )
 
-// lintCorpus returns the wrong pipelines. The first line of each says what is found: `# want: LINE:COLUMN CODE, ...`.
+// lintCorpus returns the wrong pipelines. The first line of each says what is found: `# want: LINE:COLUMN CODE, ...`, with
+// `warning` before the code of a warning. A second line may say in which environment: `# env: NAME=VALUE ...`.
 func lintCorpus(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../pipeline/testdata/lint/*.yaml")
@@ -30,16 +31,23 @@ func TestLintCorpus(t *testing.T) {
 	for _, file := range lintCorpus(t) {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
-		first, _, _ := strings.Cut(string(source), "\n")
+		first, rest, _ := strings.Cut(string(source), "\n")
 		want, ok := strings.CutPrefix(first, "# want: ")
 		require.True(t, ok, "%s does not say what is wrong with it", file)
 		for finding := range strings.SplitSeq(want, ", ") {
 			_, code, _ := strings.Cut(finding, " ")
-			codes[code] = true
+			codes[strings.TrimPrefix(code, "warning ")] = true
+		}
+		environment := map[string]string{}
+		if second, _, _ := strings.Cut(rest, "\n"); strings.HasPrefix(second, "# env: ") {
+			for variable := range strings.FieldsSeq(strings.TrimPrefix(second, "# env: ")) {
+				name, value, _ := strings.Cut(variable, "=")
+				environment[name] = value
+			}
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			t.Parallel()
-			got := runWith(t, options{}, nil, "pipeline", "lint", "--json", file)
+			got := runWith(t, options{}, environment, "pipeline", "lint", "--json", "--strict", file)
 			require.Equal(t, exitFailure, got.code)
 			var findings pipeline.Findings
 			require.NoError(t, json.Unmarshal([]byte(got.out), &findings))
@@ -48,13 +56,17 @@ func TestLintCorpus(t *testing.T) {
 				require.Equal(t, file, f.File)
 				require.NotEmpty(t, f.Message)
 				found[i] = fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Code)
+				if f.Severity == pipeline.SeverityWarning {
+					found[i] = fmt.Sprintf("%d:%d warning %s", f.Line, f.Column, f.Code)
+				}
 			}
 			require.Equal(t, want, strings.Join(found, ", "))
 		})
 	}
 	for _, code := range []string{
-		"build", "config", "cycle", "duplicate-name", "duplicate-pipeline", "expression", "fuse-first", "name", "on-error", "range",
-		"required", "syntax", "topic-collision", "type", "unknown-key", "unknown-stage", "unreachable",
+		"batch-bytes", "build", "config", "cycle", "dedupe-late", "dedupe-missing", "duplicate-name", "duplicate-pipeline", "env", "expression", "fan-in", "fuse-first", "loses", "name", "on-error", "range",
+		"reference", "required", "secret", "shutdown", "syntax", "topic-collision", "type", "unknown-key", "unknown-stage", "unreachable",
+		"unreachable-output", "unreachable-stage",
 	} {
 		require.True(t, codes[code], "no wrong pipeline for %s", code)
 	}

@@ -41,7 +41,7 @@ func (p *pipelineCommand) listCommand() *cobra.Command {
   rastro pipeline list --config ./my-config --json | jq -r '.[].name'`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			plans, err := p.plans()
+			plans, err := p.plans(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -78,12 +78,13 @@ func (p *pipelineCommand) planCommand() *cobra.Command {
 		Long: `Print how pipelines are laid out: a hop is one or more stages behind one topic, and what stands in a plan is what takes effect,
 every default included. A list of all pipelines, or the one that PIPELINE names, as YAML.
 
-The values of secrets are not printed unless --redacted=false says so.`,
+The values of secrets are neither fetched nor printed unless --redacted=false says so.`,
 		Example: `  rastro pipeline plan tracking
   rastro pipeline plan --json | jq '.[].hops[] | {name, from, to, workers}'`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plans, err := p.plans(args...)
+			p.resolve = !redact
+			plans, err := p.plans(cmd.Context(), args...)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,7 +49,9 @@ func runWith(t *testing.T, o options, env map[string]string, args ...string) ran
 	t.Helper()
 	var out, errOut bytes.Buffer
 	root := newRootCommand(o, streams{
-		getenv: func(name string) string { return env[name] }, terminal: func(any) bool { return false },
+		getenv:    func(name string) string { return env[name] },
+		lookupEnv: func(name string) (string, bool) { value, set := env[name]; return value, set },
+		terminal:  func(any) bool { return false },
 	})
 	root.SetArgs(args)
 	root.SetOut(&out)
@@ -160,7 +163,7 @@ func TestStagesExplainThemselves(t *testing.T) {
 			}
 			source := "pipeline: example\nfrom: events.ingested\nstages:\n  " + strings.ReplaceAll(reference.Example, "\n", "\n  ") + "\n"
 			_, findings := newChecker(config.Files(), registry).Check(pipeline.Source{File: reference.Name, Text: []byte(source)})
-			require.Empty(t, findings)
+			require.Empty(t, findings.Errors())
 			require.NoError(t, validateBySchema(t, registry, []byte(source)))
 		})
 	}
@@ -258,16 +261,19 @@ func TestLoadPlansChecksPipelinesTogether(t *testing.T) {
 	t.Parallel()
 	registry, err := options{}.registry()
 	require.NoError(t, err)
-	plans, err := loadPlans(configFiles(""), registry)
+	load := func(files fs.FS) ([]pipeline.Plan, error) {
+		return planner{files: files, registry: registry, logger: slog.New(slog.DiscardHandler)}.plans()
+	}
+	plans, err := load(configFiles(""))
 	require.NoError(t, err)
 	require.NotEmpty(t, plans)
 
 	var files fs.FS = configFiles("testdata/pipeline/wrong")
-	_, err = loadPlans(files, registry)
+	_, err = load(files)
 	var findings pipeline.Findings
 	require.ErrorAs(t, err, &findings)
 	require.Equal(t, "duplicate-pipeline", findings[0].Code)
 
-	_, err = loadPlans(os.DirFS(t.TempDir()), registry)
+	_, err = load(os.DirFS(t.TempDir()))
 	require.ErrorIs(t, err, errNoPipelines)
 }

@@ -77,7 +77,7 @@ Formats, all stable:
 			if err := oneOf("format", format, formatText, formatJSON, formatTFVars, formatHelm); err != nil {
 				return err
 			}
-			plans, err := p.plans()
+			plans, err := p.plans(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/ingest"
 	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/internal/secrets"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
@@ -68,30 +69,36 @@ func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
 
 var errNoPipelines = errors.New("there are no pipelines: put at least one under pipelines/ in the configuration folder")
 
-// newChecker returns what checks pipelines, the same at start-up and at `rastro pipeline lint`.
+// newChecker returns what checks pipelines, the same at start-up and at `rastro pipeline lint`. What references stand for is
+// asked for anew by each checker.
 func newChecker(files fs.FS, registry *pipeline.Registry) pipeline.Checker {
-	return pipeline.Checker{Registry: registry, Settings: pipeline.Settings{Files: files}, Entries: []string{ingest.Topic}}
+	return pipeline.Checker{
+		Registry: registry, Settings: pipeline.Settings{Files: files}, Entries: []string{ingest.Topic},
+		Resolver: secrets.New(secrets.DefaultConfig()),
+	}
 }
 
-// loadPlans reads every pipeline of the configuration. What is wrong with any of them comes as one error.
-func loadPlans(files fs.FS, registry *pipeline.Registry) ([]pipeline.Plan, error) {
+// checkedPlans reads every pipeline of the configuration. What is wrong with any of them comes as one error.
+func checkedPlans(ctx context.Context, files fs.FS, checker pipeline.Checker) (_ []pipeline.Plan, warnings pipeline.Findings, _ error) {
 	sources, err := pipelineSources(files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(sources) == 0 {
-		return nil, errNoPipelines
+		return nil, nil, errNoPipelines
 	}
-	specs, findings := newChecker(files, registry).Check(sources...)
-	if len(findings) > 0 {
-		return nil, findings
+	specs, findings := check(ctx, files, checker, sources)
+	if wrong := findings.Errors(); len(wrong) > 0 {
+		return nil, findings.Warnings(), wrong
 	}
 	plans := make([]pipeline.Plan, len(specs))
 	for i, spec := range specs {
 		plans[i] = spec.Plan()
 	}
-	return plans, nil
+	return plans, findings.Warnings(), nil
 }
+
+const tenantsName = "tenants.yaml"
 
 // tenantFile is tenants.yaml.
 type tenantFile struct {
@@ -111,14 +118,13 @@ type tenantEntry struct {
 
 // loadTenants reads the tenants of the configuration.
 func loadTenants(files fs.FS) ([]store.Tenant, error) {
-	const name = "tenants.yaml"
-	source, err := fs.ReadFile(files, name)
+	source, err := fs.ReadFile(files, tenantsName)
 	if err != nil {
 		return nil, fmt.Errorf("read tenants: %w", err)
 	}
 	var file tenantFile
 	if err := yaml.UnmarshalWithOptions(source, &file, yaml.DisallowUnknownField()); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", tenantsName, err)
 	}
 	tenants := make([]store.Tenant, len(file.Tenants))
 	for i, t := range file.Tenants {

@@ -12,6 +12,8 @@ import (
 type streams struct {
 	// getenv reads an environment variable.
 	getenv func(string) string
+	// lookupEnv reads an environment variable, and tells whether it is set.
+	lookupEnv func(string) (string, bool)
 	// terminal reports whether a stream is a person's terminal.
 	terminal func(stream any) bool
 	// now is the clock.
@@ -20,7 +22,7 @@ type streams struct {
 
 // processStreams are those of this process.
 func processStreams() streams {
-	return streams{getenv: os.Getenv, terminal: isTerminal, now: time.Now}
+	return streams{getenv: os.Getenv, lookupEnv: os.LookupEnv, terminal: isTerminal, now: time.Now}
 }
 
 func isTerminal(stream any) bool {

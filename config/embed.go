@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:embed event.schema.json milestones.yaml tenants.yaml pipelines reference
+//go:embed event.schema.json milestones.yaml tenants.yaml pipelines/*.yaml reference
 var shipped embed.FS
 
 // Files returns the shipped configuration: pipelines/*.yaml, milestones.yaml, event.schema.json, tenants.yaml and the

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/rastrohq/rastro/internal/secrets/secretfile"
 )
 
 // Process is the configuration of a process, by environment variables. Every field has a default that works for `rastro dev`;
@@ -72,15 +75,61 @@ type Log struct {
 // Default returns the defaults, whatever the environment says.
 func Default() (Process, error) { return parse(map[string]string{}) }
 
-// FromEnvironment reads the configuration from environment variables, given as os.Environ gives them.
+// FromEnvironment reads the configuration from environment variables, given as os.Environ gives them. A variable that holds a
+// secret may be left unset, and one with _FILE behind its name say which file holds it: RASTRO_DATABASE_URL_FILE. The newline at
+// the file's end is not a part of it.
 func FromEnvironment(environ []string) (Process, error) { return parse(env.ToMap(environ)) }
 
 func parse(environment map[string]string) (Process, error) {
 	var p Process
+	environment, err := withFiles(environment)
+	if err != nil {
+		return Process{}, fmt.Errorf("read configuration: %w", err)
+	}
 	if err := env.ParseWithOptions(&p, env.Options{Environment: environment}); err != nil {
 		return Process{}, fmt.Errorf("read configuration: %w", err)
 	}
 	return p, p.Validate()
+}
+
+// fileSuffix makes of the name of a variable that holds a secret the name of one that says in which file it is.
+const fileSuffix = "_FILE"
+
+// withFiles returns the environment with the secrets that are in files.
+func withFiles(environment map[string]string) (map[string]string, error) {
+	environment = maps.Clone(environment)
+	var errs []error
+	for _, name := range secretVariables(reflect.TypeFor[Process]()) {
+		path := environment[name+fileSuffix]
+		switch {
+		case path == "":
+		case environment[name] != "":
+			errs = append(errs, fmt.Errorf("%s and %s are both set: set one of them", name, name+fileSuffix))
+		default:
+			value, err := secretfile.Read(path)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name+fileSuffix, err))
+			}
+			environment[name] = value
+		}
+	}
+	return environment, errors.Join(errs...)
+}
+
+// secretVariables returns the variables below a struct that hold secrets.
+func secretVariables(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, isVariable := field.Tag.Lookup("env")
+		switch {
+		case !isVariable:
+			names = append(names, secretVariables(field.Type)...)
+		case field.Tag.Get("secret") == "true":
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Validate reports every value that no process could work with.
@@ -127,6 +176,9 @@ func writeHelp(w io.Writer, t reflect.Type) {
 		help := field.Tag.Get("help")
 		if value := field.Tag.Get("envDefault"); value != "" {
 			help += " (default " + value + ")"
+		}
+		if field.Tag.Get("secret") == "true" {
+			help += "; or " + name + fileSuffix + ": the file that holds it"
 		}
 		// A tabwriter keeps its errors for Flush.
 		_, _ = fmt.Fprintf(w, "  %s\t%s\n", name, help)

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -47,6 +49,31 @@ func TestWhatNoProcessCouldWorkWithIsNamed(t *testing.T) {
 		_, err := config.FromEnvironment([]string{setting})
 		require.ErrorContains(t, err, want, setting)
 	}
+}
+
+func TestSecretsMayBeInFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "url")
+	require.NoError(t, os.WriteFile(file, []byte("postgres://rastro:hunter2@db/rastro\n"), 0o600))
+	process, err := config.FromEnvironment([]string{"RASTRO_DATABASE_URL_FILE=" + file, "RASTRO_SESSION_KEY_FILE="})
+	require.NoError(t, err)
+	require.Equal(t, "postgres://rastro:hunter2@db/rastro", process.Database.URL)
+
+	_, err = config.FromEnvironment([]string{"RASTRO_DATABASE_URL_FILE=" + file, "RASTRO_DATABASE_URL=x", "RASTRO_NATS_URL_FILE=/nowhere/url"})
+	require.ErrorContains(t, err, "RASTRO_DATABASE_URL and RASTRO_DATABASE_URL_FILE are both set")
+	require.ErrorContains(t, err, "RASTRO_NATS_URL_FILE: read secret: stat /nowhere/url")
+	require.NotContains(t, err.Error(), "hunter2")
+
+	// What is no secret is not read from files.
+	process, err = config.FromEnvironment([]string{"RASTRO_LISTEN_FILE=" + file})
+	require.NoError(t, err)
+	require.Equal(t, ":8080", process.Listen)
+
+	var help strings.Builder
+	require.NoError(t, config.WriteHelp(&help))
+	for _, name := range []string{"RASTRO_DATABASE_URL", "RASTRO_NATS_URL", "RASTRO_OIDC_CLIENT_SECRET", "RASTRO_SESSION_KEY"} {
+		require.Contains(t, help.String(), "or "+name+"_FILE: the file that holds it")
+	}
+	require.Equal(t, 4, strings.Count(help.String(), "_FILE"))
 }
 
 // Every variable has its line in the help, with what it is for.

@@ -185,6 +185,13 @@ func (b *Batch) with(settled []*Work) *Batch {
 	return all
 }
 
+// reset takes back what was done for the event at index i, which is given.
+func (b *Batch) reset(i int, event *tracking.Event) {
+	b.events[i] = event
+	delete(b.emitted, i)
+	delete(b.routes, i)
+}
+
 // adopt takes over what became, in a batch of its own, of the event at index i.
 func (b *Batch) adopt(i int, single *Batch) {
 	b.events[i] = single.events[0]

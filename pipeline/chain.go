@@ -199,7 +199,7 @@ func (c *Chain) settle(ctx context.Context, l *link, in []*Work) (*Batch, error)
 	}
 	err := process(ctx, l, batch)
 	if errors.As(err, new(*panicError)) {
-		err = c.isolatePanic(ctx, l, batch)
+		err = c.isolatePanic(ctx, l, in, batch)
 	}
 	if err != nil {
 		// Invariant 5: an error is a retry of every event the stage had not settled.
@@ -218,10 +218,11 @@ func (c *Chain) settle(ctx context.Context, l *link, in []*Work) (*Batch, error)
 }
 
 // isolatePanic runs the events of a batch that made the stage panic one by one, so that only those that do it again are
-// rejected and the others go on.
-func (c *Chain) isolatePanic(ctx context.Context, l *link, batch *Batch) error {
-	for i, event := range batch.Pending() {
-		single := NewBatch([]*tracking.Event{event})
+// rejected and the others go on. What the stage had begun to do for those it had not settled is forgotten.
+func (c *Chain) isolatePanic(ctx context.Context, l *link, in []*Work, batch *Batch) error {
+	for i := range batch.Pending() {
+		batch.reset(i, in[i].Event)
+		single := NewBatch([]*tracking.Event{in[i].Event})
 		err := process(ctx, l, single)
 		if p, ok := errors.AsType[*panicError](err); ok {
 			batch.Reject(i, Reason{Code: "panic", Message: fmt.Sprintf("stage %q panicked: %v", l.spec.Name, p.value)})
@@ -255,7 +256,7 @@ func process(ctx context.Context, l *link, batch *Batch) (err error) {
 		limited, cancel = context.WithTimeout(ctx, l.spec.Timeout)
 		defer cancel()
 	}
-	err = l.stage.Process(limited, batch)
+	err = l.spec.secrets.ScrubError(l.stage.Process(limited, batch))
 	switch {
 	case err == nil:
 		return nil

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // Source is a pipeline file as it was read.
@@ -29,25 +29,35 @@ type Checker struct {
 	Settings Settings
 	// Entries are the topics that something other than a pipeline writes.
 	Entries []string
+	// Resolver gives what references in the files stand for; nil when they have nothing but defaults.
+	Resolver Resolver
+	// Delivery is what the pipelines are checked against that broker, edge and process allow.
+	Delivery Limits
 }
 
 // Check returns the pipelines of those sources that are right by themselves, in order, and all that is wrong with any.
 // Findings about several files stand in the later one.
 func (c Checker) Check(sources ...Source) ([]Spec, Findings) {
+	return c.CheckContext(context.Background(), sources...)
+}
+
+// CheckContext is Check with a context for what the Resolver fetches.
+func (c Checker) CheckContext(ctx context.Context, sources ...Source) ([]Spec, Findings) {
 	var specs []located
 	var all Findings
 	for _, source := range sources {
-		spec, err := Parse(source.File, source.Text, c.Registry)
+		spec, body, err := parse(ctx, source.File, source.Text, c.Registry, c.Resolver)
 		if found, ok := errors.AsType[Findings](err); ok {
 			all = append(all, found...)
 			continue
 		}
-		l := located{Spec: spec, nodes: locate(source.Text)}
+		l := located{Spec: spec, nodes: locate(body)}
 		all = append(all, c.build(l)...)
 		specs = append(specs, l)
 	}
 	g := newGraph(specs, c.Entries)
 	all = append(all, g.check()...)
+	all = append(all, c.delivery(specs)...)
 	order := map[string]int{}
 	for i, source := range sources {
 		order[source.File] = i
@@ -73,6 +83,9 @@ func (c Checker) build(l located) Findings {
 	}
 	f := findings{file: l.File}
 	for i, stage := range l.Stages {
+		if stage.fit == fitUnknown {
+			continue
+		}
 		built, err := stage.Build(l.Name, settings)
 		if closer, ok := built.(io.Closer); ok && err == nil {
 			err = closer.Close()
@@ -84,7 +97,11 @@ func (c Checker) build(l located) Findings {
 			err = cause // where the stage stands is said by the finding's place
 		}
 		// A YAML error of a file that the stage reads has its place in that file, not in this one.
-		f.add(mentioned(l.nodes.stage(i), err.Error()), "build", fmt.Sprintf("stage %q cannot be built: %v", stage.Name, err), "")
+		at := mentioned(l.nodes.stage(i), err.Error())
+		if stage.fit == fitGuessed && (at == l.nodes.stage(i) || isGuess(err.Error())) {
+			continue
+		}
+		f.add(at, "build", fmt.Sprintf("stage %q cannot be built: %v", stage.Name, err), "")
 	}
 	return f.list
 }
@@ -129,14 +146,9 @@ func (n nodes) stageName(i int) ast.Node {
 	return n.stages[i]["use"]
 }
 
-// locate finds the places in a source that Parse took.
-func locate(source []byte) nodes {
-	n := nodes{}
-	tree, err := parser.ParseBytes(source, 0)
-	if err != nil || len(tree.Docs) != 1 {
-		return n
-	}
-	n.fields = valuesOf(tree.Docs[0].Body)
+// locate finds the places that Parse took.
+func locate(body ast.Node) nodes {
+	n := nodes{fields: valuesOf(body)}
 	if list, ok := n.fields["stages"].(*ast.SequenceNode); ok {
 		for _, stage := range list.Values {
 			n.stages = append(n.stages, valuesOf(stage))

@@ -37,7 +37,11 @@ func TestCheckFindsWhatIsWrongBetweenFiles(t *testing.T) {
 				source("e.yaml", "a.dead_letters", "letters"),
 			}, nil,
 		},
-		"two into one": {[]pipeline.Source{source("a.yaml", "in", "x"), source("b.yaml", "in", "x"), source("c.yaml", "x", "")}, nil},
+		"two into one": {
+			[]pipeline.Source{source("a.yaml", "in", "x"), source("b.yaml", "in", "x"), source("c.yaml", "x", "")},
+			[]string{`b.yaml:3:5: warning: every event of topic "in" gets to topic "x" twice: by pipeline "a" (a.yaml) and by pipeline "b"; ` +
+				"a dedupe lets both pass, for they are one delivery; write to another topic, or have a `filter` let each event take one way only"},
+		},
 		"a circle of three, in the last of them": {
 			[]pipeline.Source{source("b.yaml", "y", "z"), source("c.yaml", "z", "in"), source("a.yaml", "in", "y")},
 			[]string{"a.yaml:3:5: topics go in a circle: y (b) -> z (c) -> in (a) -> y; events would go round for ever"},

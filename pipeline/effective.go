@@ -15,9 +15,13 @@ import (
 const Redacted = "(redacted)"
 
 // With returns the stage's config as it takes effect, defaults included, in terms of YAML: yaml.MapSlice, []any and scalars.
-// With redact, Redacted stands for what a field tagged `secret:"true"` holds.
+// With redact, Redacted stands for what a field tagged `secret:"true"` holds, and for secrets by reference wherever they stand.
 func (s StageSpec) With(redact bool) any {
-	return effective(reflect.ValueOf(s.config), redact)
+	value := effective(reflect.ValueOf(s.config), redact)
+	if redact {
+		return s.secrets.scrubValue(value)
+	}
+	return value
 }
 
 // Describe returns the plan in terms of YAML, with every stage's config as it takes effect. What is not set is left out. With

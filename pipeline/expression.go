@@ -56,6 +56,9 @@ type SourceError struct {
 	Message      string
 	// Hint says what to write instead, where that can be known.
 	Hint string
+
+	// written says that the place is one of the scalar as it is written, before its references are resolved.
+	written bool
 }
 
 // Error implements error.
@@ -190,8 +193,8 @@ func placeInSource(err error, node ast.Node) error {
 }
 
 func compileNode(node ast.Node) (*Condition, error) {
-	var source string
-	if err := yaml.NodeToValue(node, &source); err != nil {
+	source, err := expressionSource(node)
+	if err != nil {
 		return nil, err
 	}
 	return CompileCondition(source)

@@ -57,11 +57,14 @@ func (unknownSizes) EstimateCallCost(string, string, *checker.AstNode, []checker
 type unresolved struct{}
 
 // CallCost implements interpreter.ActualCostEstimator.
-func (unresolved) CallCost(_, overload string, args []ref.Val, result ref.Val) *uint64 {
+func (unresolved) CallCost(function, overload string, args []ref.Val, result ref.Val) *uint64 {
 	if overload != "" {
 		return nil
 	}
 	cost := uint64(1) + traversal(result)
+	if function == distinct {
+		cost += sizeOf(args[0]) * sizeOf(args[0])
+	}
 	for _, arg := range args {
 		cost += traversal(arg)
 	}
@@ -114,6 +117,9 @@ func newGuard(env *cel.Env) (*guard, error) {
 	return g, nil
 }
 
+// distinct is a function whose cost CEL cannot count when it is called on what is no list: it panics.
+const distinct = "distinct"
+
 // guarded tells by function why a call is not to be made; nil when it may.
 var guarded = map[string]func(args []ref.Val) ref.Val{
 	"replace":         replaceGrows,
@@ -124,7 +130,7 @@ var guarded = map[string]func(args []ref.Val) ref.Val{
 	"sets.contains":   comparesPairs,
 	"sets.equivalent": comparesPairs,
 	"sets.intersects": comparesPairs,
-	"distinct":        func(args []ref.Val) ref.Val { return comparesPairs([]ref.Val{args[0], args[0]}) },
+	distinct:          func(args []ref.Val) ref.Val { return comparesPairs([]ref.Val{args[0], args[0]}) },
 }
 
 func replaceGrows(args []ref.Val) ref.Val {
@@ -209,6 +215,14 @@ type guardedCall struct {
 	interpreter.InterpretableCall
 	refuse  func(args []ref.Val) ref.Val
 	binding *functions.Overload
+}
+
+// OverloadID implements interpreter.InterpretableCall: without one, the cost is counted by unresolved.
+func (c *guardedCall) OverloadID() string {
+	if c.Function() == distinct {
+		return ""
+	}
+	return c.InterpretableCall.OverloadID()
 }
 
 // Exec implements interpreter.InterpretableV2.

@@ -25,13 +25,13 @@ func setJSON(document []byte, parts []string, value []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return slices.Concat([]byte("{"), quoted(parts[0]), []byte(":"), inner, []byte("}")), nil
+		return slices.Concat([]byte("{"), keyJSON(parts[0]), []byte(":"), inner, []byte("}")), nil
 	case !at.IsObject() && !at.IsArray():
 		return nil, fmt.Errorf("%q cannot be set within what is neither an object nor a list", parts[0])
 	}
-	found, ok, err := locateMember(at, parts[0])
-	if err != nil {
-		return nil, err
+	found, ok := locateMember(at, parts[0])
+	if n, err := strconv.Atoi(parts[0]); !ok && at.IsArray() && (err != nil || n != found.count) {
+		return nil, fmt.Errorf("%q is no item of a list of %d; write a number from 0 to %d", parts[0], found.count, found.count)
 	}
 	if !ok {
 		inner, err := setJSON(nil, parts[1:], value)
@@ -54,9 +54,9 @@ func deleteJSON(document []byte, parts []string) ([]byte, error) {
 	if len(parts) == 0 || (!at.IsObject() && !at.IsArray()) {
 		return document, nil
 	}
-	found, ok, err := locateMember(at, parts[0])
-	if err != nil || !ok {
-		return document, err
+	found, ok := locateMember(at, parts[0])
+	if !ok {
+		return document, nil
 	}
 	if len(parts) > 1 {
 		inner, err := deleteJSON(document[found.value:found.end], parts[1:])
@@ -66,7 +66,11 @@ func deleteJSON(document []byte, parts []string) ([]byte, error) {
 		return slices.Concat(document[:found.value], inner, document[found.end:]), nil
 	}
 	if found.next < 0 { // the last one: the comma before it goes too
-		return slices.Concat(document[:max(found.before, found.key)], document[found.end:]), nil
+		start := found.key
+		if found.before >= 0 {
+			start = found.before
+		}
+		return slices.Concat(document[:start], document[found.end:]), nil
 	}
 	return slices.Concat(document[:found.key], document[found.next:]), nil
 }
@@ -76,42 +80,38 @@ type span struct {
 	key, value, end int
 	before          int // where the member before it ends; -1 when it is the first
 	next            int // where the one behind it begins; -1 when it is the last
+	count           int // how many were looked at
 }
 
 var errNotJSON = errors.New("the document is not JSON")
 
-// locateMember finds a member of an object by its key, or an item of a list by its number.
-func locateMember(in gjson.Result, part string) (span, bool, error) {
-	index := -1
-	if in.IsArray() {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 || strings.HasPrefix(part, "+") {
-			return span{}, false, fmt.Errorf("%q names no item of a list; write its number, from 0 on", part)
-		}
-		index = n
+// locateMember finds a member of an object by its key, or an item of a list by its number. Where there is none, the span has the
+// count of all of them.
+func locateMember(in gjson.Result, part string) (found span, ok bool) {
+	list := in.IsArray()
+	index, err := strconv.Atoi(part)
+	if list && err != nil {
+		index = -1
 	}
-	found, ok := span{before: -1, next: -1}, false
-	i, end := 0, -1
+	end, count := -1, 0
 	in.ForEach(func(key, value gjson.Result) bool {
-		start := value.Index
-		if index < 0 {
-			start = key.Index
+		start := key.Index
+		if list {
+			start = value.Index
 		}
 		if ok {
 			found.next = start
 			return false
 		}
-		if ok = i == index || (index < 0 && key.Str == part); ok {
+		if ok = (list && count == index) || (!list && key.Str == part); ok {
 			found = span{key: start, value: value.Index, end: value.Index + len(value.Raw), before: end, next: -1}
 		}
 		end = value.Index + len(value.Raw)
-		i++
+		count++
 		return true
 	})
-	if !ok && index > i {
-		return span{}, false, fmt.Errorf("item %d cannot be set in a list of %d", index, i)
-	}
-	return found, ok, nil
+	found.count = count
+	return found, ok
 }
 
 // appendMember adds a member to the end of an object, or an item to that of a list.
@@ -128,12 +128,12 @@ func appendMember(document []byte, in gjson.Result, key string, value []byte) ([
 		added = append(added, ',')
 	}
 	if in.IsObject() {
-		added = append(append(added, quoted(key)...), ':')
+		added = append(append(added, keyJSON(key)...), ':')
 	}
 	return slices.Concat(document[:end], added, value, document[end:]), nil
 }
 
-func quoted(key string) []byte {
+func keyJSON(key string) []byte {
 	e := encoder{}
 	if err := e.native(key); err != nil {
 		return []byte(`""`) // never: a text can be encoded

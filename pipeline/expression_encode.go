@@ -16,10 +16,19 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
+// maxEncoded is how large JSON that is made of a value may become, in bytes, before no more is added to it.
+const maxEncoded = 4 << 20
+
 // JSON returns the value as JSON; null when there is none. A time is written as RFC 3339, a duration as seconds ("90s"), bytes in
 // base64; the members of a map are in the order of their names.
 func (v Value) JSON() (json.RawMessage, error) {
 	e := encoder{}
+	if v.sent != nil {
+		if found, ok := v.sent.lookup(v.by); ok && json.Valid([]byte(found.Raw)) {
+			e.sent([]byte(found.Raw))
+			return e.out, nil
+		}
+	}
 	if err := e.value(v.value, 0); err != nil {
 		return nil, err
 	}
@@ -36,8 +45,11 @@ type encoder struct {
 }
 
 func (e *encoder) value(value ref.Val, depth int) error {
-	if depth > maxDepth {
+	switch {
+	case depth > maxDepth:
 		return fmt.Errorf("the value is nested deeper than %d levels", maxDepth)
+	case len(e.out) > maxEncoded:
+		return fmt.Errorf("the value is larger than %d bytes", maxEncoded)
 	}
 	switch v := value.(type) {
 	case nil, *missing, types.Null:
@@ -51,7 +63,7 @@ func (e *encoder) value(value ref.Val, depth int) error {
 	case types.Uint:
 		e.out = strconv.AppendUint(e.out, uint64(v), 10)
 	case types.Double:
-		number, err := Value{v}.Number()
+		number, err := Value{value: v}.Number()
 		if err != nil {
 			return err
 		}
@@ -64,7 +76,7 @@ func (e *encoder) value(value ref.Val, depth int) error {
 		return e.native(v.Format(time.RFC3339Nano))
 	case types.Duration:
 		return e.native(v.ConvertToType(types.StringType).Value())
-	case *part:
+	case *partValue:
 		return e.part(v)
 	case *jsonList:
 		e.sent([]byte(v.raw))
@@ -100,7 +112,7 @@ func (e *encoder) native(value any) error {
 }
 
 // part adds the event or one of its objects; one that is absent is null.
-func (e *encoder) part(p *part) error {
+func (e *encoder) part(p *partValue) error {
 	object := structOf(p.native)
 	if object.IsZero() {
 		return e.value(nil, 0)
@@ -153,4 +165,3 @@ func (e *encoder) mapping(mapping traits.Mapper, depth int) error {
 	e.out = append(e.out, '}')
 	return nil
 }
-

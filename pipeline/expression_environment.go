@@ -77,4 +77,3 @@ func check(env *cel.Env, source string) (_ *cel.Ast, err error) {
 	}
 	return checked, nil
 }
-

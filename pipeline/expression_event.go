@@ -199,7 +199,7 @@ func (s *schema) NativeToValue(value any) ref.Val {
 	}
 	if t != nil && t.Kind() == reflect.Pointer {
 		if o, ok := s.names[t.Elem()]; ok {
-			return &part{object: o, native: value}
+			return &partValue{object: o, native: value}
 		}
 	}
 	return s.Registry.NativeToValue(value)
@@ -243,14 +243,14 @@ func (e *evaluation) Parent() cel.Activation { return nil }
 
 var _ cel.Activation = (*evaluation)(nil)
 
-// part is the event, or an object of it, as a value that expressions hand around.
-type part struct {
+// partValue is the event, or an object of it, as a value that expressions hand around.
+type partValue struct {
 	*object
 	native any
 }
 
 // Get implements traits.Indexer.
-func (p *part) Get(index ref.Val) ref.Val {
+func (p *partValue) Get(index ref.Val) ref.Val {
 	field, ok := p.fields[fmt.Sprint(index.Value())]
 	if !ok {
 		return types.NewErr("no such field: %v", index)
@@ -267,18 +267,18 @@ func (p *part) Get(index ref.Val) ref.Val {
 }
 
 // IsSet implements traits.FieldTester.
-func (p *part) IsSet(index ref.Val) ref.Val {
+func (p *partValue) IsSet(index ref.Val) ref.Val {
 	field, ok := p.fields[fmt.Sprint(index.Value())]
 	return types.Bool(ok && field.IsSet(p.native))
 }
 
 // ConvertToNative implements ref.Val.
-func (p *part) ConvertToNative(t reflect.Type) (any, error) {
+func (p *partValue) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("a %s cannot become a %s", p.typ, t)
 }
 
 // ConvertToType implements ref.Val.
-func (p *part) ConvertToType(t ref.Type) ref.Val {
+func (p *partValue) ConvertToType(t ref.Type) ref.Val {
 	if t == types.TypeType {
 		return p.typ
 	}
@@ -286,8 +286,8 @@ func (p *part) ConvertToType(t ref.Type) ref.Val {
 }
 
 // Equal implements ref.Val: objects of one type with the same content are equal.
-func (p *part) Equal(other ref.Val) ref.Val {
-	o, ok := other.(*part)
+func (p *partValue) Equal(other ref.Val) ref.Val {
+	o, ok := other.(*partValue)
 	if !ok || o.object != p.object {
 		return types.False
 	}
@@ -295,7 +295,7 @@ func (p *part) Equal(other ref.Val) ref.Val {
 }
 
 // Type implements ref.Val.
-func (p *part) Type() ref.Type { return p.typ }
+func (p *partValue) Type() ref.Type { return p.typ }
 
 // Value implements ref.Val.
-func (p *part) Value() any { return p.native }
+func (p *partValue) Value() any { return p.native }

@@ -178,10 +178,23 @@ var eventType = reflect.TypeFor[tracking.Event]()
 
 // in returns the error as it reads in the file: with its place in the expression where the file's place cannot be told.
 func (e SourceError) in(node ast.Node) SourceError {
-	if _, _, ok := e.offset(node); !ok && (e.Line != 1 || e.Column != 1) {
-		e.Message = fmt.Sprintf("at %d:%d of the expression: %s", e.Line, e.Column, e.Message)
+	w := writtenOf(node)
+	line, column, reference := e.origin(w)
+	switch _, _, exact := w.place(line, column); {
+	case reference != nil && !reference.Literal:
+		e.Message = fmt.Sprintf("with what %s stands for: %s", w.Text[reference.Start:reference.End], e.Message)
+	case !exact && (line != 1 || column != 1):
+		e.Message = fmt.Sprintf("at %d:%d of the expression: %s", line, column, e.Message)
 	}
 	return e
+}
+
+// origin returns the place of the error in the scalar that the expression is, and the reference that stands there.
+func (e SourceError) origin(w written) (line, column int, reference *part) {
+	if e.written || len(w.Parts) == 0 {
+		return e.Line, e.Column, nil
+	}
+	return w.origin(e.Line, e.Column)
 }
 
 // token returns the place of the error in the file as a token.
@@ -195,22 +208,7 @@ func (e SourceError) token(node ast.Node) *token.Token {
 // offset returns where in the file the error stands: exactly for an expression in one plain or quoted line and for a block
 // (`|`), else where the expression begins.
 func (e SourceError) offset(node ast.Node) (line, column int, exact bool) {
-	line, column = position(node)
-	switch n := node.(type) {
-	case *ast.StringNode:
-		switch written := strings.TrimSpace(n.Token.Origin); {
-		case strings.Contains(written, "\n"):
-		case written == n.Value:
-			return line, column + e.Column - 1, true
-		case len(written) == len(n.Value)+2 && written[1:len(written)-1] == n.Value:
-			return line, column + e.Column, true
-		}
-	case *ast.LiteralNode:
-		first, _, _ := strings.Cut(n.Value.GetToken().Origin, "\n")
-		if n.Start.Type == token.LiteralType && strings.TrimSpace(first) != "" {
-			indent := len(first) - len(strings.TrimLeft(first, " "))
-			return line + e.Line, indent + e.Column, true
-		}
-	}
-	return line, column, false
+	w := writtenOf(node)
+	line, column, _ = e.origin(w)
+	return w.place(line, column)
 }

@@ -5,9 +5,11 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
+	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -52,15 +54,17 @@ func (t ValueType) String() string {
 // Expression is a CEL expression that gives a value of an event. What Condition says of its language holds here too. Besides,
 // lists and maps can be made: `{'code': event.event_type, 'legs': event.payload.legs.map(l, l.to)}`.
 //
-// Where the payload lacks what the value needs, there is no value, and null is no value either. A member of a map that has
-// none is left out, an item of a list is null. A number of the payload with a fraction, or beyond 64 bits, is a double; objects
-// and lists of the payload that are handed on as they are stay as they were sent.
+// Where the payload lacks what the value needs, there is no value, and null is no value either; nor is a field of the event that it
+// does not have, as long as the expression is nothing but that field. A member of a map that has none is left out, an item of a list
+// is null. A number of the payload with a fraction, or beyond 64 bits, is a double; what an expression hands on of the
+// payload without doing anything else to it stays as it was sent, and so do objects and lists.
 //
 // An Expression is immutable and safe for concurrent use. The zero Expression gives no value.
 type Expression struct {
-	source    string
-	program   cel.Program
-	variables []string
+	source  string
+	program cel.Program
+	present cel.Program // whether there is a value, of an expression that is a field of the event
+	path    Path        // of what the expression names in the payload or the attributes, if it does nothing else
 }
 
 // Variable is a name that an expression may use besides `event`, and what it stands for.
@@ -78,7 +82,6 @@ func CompileExpression(source string, want ValueType, variables ...Variable) (*E
 	}
 	e := &Expression{source: source}
 	for _, v := range variables {
-		e.variables = append(e.variables, v.Name)
 		if env, err = env.Extend(cel.Variable(v.Name, v.Type.cel())); err != nil {
 			return nil, fmt.Errorf("declare %q: %w", v.Name, err)
 		}
@@ -94,7 +97,42 @@ func CompileExpression(source string, want ValueType, variables ...Variable) (*E
 	if e.program, err = plan(env, checked); err != nil {
 		return nil, SourceErrors{{Line: 1, Column: 1, Message: err.Error()}}
 	}
+	if root := checked.NativeRep().Expr(); root.Kind() == celast.SelectKind && !root.AsSelect().IsTestOnly() {
+		e.path = pathOf(root)
+		return e, e.compilePresence(env)
+	}
 	return e, nil
+}
+
+// pathOf returns the path of what an expression names field by field in the payload or the attributes; else the zero Path.
+func pathOf(e celast.Expr) Path {
+	escape := strings.NewReplacer(`\`, `\\`, `.`, `\.`)
+	var parts []string
+	for e.Kind() == celast.SelectKind {
+		parts = append(parts, escape.Replace(e.AsSelect().FieldName()))
+		e = e.AsSelect().Operand()
+	}
+	if e.Kind() != celast.IdentKind || e.AsIdent() != "event" {
+		return Path{}
+	}
+	slices.Reverse(parts)
+	path, err := ParsePath(strings.Join(parts, "."))
+	if err != nil || path.fields != nil {
+		return Path{}
+	}
+	return path
+}
+
+// compilePresence has an expression that is a field, which reads as empty when the event does not have it, give no value then.
+func (e *Expression) compilePresence(env *cel.Env) error {
+	checked, err := check(env, "has("+e.source+"\n)")
+	if err != nil {
+		return nil //nolint:nilerr // too long by this, or no field that can be asked for: its value is what it reads as
+	}
+	if e.present, err = plan(env, checked); err != nil {
+		return SourceErrors{{Line: 1, Column: 1, Message: err.Error()}}
+	}
+	return nil
 }
 
 // cel returns CEL's type.
@@ -176,11 +214,20 @@ func (e *Expression) Evaluate(scope *Scope) (Value, error) {
 	if e.program == nil {
 		return Value{}, nil
 	}
+	if e.present != nil {
+		if there, err := scope.evaluation.evaluate(e.present, e.source); err != nil || there != types.True {
+			return Value{}, err
+		}
+	}
 	result, err := scope.evaluation.evaluate(e.program, e.source)
 	if err != nil {
 		return Value{}, err
 	}
-	return Value{result}, nil
+	value := Value{value: result}
+	if !e.path.IsZero() {
+		value.sent, value.by = &e.path, scope.evaluation.event
+	}
+	return value, nil
 }
 
 // UnmarshalYAML implements yaml.NodeUnmarshaler, so that a config may have fields of type Expression, which give any value: one
@@ -195,9 +242,9 @@ func (e *Expression) UnmarshalYAML(node ast.Node) error {
 
 // DecodeExpression compiles an expression that stands in a config. What is wrong with it is an error at its place in the file.
 func DecodeExpression(node ast.Node, want ValueType, variables ...Variable) (*Expression, error) {
-	var source string
-	if err := yaml.NodeToValue(node, &source); err != nil {
-		return nil, err
+	source, err := expressionSource(node)
+	if err != nil {
+		return nil, placeInSource(err, node)
 	}
 	compiled, err := CompileExpression(source, want, variables...)
 	if err != nil {
@@ -218,7 +265,7 @@ func NewScope(event *tracking.Event) *Scope { return &Scope{evaluation{event: ev
 // Event returns the event that the scope is about.
 func (s *Scope) Event() *tracking.Event { return s.evaluation.event }
 
-// Set gives a name a value.
+// Set gives a name a value, which an expression gave in the same scope.
 func (s *Scope) Set(name string, value Value) {
 	given := value.value
 	if value.IsNone() {
@@ -234,13 +281,21 @@ func (s *Scope) Set(name string, value Value) {
 }
 
 // Value is what an expression gave. It is of use while the event that it is of does not change. The zero Value is none.
-type Value struct{ value ref.Val }
+type Value struct {
+	value ref.Val
+	// sent is where the event has the value just so; nil when it was made.
+	sent *Path
+	by   *tracking.Event
+}
 
 // IntegerValue returns a number as a Value.
-func IntegerValue(n int64) Value { return Value{types.Int(n)} }
+func IntegerValue(n int64) Value { return Value{value: types.Int(n)} }
 
-// IsNone reports whether there is no value, or null.
+// IsNone reports whether there is no value, or null, or an object that the event does not have.
 func (v Value) IsNone() bool {
+	if object, ok := v.value.(*partValue); ok {
+		return structOf(object.native).IsZero()
+	}
 	return v.value == nil || v.value.Type() == types.NullType
 }
 
@@ -313,7 +368,7 @@ func (v Value) List() ([]Value, error) {
 	}
 	items := make([]Value, 0, sizeOf(list))
 	for it := list.Iterator(); it.HasNext() == types.True; {
-		items = append(items, Value{it.Next()})
+		items = append(items, Value{value: it.Next()})
 	}
 	return items, nil
 }

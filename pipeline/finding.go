@@ -24,9 +24,45 @@ type Finding struct {
 	Message string `json:"message"`
 	// Hint says what to write instead, where that can be known.
 	Hint string `json:"hint,omitempty"`
+	// Severity is SeverityError, the zero value, or SeverityWarning.
+	Severity Severity `json:"severity"`
 }
 
-// String returns the finding as compilers print theirs: `file:line:column: message; hint`.
+// Severity says what a finding means for the pipeline.
+type Severity uint8
+
+// The severities of findings.
+const (
+	// SeverityError is of what cannot work: no process starts with it.
+	SeverityError Severity = iota
+	// SeverityWarning is of what works and may not be what was meant: it is said at start-up.
+	SeverityWarning
+)
+
+// String returns `error` or `warning`.
+func (s Severity) String() string {
+	if s == SeverityWarning {
+		return "warning"
+	}
+	return "error"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for _, known := range []Severity{SeverityError, SeverityWarning} {
+		if known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a severity: it is error or warning", text)
+}
+
+// String returns the finding as compilers print theirs: `file:line:column: message; hint`, with `warning: ` before the message
+// of a warning.
 func (f Finding) String() string {
 	var b strings.Builder
 	b.WriteString(f.File)
@@ -34,6 +70,9 @@ func (f Finding) String() string {
 		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
 	}
 	b.WriteString(": ")
+	if f.Severity == SeverityWarning {
+		b.WriteString("warning: ")
+	}
 	b.WriteString(f.Message)
 	if f.Hint != "" {
 		b.WriteString("; ")
@@ -44,6 +83,22 @@ func (f Finding) String() string {
 
 // Findings is all that is wrong in a config, as one error.
 type Findings []Finding
+
+// Errors returns the findings that are errors.
+func (f Findings) Errors() Findings { return f.of(SeverityError) }
+
+// Warnings returns the findings that are warnings.
+func (f Findings) Warnings() Findings { return f.of(SeverityWarning) }
+
+func (f Findings) of(severity Severity) Findings {
+	var some Findings
+	for _, finding := range f {
+		if finding.Severity == severity {
+			some = append(some, finding)
+		}
+	}
+	return some
+}
 
 // Error implements error: one finding a line.
 func (f Findings) Error() string {

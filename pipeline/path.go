@@ -46,29 +46,17 @@ func ParsePath(text string) (Path, error) {
 		return Path{}, err
 	}
 	if parts[0] == "payload" {
-		return Path{text: text, below: escaped(parts[1:]), root: len(parts) == 1}, nil
+		return Path{text: text, below: gjsonPath(parts[1:]), root: len(parts) == 1}, nil
 	}
 	if parts[0] == "event" && len(parts) > 1 {
 		return Path{}, fmt.Errorf("unknown field %q; did you mean %q?", text, strings.TrimPrefix(text, "event."))
 	}
-	path := Path{text: text}
-	at := reflect.TypeFor[tracking.Event]()
-	for i, part := range parts {
-		if !isObject(at) {
-			return Path{}, fmt.Errorf("unknown field %q: %q is a single value and has no parts", text, strings.Join(parts[:i], "."))
-		}
-		known := wireFields(at)
-		index, ok := known.index[part]
-		if !ok {
-			return Path{}, fmt.Errorf("unknown field %q; %s", text, known.suggest(parts[:i], part))
-		}
-		path.fields = append(path.fields, index)
-		if at = fieldType(at, index); at == attributesType && len(parts) > i+1 {
-			below := parts[i+2:]
-			return Path{text: text, attribute: parts[i+1], below: escaped(below), root: len(below) == 0}, nil
-		}
-	}
+	fields, at, below, err := followPath(text, parts)
 	switch {
+	case err != nil:
+		return Path{}, err
+	case at == attributesType && len(below) > 0:
+		return Path{text: text, attribute: below[0], below: gjsonPath(below[1:]), root: len(below) == 1}, nil
 	case at == attributesType:
 		return Path{}, fmt.Errorf("field %q has parts; name one of them: %s", text, text+".NAME")
 	case isObject(at):
@@ -77,12 +65,34 @@ func ParsePath(text string) (Path, error) {
 	case at.Kind() == reflect.Slice:
 		return Path{}, fmt.Errorf("field %q is a list; a path names a single value", text)
 	}
-	return path, nil
+	return Path{text: text, fields: fields}, nil
+}
+
+// followPath returns the indices that lead from tracking.Event to what the parts of a path name, and its type. The parts below
+// the attributes, which are no fields, are left over.
+func followPath(text string, parts []string) (fields []int, at reflect.Type, below []string, err error) {
+	at = reflect.TypeFor[tracking.Event]()
+	for i, part := range parts {
+		if at == attributesType {
+			return fields, at, parts[i:], nil
+		}
+		if !isObject(at) {
+			return nil, nil, nil, fmt.Errorf("unknown field %q: %q is a single value and has no parts", text, strings.Join(parts[:i], "."))
+		}
+		known := wireFields(at)
+		index, ok := known.index[part]
+		if !ok {
+			return nil, nil, nil, fmt.Errorf("unknown field %q; %s", text, known.suggest(parts[:i], part))
+		}
+		fields = append(fields, index)
+		at = fieldType(at, index)
+	}
+	return fields, at, nil, nil
 }
 
 var attributesType = reflect.TypeFor[map[string]json.RawMessage]()
 
-func escaped(parts []string) string {
+func gjsonPath(parts []string) string {
 	below := make([]string, len(parts))
 	for i, part := range parts {
 		below[i] = gjson.Escape(part)

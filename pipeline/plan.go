@@ -107,10 +107,10 @@ func (h Hop) Build(pipeline string, settings Settings, guard Guard) (*Chain, err
 func (s StageSpec) Build(pipeline string, settings Settings) (Stage, error) {
 	own := settings
 	own.Pipeline, own.Name = pipeline, s.Name
-	own.Logger = settings.Logger.With(slog.String("pipeline", pipeline), slog.String("stage", s.Name))
+	own.Logger = s.secrets.logger(settings.Logger).With(slog.String("pipeline", pipeline), slog.String("stage", s.Name))
 	stage, err := s.definition.build(s.config, own)
 	if err != nil {
-		return nil, fmt.Errorf("build stage %q of pipeline %q: %w", s.Name, pipeline, err)
+		return nil, fmt.Errorf("build stage %q of pipeline %q: %w", s.Name, pipeline, s.secrets.ScrubError(err))
 	}
 	return stage, nil
 }

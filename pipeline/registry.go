@@ -103,7 +103,7 @@ func Define[C any](name, summary string, defaults func() C, build func(config C,
 			}
 			if v, ok := any(&config).(Validator); ok {
 				if err := v.Validate(); err != nil {
-					return nil, placeInConfig(err, node, nil)
+					return config, placeInConfig(err, node, nil)
 				}
 			}
 			return config, nil

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -52,6 +53,8 @@ type StageSpec struct {
 
 	definition Definition
 	config     any
+	fit        fit
+	secrets    *Secrets
 }
 
 // Defaults of a stage.
@@ -72,26 +75,42 @@ var (
 	stageKeys    = []string{"use", "with", "name", "when", "fuse", "workers", "batch", "retry", "timeout", "breaker", "on_error"}
 )
 
-// Parse reads a pipeline from YAML and checks all that can be known before the first event. The error is Findings when the
-// source is at fault. file is for messages only.
+// Parse is ParseContext without anything that references stand for but their defaults.
 func Parse(file string, source []byte, registry *Registry) (Spec, error) {
+	return ParseContext(context.Background(), file, source, registry, nil)
+}
+
+// ParseContext reads a pipeline from YAML, resolves its references (References has their rules) and checks all that can be known
+// before the first event. The error is Findings when the source is at fault. file is for messages only.
+func ParseContext(ctx context.Context, file string, source []byte, registry *Registry, resolver Resolver) (Spec, error) {
+	spec, _, err := parse(ctx, file, source, registry, resolver)
+	return spec, err
+}
+
+// parse returns the pipeline with the tree that it was read from.
+func parse(ctx context.Context, file string, source []byte, registry *Registry, resolver Resolver) (Spec, ast.Node, error) {
 	p := specParser{findings: findings{file: file}, registry: registry}
 	tree, err := parser.ParseBytes(source, 0)
 	if err != nil {
-		p.addError(nil, "syntax", err)
-		return Spec{}, p.err()
+		p.addSyntax(source, err)
+		return Spec{}, nil, p.err()
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		p.add(nil, "syntax", "a pipeline file holds one YAML document", "write pipeline:, from:, stages:")
-		return Spec{}, p.err()
+		return Spec{}, nil, p.err()
 	}
-	spec := p.pipeline(tree.Docs[0].Body)
-	return spec, p.err()
+	references := References{File: file, Resolver: resolver, SecretsBelow: "with"}
+	resolved, body := references.resolve(ctx, tree.Docs[0].Body)
+	p.references = resolved
+	spec := p.pipeline(body)
+	p.list = resolved.settle(p.list, spec.Stages)
+	return spec, body, p.err()
 }
 
 type specParser struct {
 	findings
-	registry *Registry
+	registry   *Registry
+	references *resolution
 }
 
 func (p *specParser) pipeline(body ast.Node) Spec {
@@ -198,7 +217,7 @@ func (p *specParser) config(fields map[string]ast.Node, stage *StageSpec) {
 		p.add(fields["use"], "unknown-stage", fmt.Sprintf("unknown stage %q", stage.Use), didYouMean(stage.Use, p.registry.Names()))
 		return
 	}
-	config, err := definition.decode(fields["with"])
+	config, fit, err := p.references.decode(definition, fields["with"])
 	if err != nil {
 		at := fields["with"]
 		if at == nil {
@@ -207,7 +226,7 @@ func (p *specParser) config(fields map[string]ast.Node, stage *StageSpec) {
 		p.addError(at, "config", fmt.Errorf("stage %q: %w", stage.Name, err))
 		return
 	}
-	stage.definition, stage.config = definition, config
+	stage.definition, stage.config, stage.fit = definition, config, fit
 }
 
 // mapping returns the values of a mapping by key and finds keys that are unknown.

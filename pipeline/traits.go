@@ -23,6 +23,24 @@ type Destination struct {
 	Key string
 }
 
+// Exhaustive is implemented by the config of a stage that routes events and may leave none for the stage behind it.
+type Exhaustive interface {
+	// PassesOn says whether any event goes on to the next stage.
+	PassesOn() bool
+}
+
+// Selective is implemented by the config of a stage that is there to let only some events pass.
+type Selective interface {
+	Selects() bool
+}
+
+// Delivering is implemented by the config of a stage that is what events are sent for, so that one that does not get through
+// it must not be lost.
+type Delivering interface {
+	// Delivers says what the stage does with an event, such as "stores events".
+	Delivers() string
+}
+
 // Acting is implemented by the config of a stage that does something outside of Rastro.
 type Acting interface {
 	// Action says what the stage does again for each further copy of an event, such as "calls https://example.com"; empty when

@@ -41,7 +41,7 @@ type Processor struct {
 	codec  *Codec
 	router *message.Router
 	hops   []*hop
-	subs   []Subscriber
+	subs   []subscription
 
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
@@ -54,6 +54,12 @@ type Processor struct {
 	running   chan struct{} // closed when Run has returned
 	once      sync.Once
 	err       error
+}
+
+// subscription is what receives for one hop, or for the dead letters.
+type subscription struct {
+	Subscriber
+	topic string
 }
 
 // NewProcessor builds the stages and subscribers of a plan. The transport's topics must have been provisioned.
@@ -108,7 +114,7 @@ func (p *Processor) subscribe(name, topic string, inFlight int, gate *Gate, hand
 	if err != nil {
 		return fmt.Errorf("subscribe hop %q: %w", name, err)
 	}
-	p.subs = append(p.subs, sub)
+	p.subs = append(p.subs, subscription{sub, topic})
 	p.router.AddConsumerHandler(p.config.Plan.Pipeline+"."+name, topic, sub, handle)
 	return nil
 }

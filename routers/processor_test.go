@@ -105,10 +105,16 @@ func newBenchWith(t *testing.T, settings string, stage pipeline.Stage) *bench {
 // run starts a processor; stop closes it and may be called once.
 func (b *bench) run() (stop func(ctx context.Context) error) {
 	b.t.Helper()
+	return b.runOn(b.transport)
+}
+
+// runOn is run with another transport than the bench's own.
+func (b *bench) runOn(transport routers.Transport) (stop func(ctx context.Context) error) {
+	b.t.Helper()
 	metrics, err := routers.NewMetrics(prometheus.NewRegistry())
 	require.NoError(b.t, err)
 	p, err := routers.NewProcessor(routers.ProcessorConfig{
-		Plan: b.plan, Transport: b.transport, Letters: b.letters, Recorder: noCounts{}, Metrics: metrics,
+		Plan: b.plan, Transport: transport, Letters: b.letters, Recorder: noCounts{}, Metrics: metrics,
 		Settings: pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Now: time.Now}, Logger: slog.New(slog.DiscardHandler),
 	}, b.codec)
 	require.NoError(b.t, err)
@@ -146,7 +152,13 @@ func (b *bench) send(ids ...string) {
 // receive waits until every one of the ids has come out, and returns how often each did.
 func (b *bench) receive(ids ...string) map[string]int {
 	b.t.Helper()
-	consumer, err := b.js.Consumer(b.t.Context(), "out", "test")
+	return b.receiveFrom("out", ids...)
+}
+
+// receiveFrom is receive from a topic other than `out`.
+func (b *bench) receiveFrom(topic string, ids ...string) map[string]int {
+	b.t.Helper()
+	consumer, err := b.js.Consumer(b.t.Context(), topic, "test")
 	require.NoError(b.t, err)
 	got := map[string]int{}
 	missing := func() int {

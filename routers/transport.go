@@ -19,12 +19,29 @@ type Transport interface {
 	// Subscriber returns a subscriber that receives as the named reader. It holds at most inFlight messages that are not
 	// settled, and receives nothing while gate is closed.
 	Subscriber(reader string, inFlight int, gate *Gate) (Subscriber, error)
+	// Backlog returns how many messages of a topic the named reader has not yet settled, those in hand included.
+	Backlog(ctx context.Context, topic, reader string) (int64, error)
 	// MaxFrameBytes is the largest payload of a message, in bytes.
 	MaxFrameBytes() int
 	// Ping returns nil when the broker answers.
 	Ping(ctx context.Context) error
 	// Close closes the transport; its subscribers must be closed before.
 	Close() error
+}
+
+// Tidier is implemented by a Transport whose broker keeps messages for readers that no pipeline has any more.
+type Tidier interface {
+	// Stale returns the readers that the broker knows and the topics do not name.
+	Stale(ctx context.Context, topics []pipeline.Topic) ([]StaleReader, error)
+	// Forget removes a reader, and what it has not read, from the broker.
+	Forget(ctx context.Context, topic, reader string) error
+}
+
+// StaleReader is a reader that no pipeline has any more.
+type StaleReader struct {
+	Topic, Reader string
+	// Backlog is how many messages the broker keeps for it.
+	Backlog int64
 }
 
 // Subscriber is a Watermill subscriber that can stop receiving without letting go of what it has handed out.

@@ -48,7 +48,7 @@ func shippedPipeline(t *testing.T) pipeline.Spec {
 func TestRegisterNamesEveryStage(t *testing.T) {
 	t.Parallel()
 	r := registry(t)
-	require.Equal(t, []string{"dedupe", "enrich", "filter", "persist", "validate"}, r.Names())
+	require.Equal(t, []string{"aggregate", "dedupe", "enrich", "filter", "http", "log", "persist", "publish", "route", "split", "throttle", "transform", "validate", "wasm"}, r.Names())
 	require.ErrorContains(t, stages.Register(r), "registered twice")
 	for _, name := range r.Names() {
 		definition, ok := r.Lookup(name)

@@ -11,7 +11,7 @@ import (
 )
 
 // confined lists the tables that tenants read.
-var confined = []string{"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings"}
+var confined = []string{"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings", "aggregate_windows"}
 
 // A table that names a tenant is one that must be confined, also when somebody adds it later.
 func TestEveryTableWithATenantIsConfined(t *testing.T) {
@@ -32,6 +32,7 @@ func fill(t *testing.T, s *Store, tenant string) {
 	require.NoError(t, s.AddDeadLetters(t.Context(), []DeadLetter{{UID: newUID(), TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now()}}))
 	require.NoError(t, s.AddStats(t.Context(), time.Now(), []StatDelta{{tenant, "p", "s", "pass", 1}}))
 	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: tenant}}))
+	join(t, s, time.Now(), windowOf(tenant, time.Now()), newUID())
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.
@@ -63,6 +64,8 @@ func TestQueryRoleCanDoNothingElse(t *testing.T) {
 		"SELECT * FROM " + month,
 		"SELECT * FROM event_store_default",
 		"SELECT * FROM dedupe_claims",
+		"SELECT * FROM aggregate_members",
+		"DELETE FROM aggregate_windows",
 		"INSERT INTO stage_stats VALUES ('acme', now(), 'p', 's', 'x', 1)",
 		"UPDATE traces SET status = 'lost'",
 		"DELETE FROM dead_letters",

@@ -213,6 +213,22 @@ func touching() map[string]Subject {
 		"tenant":             touch(func(e *tracking.Event) { e.TenantID = "talma-ec" }),
 		"behind a pointer":   touch(func(e *tracking.Event) { e.Location.IATA = "LIM" }),
 		"the zone of a time": touch(func(e *tracking.Event) { e.OccurredAt = e.OccurredAt.UTC() }),
+		"what it replaces": plain(func(ctx context.Context, batch *pipeline.Batch) error {
+			for i, event := range batch.Pending() {
+				shallow := *event
+				shallow.Location.IATA = "LIM"
+				batch.Replace(i, &shallow)
+			}
+			return judge(ctx, batch)
+		}),
+		"whose the replacement is": plain(func(ctx context.Context, batch *pipeline.Batch) error {
+			for i, event := range batch.Pending() {
+				other := event.Clone()
+				batch.Replace(i, other)
+				other.TenantID = "talma-ec"
+			}
+			return judge(ctx, batch)
+		}),
 	}
 }
 
@@ -223,6 +239,13 @@ func sharing() map[string]Subject {
 		"out of a table": plain(func(ctx context.Context, batch *pipeline.Batch) error {
 			for _, event := range batch.Pending() {
 				event.Enrichment.Place = lima
+			}
+			return judge(ctx, batch)
+		}),
+		"attributes for the batch": plain(func(ctx context.Context, batch *pipeline.Batch) error {
+			attributes := map[string]json.RawMessage{"gate": json.RawMessage("1")}
+			for _, event := range batch.Pending() {
+				event.Enrichment.Attributes = attributes
 			}
 			return judge(ctx, batch)
 		}),
@@ -283,6 +306,32 @@ func redelivering() map[string]Subject {
 		"judges by the batch": plain(func(ctx context.Context, batch *pipeline.Batch) error {
 			if batch.Len() == 1 && ctx.Err() == nil {
 				batch.Reject(0, pipeline.Reason{Code: "lonely", Message: "it came alone"})
+			}
+			return judge(ctx, batch)
+		}),
+	}
+}
+
+// emitting are stages that make events of others.
+func emitting() map[string]Subject {
+	emit := func(f func(made *tracking.Event)) Subject {
+		return plain(func(ctx context.Context, batch *pipeline.Batch) error {
+			for i, event := range batch.Pending() {
+				made := event.Clone()
+				made.UID = tracking.DeriveUID(event.UID, "part")
+				f(made)
+				batch.Emit(i, made)
+			}
+			return judge(ctx, batch)
+		})
+	}
+	return map[string]Subject{
+		"with random UIDs":  emit(func(e *tracking.Event) { e.UID = uuid.New() }),
+		"without UIDs":      emit(func(e *tracking.Event) { e.UID = uuid.Nil }),
+		"for somebody else": emit(func(e *tracking.Event) { e.TenantID = "talma-ec" }),
+		"with the parents' own": plain(func(ctx context.Context, batch *pipeline.Batch) error {
+			for i, event := range batch.Pending() {
+				batch.Emit(i, event.Clone())
 			}
 			return judge(ctx, batch)
 		}),
@@ -418,6 +467,7 @@ func TestEachBrokenStageFailsItsCheckAlone(t *testing.T) {
 		}),
 	}
 	broken["a redelivery is judged alike"] = redelivering()
+	broken["a redelivery leads to the same events"] = emitting()
 	broken["a cancelled context is honoured"] = cancelling(t)
 	broken["workers may share it"] = crowding()
 	broken["the batch is let go"] = keeping()
@@ -447,6 +497,24 @@ func TestEachBrokenStageFailsItsCheckAlone(t *testing.T) {
 	}
 }
 
+// closable has a goroutine until it is closed.
+type closable struct {
+	pipeline.StageFunc
+	end chan struct{}
+}
+
+func newClosable() *closable {
+	c := &closable{judge, make(chan struct{})}
+	go func() { <-c.end }()
+	return c
+}
+
+// Close implements io.Closer.
+func (c *closable) Close() error {
+	close(c.end)
+	return nil
+}
+
 func TestGoodStagesPassEveryCheck(t *testing.T) {
 	limited := stage(func() pipeline.StageFunc {
 		var taken atomic.Int32
@@ -466,6 +534,7 @@ func TestGoodStagesPassEveryCheck(t *testing.T) {
 		"by itself": plain(judge), "with a state of its own": limited, "that needs a config": demanding,
 		"without a config": good("", func() struct{} { return struct{}{} }),
 		"with a list":      good("- late: [a]\n- late: [b]\n", func() []types { return nil }),
+		"that is closed":   with("late: [late]", func() types { return types{} }, func(types) (pipeline.Stage, error) { return newClosable(), nil }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := prepare(subject)

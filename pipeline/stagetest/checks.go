@@ -48,7 +48,7 @@ func everyEventIsSettled(tb testing.TB, e *exerciser) {
 	})
 }
 
-// eventsKeepIdentity checks that a stage changes nothing of an event but its Enrichment.
+// eventsKeepIdentity checks that a stage changes nothing of an event but its Enrichment, unless it has another take its place.
 func eventsKeepIdentity(tb testing.TB, e *exerciser) {
 	tb.Helper()
 	within(tb, func(tb testing.TB) {
@@ -57,17 +57,26 @@ func eventsKeepIdentity(tb testing.TB, e *exerciser) {
 		before, given := clone(events), slices.Clone(events)
 		batch := e.process(tb, stage, events)
 		for i := range given {
-			if batch.Event(i) != given[i] {
-				tb.Errorf("event %d of the batch is another one than before; leave the events at their places", i)
-				continue
-			}
+			replaced := batch.Event(i) != given[i]
 			for _, field := range changed(before[i], given[i]) {
-				if field != "Enrichment" {
-					tb.Errorf("event %d: %s was changed; what a stage knows goes into Enrichment, the rest is the sender's and ours for ever", i, field)
+				switch {
+				case replaced:
+					tb.Errorf("event %d: %s was changed, and the event replaced; give batch.Replace a changed event.Clone(): the one that was "+
+						"given is what is tried again, or dead-lettered", i, field)
+				case field != "Enrichment":
+					tb.Errorf("event %d: %s was changed; what a stage knows goes into Enrichment, and to change anything else it has another "+
+						"event take its place (batch.Replace)", i, field)
 				}
+			}
+			if replaced && !sameDelivery(before[i], batch.Event(i)) {
+				tb.Errorf("event %d was replaced by one of another UID, tenant or time of receipt; leave what batch.Replace gave it", i)
 			}
 		}
 	})
+}
+
+func sameDelivery(a, b *tracking.Event) bool {
+	return a.UID == b.UID && a.TenantID == b.TenantID && a.ReceivedAt.Equal(b.ReceivedAt)
 }
 
 // enrichmentIsOwn checks that what a stage puts into one event is not also in another: a later stage may change it, and another
@@ -77,23 +86,27 @@ func enrichmentIsOwn(tb testing.TB, e *exerciser) {
 	within(tb, func(tb testing.TB) {
 		tb.Helper()
 		stage, events := e.build(tb), e.Events()
-		seen := map[any]bool{}
+		seen := map[uintptr]bool{}
+		held := make([]*tracking.Event, 0, 2*len(events)) // so that no address is used twice
 		for range 2 {
 			for i, event := range eventsOf(e.process(tb, stage, clone(events))) {
+				held = append(held, event)
 				enrichment := reflect.ValueOf(event.Enrichment)
 				for n := range enrichment.NumField() {
 					field := enrichment.Field(n)
-					if field.Kind() != reflect.Pointer || field.IsNil() {
+					if k := field.Kind(); k != reflect.Pointer && k != reflect.Map || field.IsNil() {
 						continue
 					}
-					if seen[field.Interface()] {
+					at := field.Pointer()
+					if seen[at] {
 						tb.Errorf("event %d: Enrichment.%s is another event's too; give each event a copy of its own",
 							i, enrichment.Type().Field(n).Name)
 					}
-					seen[field.Interface()] = true
+					seen[at] = true
 				}
 			}
 		}
+		runtime.KeepAlive(held)
 	})
 }
 
@@ -356,7 +369,7 @@ func noGoroutineIsLeftBehind(tb testing.TB, e *exerciser) {
 	before := goleak.IgnoreCurrent()
 	within(tb, round)
 	if err := goleak.Find(before); err != nil {
-		tb.Errorf("goroutines are left when the stage and what Subject.Settings gave it are done with; a stage is not closed: "+
-			"wait for what you start before Process returns, and start nothing in the constructor: %v", err)
+		tb.Errorf("goroutines are left when the stage is closed and what Subject.Settings gave it is done with: wait for what you "+
+			"start before Process returns, or have the stage implement io.Closer: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"runtime/debug"
 	"slices"
@@ -80,7 +81,7 @@ func (e *exerciser) parse(with string) (pipeline.Spec, string, error) {
 	return spec, source, err
 }
 
-// build makes the stage with settings of its own. It fails tb when that cannot be done.
+// build makes the stage with settings of its own, and closes it with tb. It fails tb when that cannot be done.
 func (e *exerciser) build(tb testing.TB) pipeline.Stage {
 	tb.Helper()
 	spec, source, err := e.parse(e.With)
@@ -93,6 +94,13 @@ func (e *exerciser) build(tb testing.TB) pipeline.Stage {
 	}
 	if stage == nil {
 		tb.Fatalf("the stage's constructor returned neither a stage nor an error")
+	}
+	if closer, ok := stage.(io.Closer); ok {
+		tb.Cleanup(func() {
+			if err := closer.Close(); err != nil {
+				tb.Errorf("the stage cannot be closed: %v", err)
+			}
+		})
 	}
 	return stage
 }

@@ -76,6 +76,7 @@ func checks() []check {
 		{name: "settled events are left alone", run: settledEventsAreLeftAlone},
 		{name: "an empty batch is fine", run: anEmptyBatchIsFine},
 		{name: "a redelivery is judged alike", run: aRedeliveryIsJudgedAlike},
+		{name: "a redelivery leads to the same events", run: aRedeliveryLeadsToTheSame},
 		{name: "a cancelled context is honoured", run: aCancelledContextIsHonoured},
 		{name: "workers may share it", run: workersMayShareIt},
 		{name: "the batch is let go", run: theBatchIsLetGo},

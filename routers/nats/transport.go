@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,8 +105,13 @@ func Connect(config Config, logger *slog.Logger) (*Transport, error) {
 	return &Transport{config: config, conn: conn, js: js, publisher: publisher, logger: logger}, nil
 }
 
-// streamName is the name of a topic's stream; streams cannot have dots in theirs.
-func streamName(topic string) string { return strings.ReplaceAll(topic, ".", "-") }
+// streamName is the name of a topic's stream; streams cannot have dots in theirs. Two topics never share one.
+func streamName(topic string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(topic, "-", "--"), ".", "-")
+}
+
+// topicKey is the key of a stream's metadata that says which topic it is of.
+const topicKey = "rastro.topic"
 
 // Provision implements routers.Transport: a stream a topic and a durable consumer a reader. A stream keeps a frame for as long
 // as one of its readers has not acknowledged it; what nobody reads is not kept.
@@ -113,7 +120,7 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 		_, err := t.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 			Name: streamName(topic.Name), Subjects: []string{topic.Name},
 			Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage, Replicas: t.config.Replicas,
-			Discard: jetstream.DiscardNew, MaxBytes: t.config.MaxBytes,
+			Discard: jetstream.DiscardNew, MaxBytes: t.config.MaxBytes, Metadata: map[string]string{topicKey: topic.Name},
 		})
 		if err != nil {
 			return fmt.Errorf("provision topic %q: %w", topic.Name, err)
@@ -135,10 +142,67 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 func (t *Transport) Publisher() message.Publisher { return t.publisher }
 
 // MaxFrameBytes implements routers.Transport.
-func (t *Transport) MaxFrameBytes() int {
+func (t *Transport) MaxFrameBytes() int { return frameBytes(t.conn.MaxPayload()) }
+
+func frameBytes(maxPayload int64) int {
 	const headers = 4 << 10 // the headers count against the server's limit
-	return min(int(t.conn.MaxPayload())-headers, 1<<20)
+	return min(int(maxPayload)-headers, 1<<20)
 }
+
+// Backlog implements routers.Transport.
+func (t *Transport) Backlog(ctx context.Context, topic, reader string) (int64, error) {
+	consumer, err := t.js.Consumer(ctx, streamName(topic), reader)
+	if err != nil {
+		return 0, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
+	}
+	info := consumer.CachedInfo()                                                      // fetched just now
+	return int64(min(info.NumPending, math.MaxInt64)) + int64(info.NumAckPending), nil //nolint:gosec // bounded
+}
+
+// Stale implements routers.Tidier.
+func (t *Transport) Stale(ctx context.Context, topics []pipeline.Topic) ([]routers.StaleReader, error) {
+	readers := map[string][]string{}
+	for _, topic := range topics {
+		readers[topic.Name] = topic.Readers
+	}
+	var stale []routers.StaleReader
+	streams := t.js.ListStreams(ctx)
+	for info := range streams.Info() {
+		topic := info.Config.Metadata[topicKey]
+		if topic == "" {
+			continue // another application's
+		}
+		stream, err := t.js.Stream(ctx, info.Config.Name)
+		if err != nil {
+			return nil, fmt.Errorf("readers of topic %q: %w", topic, err)
+		}
+		consumers := stream.ListConsumers(ctx)
+		for c := range consumers.Info() {
+			if !slices.Contains(readers[topic], c.Name) {
+				backlog := int64(min(c.NumPending, math.MaxInt64)) + int64(c.NumAckPending) //nolint:gosec // bounded
+				stale = append(stale, routers.StaleReader{Topic: topic, Reader: c.Name, Backlog: backlog})
+			}
+		}
+		if err := consumers.Err(); err != nil {
+			return nil, fmt.Errorf("readers of topic %q: %w", topic, err)
+		}
+	}
+	if err := streams.Err(); err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	return stale, nil
+}
+
+// Forget implements routers.Tidier.
+func (t *Transport) Forget(ctx context.Context, topic, reader string) error {
+	err := t.js.DeleteConsumer(ctx, streamName(topic), reader)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("forget reader %q of topic %q: %w", reader, topic, err)
+	}
+	return nil
+}
+
+var _ routers.Tidier = (*Transport)(nil)
 
 // Ping implements routers.Transport.
 func (t *Transport) Ping(ctx context.Context) error {

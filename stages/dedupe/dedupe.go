@@ -68,6 +68,9 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// Deduplicates implements pipeline.Deduplicating.
+func (c Config) Deduplicates() bool { return true }
+
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
 	return r.Register(pipeline.Define(Name, "Drops events that were sent before, also across restarts.", Defaults, build).Described(doc, example))

@@ -292,9 +292,9 @@ func TestConfigInYAML(t *testing.T) {
 			}
 			require.NoError(t, err)
 			settings := pipeline.Settings{Logger: slog.New(slog.DiscardHandler)}
-			_, err = spec.Plan().Hops[0].Build("p", settings)
+			_, err = spec.Plan().Hops[0].Build("p", settings, nil)
 			require.ErrorIs(t, err, pipeline.ErrNoResource)
-			_, err = spec.Plan().Hops[0].Build("p", pipeline.Provide[Claims](settings, claims))
+			_, err = spec.Plan().Hops[0].Build("p", pipeline.Provide[Claims](settings, claims), nil)
 			require.NoError(t, err)
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -20,6 +22,7 @@ type Step struct {
 	Location  *Location  `yaml:"location,omitempty" doc:"Adds the airport of the event's location: name, city, country, coordinates, time zone." jsonschema:"oneof_required=location,nullable"`
 	Airline   *Airline   `yaml:"airline,omitempty" doc:"Adds the airline of the event's transport, and the leg when the sender gave none." jsonschema:"oneof_required=airline,nullable"`
 	Milestone *Milestone `yaml:"milestone,omitempty" doc:"Adds the milestone that the event's kind and code mean, the exception they report, or both." jsonschema:"oneof_required=milestone,nullable"`
+	Lookup    *Lookup    `yaml:"lookup,omitempty" doc:"Adds the entry of a key in a file, a database or a service." jsonschema:"oneof_required=lookup"`
 }
 
 // Location says how to find the place of an event.
@@ -62,6 +65,17 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// WorstCase implements pipeline.Timed: it is that of the lookups elsewhere.
+func (c Config) WorstCase(events int) time.Duration {
+	var worst time.Duration
+	for _, step := range c {
+		if l := step.Lookup; l != nil {
+			worst += l.worstCase(events)
+		}
+	}
+	return worst
+}
+
 func (s Step) validate() error {
 	set := 0
 	var errs []error
@@ -83,8 +97,12 @@ func (s Step) validate() error {
 	if s.Milestone != nil {
 		check("milestone.catalog", s.Milestone.Catalog)
 	}
+	if s.Lookup != nil {
+		set++
+		errs = append(errs, s.Lookup.validate())
+	}
 	if set != 1 {
-		errs = append(errs, fmt.Errorf("a step is exactly one of location, airline and milestone, this one has %d of them", set))
+		errs = append(errs, fmt.Errorf("a step is exactly one of location, airline, milestone and lookup, this one has %d of them", set))
 	}
 	return errors.Join(errs...)
 }
@@ -108,8 +126,11 @@ func (s *Step) UnmarshalYAML(node ast.Node) error {
 		case "milestone":
 			s.Milestone = defaultMilestone()
 			target = s.Milestone
+		case "lookup":
+			s.Lookup = defaultLookup()
+			target = s.Lookup
 		default:
-			return wrong(key, fmt.Sprintf("unknown step %q; there is location, airline, milestone", key.GetToken().Value))
+			return wrong(key, fmt.Sprintf("unknown step %q; there is location, airline, milestone, lookup", key.GetToken().Value))
 		}
 		if entries.Value().Type() == ast.NullType {
 			continue // `- airline:` is an airline step with its defaults
@@ -119,9 +140,27 @@ func (s *Step) UnmarshalYAML(node ast.Node) error {
 		}
 	}
 	if err := s.validate(); err != nil {
-		return wrong(node, err.Error())
+		return wrong(mentioned(node, err.Error()), err.Error())
 	}
 	return nil
+}
+
+// mentioned returns the value below node that an error is about: its text begins with the keys that lead there.
+func mentioned(node ast.Node, text string) ast.Node {
+	keys, _, found := strings.Cut(text, ": ")
+	for key := range strings.SplitSeq(keys, ".") {
+		mapping, ok := node.(ast.MapNode)
+		if !ok || !found {
+			return node
+		}
+		found = false
+		for entries := mapping.MapRange(); entries.Next(); {
+			if entries.Key().GetToken().Value == key {
+				node, found = entries.Value(), true
+			}
+		}
+	}
+	return node
 }
 
 // wrong is an error at its place in the file.

@@ -249,8 +249,8 @@ func TestConfigInYAML(t *testing.T) {
 		{"\n      - milestone:\n      - location:\n          from: payload.location", ""},
 		{" []", "name at least one step"},
 		{" {location: {from: payload.location}}", "p.yaml:5:"},
-		{"\n      - {}", "a step is exactly one of location, airline and milestone, this one has 0 of them"},
-		{"\n      - loc: {}", `p.yaml:6:9: unknown step "loc"; there is location, airline, milestone`},
+		{"\n      - {}", "a step is exactly one of location, airline, milestone and lookup, this one has 0 of them"},
+		{"\n      - loc: {}", `p.yaml:6:9: unknown step "loc"; there is location, airline, milestone, lookup`},
 		{"\n      - location", "p.yaml:6:9: a step is written as `- location: {from: payload.location}`"},
 		{"\n      - location: {from: payload.a}\n        airline: {from: payload.b}", "this one has 2 of them"},
 		{"\n      - location: {form: payload.a}", `p.yaml:6:20: unknown field "form"`},
@@ -274,7 +274,7 @@ func TestConfigInYAML(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			_, err = spec.Plan().Hops[0].Build("p", settings())
+			_, err = spec.Stages[0].Build("p", settings())
 			require.NoError(t, err)
 		})
 	}

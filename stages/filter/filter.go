@@ -42,6 +42,9 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// Selects implements pipeline.Selective.
+func (c Config) Selects() bool { return true }
+
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
 	return r.Register(pipeline.Define(Name, "Keeps the events that a condition holds for and drops the rest.", Defaults, build).

@@ -29,6 +29,9 @@ type Config struct{}
 // Defaults returns the config of a stage that has no `with`.
 func Defaults() Config { return Config{} }
 
+// Delivers implements pipeline.Delivering.
+func (c Config) Delivers() string { return "stores events" }
+
 // Register adds the stage to a registry.
 func Register(r *pipeline.Registry) error {
 	return r.Register(pipeline.Define(Name, "Stores events and advances their traces, each exactly once.", Defaults, build).Described(doc, example))

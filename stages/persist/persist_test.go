@@ -227,9 +227,9 @@ func TestConfigInYAML(t *testing.T) {
 	require.ErrorContains(t, err, "p.yaml:5:")
 
 	settings := pipeline.Settings{Logger: slog.New(slog.DiscardHandler)}
-	_, err = spec.Plan().Hops[0].Build("p", settings)
+	_, err = spec.Plan().Hops[0].Build("p", settings, nil)
 	require.ErrorIs(t, err, pipeline.ErrNoResource)
-	_, err = spec.Plan().Hops[0].Build("p", pipeline.Provide[Store](settings, openStore(t)))
+	_, err = spec.Plan().Hops[0].Build("p", pipeline.Provide[Store](settings, openStore(t)), nil)
 	require.NoError(t, err)
 }
 

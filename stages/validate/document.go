@@ -1,7 +1,11 @@
 package validate
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -96,7 +100,7 @@ func correctionDocument(c *tracking.Correction) map[string]any {
 }
 
 func enrichmentDocument(e *tracking.Enrichment) map[string]any {
-	document := make(map[string]any, 5)
+	document := make(map[string]any, 6)
 	putText(document, "milestone", string(e.Milestone))
 	putText(document, "exception", e.Exception)
 	if p := e.Place; p != nil {
@@ -116,6 +120,22 @@ func enrichmentDocument(e *tracking.Enrichment) map[string]any {
 	}
 	if e.Transport != nil {
 		document["transport"] = transportDocument(e.Transport)
+	}
+	if len(e.Attributes) > 0 {
+		document["attributes"] = attributesDocument(e.Attributes)
+	}
+	return document
+}
+
+// attributesDocument reads the attributes, which stages wrote as JSON; null stands for one that is none.
+func attributesDocument(attributes map[string]json.RawMessage) map[string]any {
+	document := make(map[string]any, len(attributes))
+	for name, raw := range attributes {
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			value = nil
+		}
+		document[name] = value
 	}
 	return document
 }

@@ -240,6 +240,11 @@ func drawEvent(t *rapid.T) *tracking.Event {
 	}
 	if optional.Draw(t, "enrichment") {
 		event.Enrichment = tracking.Enrichment{Milestone: tracking.Milestone(text.Draw(t, "milestone")), Exception: text.Draw(t, "exception")}
+		if optional.Draw(t, "attributes") {
+			event.Enrichment.Attributes = map[string]json.RawMessage{
+				"customer": json.RawMessage(`{"tier":"gold","since":[2019,1.50]}`), text.Draw(t, "attribute"): json.RawMessage(`null`),
+			}
+		}
 		if optional.Draw(t, "place") {
 			event.Enrichment.Place = &tracking.Place{IATA: text.Draw(t, "iata"), ICAO: text.Draw(t, "icao"), Name: text.Draw(t, "name"),
 				City: text.Draw(t, "city"), Country: text.Draw(t, "country"), Lat: 1, Lon: 2, TimeZone: text.Draw(t, "tz")}
@@ -315,7 +320,7 @@ func TestConfigInYAML(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			_, err = spec.Plan().Hops[0].Build("p", settings())
+			_, err = spec.Plan().Hops[0].Build("p", settings(), nil)
 			require.NoError(t, err)
 		})
 	}

@@ -1,0 +1,398 @@
+package sqs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/rastrohq/rastro/routers"
+)
+
+const (
+	// busyWait is how long a request waits for a message where there were some just now.
+	busyWait = time.Second
+	// drainGrace is how long a drain waits for a request for messages that is under way before it breaks it off. What SQS was
+	// just then answering would stay hidden until its visibility timeout; under load answers come at once.
+	drainGrace = time.Second
+)
+
+// Subscriber implements routers.Subscriber: pollers fill a set of messages in hand that is bounded by count and bytes, each
+// message is handed out and settled by itself, a keeper renews their visibility, and a deleter deletes them in batches.
+type Subscriber struct {
+	transport *Transport
+	reader    string
+	inFlight  int
+	gate      *routers.Gate
+	room      *budget
+
+	ctx     context.Context // ends when the subscriber stops receiving
+	stop    context.CancelFunc
+	polling sync.WaitGroup // pollers
+	inHand  sync.WaitGroup // messages received and not settled
+	closing chan struct{}  // closed by Close
+	closers sync.WaitGroup // what ends with Close
+
+	mu            sync.Mutex
+	closed        bool
+	subscriptions []*subscription
+}
+
+var _ routers.Subscriber = (*Subscriber)(nil)
+
+// Delivery is what SQS says of a message that was received.
+type Delivery struct {
+	// Receives is how often the message was received, this time included; approximate, as SQS counts it.
+	Receives int
+	// SentAt is when the message was sent; the zero time when SQS does not say.
+	SentAt time.Time
+}
+
+type deliveryKey struct{}
+
+// DeliveryOf returns what SQS says of the message that has the context.
+func DeliveryOf(ctx context.Context) (Delivery, bool) {
+	d, is := ctx.Value(deliveryKey{}).(Delivery)
+	return d, is
+}
+
+// Subscriber implements routers.Transport.
+func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) (routers.Subscriber, error) {
+	if inFlight < 1 {
+		return nil, fmt.Errorf("subscriber %q: it must hold at least one message at a time", reader)
+	}
+	// The subscriber outlives the call that makes it; Drain and Close end it.
+	ctx, stop := context.WithCancel(context.Background())
+	return &Subscriber{
+		transport: t, reader: reader, inFlight: inFlight, gate: gate, room: newBudget(inFlight, t.config.MaxInFlightBytes),
+		ctx: ctx, stop: stop, closing: make(chan struct{}),
+	}, nil
+}
+
+// subscription is one call to Subscribe.
+type subscription struct {
+	*Subscriber
+	topic   string
+	url     string
+	out     chan *message.Message
+	busy    chan struct{} // has a token for each further poller that should help
+	keeper  *keeper
+	deleter *deleter
+	unheard atomic.Int64 // messages in hand whose handler has not settled them
+	logger  *slog.Logger
+}
+
+// received is a message in hand.
+type received struct {
+	msg     *message.Message
+	receipt string
+	size    int
+	Delivery
+
+	unstarted bool      // given back before it was handed out
+	deadline  time.Time // when it becomes visible again, unless renewed
+	due       time.Time // when that is to be renewed
+	index     int       // in the keeper's heap; -1 when not in it
+}
+
+// Subscribe implements message.Subscriber. The queue of the topic and the reader must exist.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	url, err := s.transport.queueURL(ctx, s.transport.names.Queue(topic, s.reader))
+	if err != nil {
+		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, routers.ErrClosed)
+	}
+	sub := &subscription{
+		Subscriber: s, topic: topic, url: url, out: make(chan *message.Message), busy: make(chan struct{}, s.transport.config.Pollers),
+		logger: s.transport.logger.With(slog.String("topic", topic), slog.String("reader", s.reader)),
+	}
+	sub.keeper, sub.deleter = newKeeper(sub), newDeleter(sub)
+	s.subscriptions = append(s.subscriptions, sub)
+
+	polling, stop := context.WithCancel(ctx)
+	release := context.AfterFunc(s.ctx, stop) //nolint:contextcheck // the subscriber's own end stops this poller too
+	var pollers sync.WaitGroup
+	poll := func(first bool) {
+		s.polling.Add(1)
+		pollers.Go(func() {
+			defer s.polling.Done()
+			sub.poll(ctx, polling, first)
+		})
+	}
+	for i := range s.transport.config.Pollers {
+		poll(i == 0)
+	}
+	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
+	s.closers.Go(func() {
+		pollers.Wait()
+		release()
+		stop()
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+		close(sub.out)
+	})
+	return sub.out, nil
+}
+
+// poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains. The first poller always
+// has a request under way; the others help for as long as they find the queue full.
+func (s *subscription) poll(ctx, polling context.Context, first bool) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 250*time.Millisecond, 5*time.Second
+	failing := false
+	wait := busyWait
+	helping := first
+	for {
+		if !helping {
+			select {
+			case <-s.busy:
+			case <-polling.Done():
+				return
+			}
+		}
+		if err := s.gate.Wait(polling); err != nil {
+			return
+		}
+		got, err := s.receive(ctx, polling, wait)
+		full := got == maxBatch
+		helping = first || full
+		if got > 0 || !first {
+			wait = busyWait
+		} else { // longer requests, which are fewer, the quieter it is
+			wait = min(2*wait, s.transport.config.Wait)
+		}
+		switch {
+		case polling.Err() != nil:
+			return
+		case err == nil:
+			failing = false
+			pause.Reset()
+			if full {
+				s.callHelp()
+			}
+			continue
+		case !failing:
+			failing = true
+			s.logger.Warn("cannot receive; trying again", slog.Any("error", err))
+		}
+		select {
+		case <-time.After(pause.NextBackOff()):
+		case <-polling.Done():
+			return
+		}
+	}
+}
+
+// callHelp wakes another poller, if one sleeps.
+func (s *subscription) callHelp() {
+	select {
+	case s.busy <- struct{}{}:
+	default:
+	}
+}
+
+// share is how many messages one request may ask for: up to ten, and no more than leaves room for the other topics that the
+// subscriber receives from, whose requests hold room for as long as they wait.
+func (s *subscription) share() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	room := min(s.inFlight, s.transport.config.MaxInFlightBytes/s.transport.config.MaxMessageBytes)
+	return max(1, min(maxBatch, room/len(s.subscriptions)))
+}
+
+// receive asks for as many messages as there is room for, up to ten, and hands them out. It returns how many it got.
+func (s *subscription) receive(ctx, polling context.Context, wait time.Duration) (int, error) {
+	each := s.transport.config.MaxMessageBytes
+	n := s.room.acquire(polling, s.share(), each)
+	if n == 0 {
+		return 0, nil
+	}
+	open, done := s.gate.WhileOpen(polling)
+	defer done()
+	if open.Err() != nil {
+		s.room.release(n, n*each)
+		return 0, nil
+	}
+	answered := time.Now()
+	raw, err := s.request(ctx, polling, n, wait)
+	s.room.release(n-len(raw), (n-len(raw))*each)
+	if err != nil {
+		return 0, err
+	}
+	// Visibility counts from when SQS answered, which is not before it was asked, nor long before the answer came.
+	if asked := time.Now().Add(-time.Second); asked.After(answered) {
+		answered = asked
+	}
+	batch := make([]*received, len(raw))
+	for i := range raw {
+		batch[i] = s.take(ctx, &raw[i], answered)
+		s.room.release(0, each-batch[i].size)
+	}
+	for _, r := range batch {
+		// What comes of a request that was under way when the gate was shut, or a drain began, goes back at once.
+		if open.Err() == nil {
+			select {
+			case s.out <- r.msg:
+				continue
+			case <-open.Done():
+			}
+		}
+		r.unstarted = true
+		r.msg.Nack()
+	}
+	return len(raw), nil
+}
+
+// request asks SQS for messages. It is not broken off when the gate is shut, and by a drain only after a moment.
+func (s *subscription) request(ctx, polling context.Context, n int, wait time.Duration) ([]types.Message, error) {
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+requestTimeout)
+	defer cancel()
+	release := context.AfterFunc(polling, func() { time.AfterFunc(drainGrace, cancel) })
+	defer release()
+	out, err := s.transport.sqs.ReceiveMessage(request, &sqs.ReceiveMessageInput{
+		QueueUrl:            aws.String(s.url),
+		MaxNumberOfMessages: int32(n), //nolint:gosec // ten at most
+		WaitTimeSeconds:     wholeSeconds(wait),
+		VisibilityTimeout:   wholeSeconds(s.transport.config.VisibilityTimeout),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{
+			types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp,
+		},
+		MessageAttributeNames: []string{"All"},
+	}, func(o *sqs.Options) {
+		// A request that was answered to nobody has hidden ten messages: another one at once would hide ten more. poll tries
+		// again, and says so.
+		o.Retryer = aws.NopRetryer{}
+	})
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	s.transport.metrics.batch.WithLabelValues("ReceiveMessage").Observe(float64(len(out.Messages)))
+	return out.Messages, nil
+}
+
+// take notes a message as in hand and settles it with SQS once its handler has settled it.
+func (s *subscription) take(ctx context.Context, raw *types.Message, answered time.Time) *received {
+	r := s.read(raw, answered)
+	own, cancel := context.WithCancel(context.WithValue(ctx, deliveryKey{}, r.Delivery))
+	r.msg.SetContext(own)
+	s.inHand.Add(1)
+	s.unheard.Add(1)
+	s.observe(r, messageSize(raw))
+	s.keeper.add(r)
+	go func() {
+		defer cancel()
+		select {
+		case <-r.msg.Acked():
+			s.deleter.delete(r)
+			return
+		case <-r.msg.Nacked():
+		case <-s.closing: // whoever has it is no longer heard
+		}
+		s.unheard.Add(-1)
+		delay := s.transport.config.nackDelay(r.Receives)
+		if s.ctx.Err() != nil || r.unstarted {
+			delay = 0 // it is not the message's fault, and others may be better off
+		}
+		s.keeper.giveBack(r, delay)
+	}()
+	return r
+}
+
+// read makes a message of what was received.
+func (s *subscription) read(raw *types.Message, answered time.Time) *received {
+	msg, err := s.transport.marshaler.Unmarshal(raw)
+	if err != nil {
+		// Watermill's unmarshaler cannot fail on what SQS sends; whoever handles an empty message rejects it.
+		msg = message.NewMessage(aws.ToString(raw.MessageId), []byte(aws.ToString(raw.Body)))
+	}
+	r := &received{
+		msg: msg, receipt: aws.ToString(raw.ReceiptHandle), size: min(len(msg.Payload), s.transport.config.MaxMessageBytes),
+		deadline: answered.Add(s.transport.config.VisibilityTimeout), due: answered.Add(s.transport.config.VisibilityTimeout / 2), index: -1,
+	}
+	r.Receives = 1
+	if n, err := strconv.Atoi(raw.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)]); err == nil {
+		r.Receives = max(n, 1)
+	}
+	if ms, err := strconv.ParseInt(raw.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64); err == nil {
+		r.SentAt = time.UnixMilli(ms)
+	}
+	return r
+}
+
+func (s *subscription) observe(r *received, wire int) {
+	m := s.transport.metrics
+	m.bytes.WithLabelValues("received").Add(float64(wire))
+	m.receives.WithLabelValues(s.topic, s.reader).Observe(float64(r.Receives))
+	if !r.SentAt.IsZero() {
+		m.age.WithLabelValues(s.topic, s.reader).Observe(max(time.Since(r.SentAt), 0).Seconds())
+	}
+	m.inFlight.WithLabelValues(s.topic, s.reader).Inc()
+	m.inFlightSize.WithLabelValues(s.topic, s.reader).Add(float64(r.size))
+}
+
+// settled takes a message out of hand: SQS has heard what became of it, or will find out when its visibility ends.
+func (s *subscription) settled(r *received) {
+	s.keeper.remove(r)
+	m := s.transport.metrics
+	m.inFlight.WithLabelValues(s.topic, s.reader).Dec()
+	m.inFlightSize.WithLabelValues(s.topic, s.reader).Sub(float64(r.size))
+	s.room.release(1, r.size)
+	s.inHand.Done()
+}
+
+// Drain implements routers.Subscriber: when it returns nil, what was handed out is deleted or given back.
+func (s *Subscriber) Drain(ctx context.Context) error {
+	s.stop()
+	settled := make(chan struct{})
+	go func() {
+		s.polling.Wait()
+		s.inHand.Wait()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain reader %q: %w", s.reader, ctx.Err())
+	}
+}
+
+// Close implements message.Subscriber. What is still in hand is given back, to be delivered again at once; Drain first to avoid
+// that.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		s.stop()
+		close(s.closing)
+	}
+	subscriptions := s.subscriptions
+	s.mu.Unlock()
+	s.closers.Wait()
+	s.polling.Wait()
+	s.inHand.Wait()
+	for _, sub := range subscriptions {
+		sub.keeper.close()
+		sub.deleter.close()
+	}
+	return nil
+}
