@@ -64,7 +64,7 @@ e2e: build ## the built binary, driven from outside: samples, traces, a browser,
 	@.ci/need postgres chromium
 	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
 
-bench: build ## latency and throughput of the built binary on this machine
+bench: build ## what the engine costs in process, and latency of the built binary, on this machine
 	@.ci/need postgres
 	go run ./internal/bench -binary bin/rastro
 

@@ -26,6 +26,9 @@ const deployEvery = time.Hour
 // deliveryLimits returns what the pipelines of a process are checked against.
 func deliveryLimits(process config.Process) pipeline.Limits {
 	l := nats.DefaultConfig().Limits()
+	if process.Broker.Kind == config.BrokerSQS {
+		l = sqsConfig(process).Limits()
+	}
 	l.FramesInHand, l.DeployEvery = routers.FramesInHand, deployEvery
 	l.Shutdown, l.ShutdownBy = process.ShutdownTimeout, "RASTRO_SHUTDOWN_TIMEOUT"
 	l.EventBytes, l.EventBytesBy = process.Ingest.MaxEventBytes, "RASTRO_INGEST_MAX_EVENT_BYTES"
@@ -39,7 +42,7 @@ func deliveryLimits(process config.Process) pipeline.Limits {
 func check(ctx context.Context, files fs.FS, checker pipeline.Checker, sources []pipeline.Source) ([]pipeline.Spec, pipeline.Findings) {
 	specs, findings := checker.CheckContext(ctx, sources...)
 	l := checker.Delivery
-	found := l.CheckEvent(l.EventBytes, l.EventBytesBy, pipeline.Finding{File: l.EventBytesBy})
+	found := l.CheckEvent(l.EventBytes, "the largest payload that ingest takes", pipeline.Finding{File: l.EventBytesBy})
 	found = append(found, checkTenants(files, l)...)
 	return specs, append(findings, found...)
 }

@@ -26,13 +26,14 @@ import (
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
 	"github.com/rastrohq/rastro/internal/devstack/postgres"
 	"github.com/rastrohq/rastro/internal/devstack/simulator"
+	"github.com/rastrohq/rastro/internal/devstack/sqsemulator"
 	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/store"
 )
 
 // devFlags are the flags of `rastro dev`.
 type devFlags struct {
-	listen, data, simulate, configDir string
+	listen, data, simulate, configDir, broker string
 }
 
 func newDevCommand(o options) *cobra.Command {
@@ -45,7 +46,10 @@ Connect issuer with demo users, and a simulator that plays the traffic of four d
 talma-mx). The data stays in the data folder from one run to the next. Ctrl-C stops everything.
 
 PostgreSQL is the one that RASTRO_DATABASE_URL names when that is set; else programs found on this machine are run in the
-data folder; else they are downloaded. The other variables of ` + "`rastro serve --help`" + ` hold here too.`,
+data folder; else they are downloaded.
+
+With --broker sqs the events go over SQS and SNS, as in production: over those at RASTRO_SQS_ENDPOINT when that is set, else
+over an emulator in this process that keeps nothing from one run to the next. The other variables of ` + "`rastro serve --help`" + ` hold here too.`,
 		Example: `  rastro dev
   rastro dev --listen 127.0.0.1:9000 --data /tmp/rastro --simulate 500
   rastro dev --simulate off --config ./my-config`,
@@ -62,6 +66,12 @@ data folder; else they are downloaded. The other variables of ` + "`rastro serve
 			if flags.configDir != "" {
 				process.ConfigDir = flags.configDir
 			}
+			if flags.broker != "" {
+				process.Broker.Kind = flags.broker
+			}
+			if err := process.Validate(); err != nil {
+				return exitWith(exitUsage, err)
+			}
 			if os.Getenv("RASTRO_LOG_FORMAT") == "" {
 				process.Log.Format = "text"
 			}
@@ -76,6 +86,7 @@ data folder; else they are downloaded. The other variables of ` + "`rastro serve
 	cmd.Flags().StringVar(&flags.listen, "listen", "127.0.0.1:8080", "`address` to serve at; port 0 takes a free one")
 	cmd.Flags().StringVar(&flags.data, "data", devstack.DefaultDataDir, "`folder` that keeps the data")
 	cmd.Flags().StringVar(&flags.simulate, "simulate", "20", "events a second that the simulated carriers send, or off")
+	cmd.Flags().StringVar(&flags.broker, "broker", "", "nats, or sqs: `broker` to run everything over (default: RASTRO_BROKER, else nats)")
 	cmd.Flags().StringVar(&flags.configDir, "config", "", "`folder` of pipelines, milestones and tenants that stand before the built-in ones")
 	return cmd
 }
@@ -103,8 +114,9 @@ type dev struct {
 	data     string
 	url      string
 	secrets  devSecrets
-	broker   *broker.Server
-	postgres *postgres.Server // nil when RASTRO_DATABASE_URL names another
+	broker   *broker.Server      // nil when SQS carries the events
+	queues   *sqsemulator.Server // nil unless SQS does, and RASTRO_SQS_ENDPOINT names none
+	postgres *postgres.Server    // nil when RASTRO_DATABASE_URL names another
 	issuer   *issuer.Issuer
 }
 
@@ -122,7 +134,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	}
 	app := newApp(d.options, surroundings{
 		process: d.process, roles: allRoles(), logger: d.logger, listener: listener,
-		broker:       []natsgo.Option{d.broker.Option()},
+		broker:       d.brokerOptions(),
 		mounts:       []mount{{path: issuerPath, handler: d.issuer.Handler()}},
 		exportTraces: exportsTraces(os.Getenv), alone: true, watch: true,
 	})
@@ -207,16 +219,11 @@ const issuerPath = "/oidc"
 // startStack starts broker and database side by side, brings the schema up to date, and makes the issuer.
 func (d *dev) startStack(ctx context.Context) error {
 	group, starting := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		d.broker, err = broker.Start(starting, filepath.Join(d.data, "broker"))
-		return err
-	})
+	group.Go(func() error { return d.startBroker(starting) })
 	group.Go(func() error { return d.startDatabase(starting) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	// The connection is in process; the URL is only its name.
-	d.process.Broker.NATSURL = "nats://in-process"
 	if err := setUp(ctx, d.process); err != nil {
 		return err
 	}
@@ -235,6 +242,34 @@ func (d *dev) startStack(ctx context.Context) error {
 		d.process.Identity.SessionKey = d.secrets.SessionKey
 	}
 	return nil
+}
+
+// startBroker starts the broker that the events go over: NATS with its data in the data folder, or an emulator of SQS in memory,
+// unless RASTRO_SQS_ENDPOINT names another.
+func (d *dev) startBroker(ctx context.Context) (err error) {
+	if d.process.Broker.Kind != config.BrokerSQS {
+		// The connection is in process; the URL is only its name.
+		d.process.Broker.NATSURL = "nats://in-process"
+		d.broker, err = broker.Start(ctx, filepath.Join(d.data, "broker"))
+		return err
+	}
+	d.process.Broker.SQS.Provision = true
+	if d.process.Broker.SQS.Endpoint != "" {
+		return nil
+	}
+	if d.queues, err = sqsemulator.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	d.process.Broker.SQS.Endpoint = d.queues.URL()
+	d.logger.Warn("SQS is emulated in memory: what is on its way when this process ends is lost")
+	return nil
+}
+
+func (d *dev) brokerOptions() []natsgo.Option {
+	if d.broker == nil {
+		return nil
+	}
+	return []natsgo.Option{d.broker.Option()}
 }
 
 func (d *dev) startDatabase(ctx context.Context) error {
@@ -256,6 +291,9 @@ func (d *dev) startDatabase(ctx context.Context) error {
 func (d *dev) stopStack(ctx context.Context) error {
 	if d.broker != nil {
 		d.broker.Stop()
+	}
+	if d.queues != nil {
+		d.queues.Stop()
 	}
 	if d.postgres == nil {
 		return nil

@@ -21,7 +21,6 @@ import (
 	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
-	"github.com/rastrohq/rastro/routers/nats"
 	"github.com/rastrohq/rastro/stages/aggregate"
 	"github.com/rastrohq/rastro/stages/dedupe"
 	"github.com/rastrohq/rastro/stages/persist"
@@ -69,7 +68,7 @@ func (s surroundings) module(role string, options ...fx.Option) fx.Option {
 
 // check reports everything that the configuration lacks for the roles.
 func (s surroundings) check() error {
-	var errs []error
+	errs := []error{checkBroker(s.process)}
 	if s.process.Database.URL == "" {
 		errs = append(errs, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro"))
 	}
@@ -147,18 +146,6 @@ func checkSchema(ctx context.Context, db *store.Store) error {
 		return fmt.Errorf("the database's schema is at version %d and this rastro needs %d: run `rastro migrate`", current, wanted)
 	}
 	return nil
-}
-
-func newTransport(lc fx.Lifecycle, s surroundings) (routers.Transport, error) {
-	c := nats.DefaultConfig()
-	c.URL, c.AckWait, c.MaxBytes, c.Replicas = s.process.Broker.NATSURL, s.process.Broker.AckWait, s.process.Broker.MaxBytes, s.process.Broker.Replicas
-	c.Options = s.broker
-	transport, err := nats.Connect(c, s.logger)
-	if err != nil {
-		return nil, err
-	}
-	lc.Append(fx.StopHook(transport.Close))
-	return transport, nil
 }
 
 // provision makes the topics exist. Every role does it, so that the order in which roles start does not matter.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -265,7 +266,6 @@ func (e *caseError) Unwrap() error { return e.err }
 
 // load reads what the case says.
 func (c *pipelineCase) load() error {
-	c.Tenant, c.Source = "test", "test"
 	file := c.path
 	if c.folder {
 		file = filepath.Join(c.path, caseFile)
@@ -277,6 +277,7 @@ func (c *pipelineCase) load() error {
 	if err := yaml.UnmarshalWithOptions(text, &c.caseSpec, yaml.DisallowUnknownField()); err != nil {
 		return yamlCaseError(file, err)
 	}
+	c.Tenant, c.Source = cmp.Or(c.Tenant, "test"), cmp.Or(c.Source, "test")
 	for _, l := range []*caseLines{&c.In, &c.Want.Events, &c.WantDead, &c.WantDropped} {
 		l.file = file
 	}

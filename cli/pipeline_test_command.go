@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -230,18 +231,16 @@ func (t *testedCase) failRun(c *pipelineCase, run string, err error) {
 	t.Failures = append(t.Failures, failure)
 }
 
-// sameResult compares the results of two ways to run a case. Of an undisturbed one only what is stored must be the same.
+// sameResult compares the results of two ways to run a case. With an undisturbed one only what is stored must be the same.
 func (c *pipelineCase) sameResult(firstName string, r caseRun, first, got *caseResult) (caseFailure, bool) {
 	a, b := first.text(!r.plain), got.text(!r.plain)
-	diff := unified(firstName, r.name, a, b)
-	message := "the result is another when it is run with " + r.name
-	switch {
-	case r.plain:
-		message = "what is injected changes what is stored"
-	case r.crash != "":
-		message = "the result is another: " + r.name
+	failure := caseFailure{File: c.path, Run: r.name, Message: "the result is another with " + r.name}
+	if r.plain {
+		failure.Message, failure.Diff = "what is injected changes what is stored", unified(r.name, firstName, b, a)
+	} else {
+		failure.Diff = unified(firstName, r.name, a, b)
 	}
-	return caseFailure{File: c.path, Run: r.name, Message: message, Diff: diff}, diff == ""
+	return failure, failure.Diff == ""
 }
 
 // text returns what came of a run, a line each; only what is stored unless all.
@@ -339,7 +338,8 @@ func (c *pipelineCase) compareCounts(t *testedCase, got *caseResult) {
 }
 
 func (c *pipelineCase) compareTraces(t *testedCase, got *caseResult) {
-	for correlation, wanted := range c.Want.Traces {
+	for _, correlation := range slices.Sorted(maps.Keys(c.Want.Traces)) {
+		wanted := c.Want.Traces[correlation]
 		i := slices.IndexFunc(got.traces, func(trace map[string]any) bool { return trace["correlation_id"] == correlation })
 		if i < 0 {
 			t.Failures = append(t.Failures, caseFailure{File: c.specFile(), Line: wanted.line, Message: fmt.Sprintf("there is no trace %q", correlation)})
@@ -353,12 +353,6 @@ func (c *pipelineCase) compareTraces(t *testedCase, got *caseResult) {
 			Diff: unified("wanted", "got", indented(wanted.want), indented(project(wanted.want, got.traces[i]))),
 		})
 	}
-	slices.SortStableFunc(t.Failures, func(a, b caseFailure) int {
-		if a.File != b.File {
-			return 0
-		}
-		return a.Line - b.Line
-	})
 }
 
 func (c *pipelineCase) specFile() string {

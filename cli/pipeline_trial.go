@@ -131,7 +131,7 @@ func (d eventDecoder) decode(line int, text []byte) (*tracking.Event, error) {
 		})
 	}
 	var fields map[string]json.RawMessage
-	if json.Unmarshal(text, &fields) == nil { // else the decoder says better what is wrong
+	if mayHaveAdded(text) && json.Unmarshal(text, &fields) == nil { // else the decoder says better what is wrong
 		if _, stands := fields["uid"]; stands {
 			return d.standing(text)
 		}
@@ -141,6 +141,16 @@ func (d eventDecoder) decode(line int, text []byte) (*tracking.Event, error) {
 		return nil, err
 	}
 	return d.sent(line, given, func(o formats.Options) ([]formats.Result, error) { return native.Decode(rest, native.JSON, o) })
+}
+
+// mayHaveAdded reports whether a line may have a field that a sender does not set; most have none, and need not be read twice.
+func mayHaveAdded(text []byte) bool {
+	for _, name := range []string{"uid", "received_at", "enrichment", `\u`} {
+		if bytes.Contains(text, []byte(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // sent returns an event as a sender sends it.

@@ -20,6 +20,7 @@ import (
 	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
 	"github.com/rastrohq/rastro/internal/devstack/postgres/postgrestest"
+	"github.com/rastrohq/rastro/internal/devstack/sqsemulator"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -37,20 +38,17 @@ type environment struct {
 
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
+	return newEnvironmentOver(t, config.BrokerNATS)
+}
+
+func newEnvironmentOver(t *testing.T, kind string) *environment {
+	t.Helper()
 	process, err := config.Default()
 	require.NoError(t, err)
 	process.Database.URL = databases.URL(t)
 	require.NoError(t, setUp(t.Context(), process))
 
-	broker, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
-	require.NoError(t, err)
-	broker.Start()
-	t.Cleanup(func() {
-		broker.Shutdown()
-		broker.WaitForShutdown()
-	})
-	require.True(t, broker.ReadyForConnections(10*time.Second))
-	process.Broker.NATSURL = broker.ClientURL()
+	startBroker(t, &process, kind)
 
 	mux := http.NewServeMux()
 	idp := httptest.NewServer(mux)
@@ -61,6 +59,29 @@ func newEnvironment(t *testing.T) *environment {
 	process.Identity.Issuer = idp.URL + issuerPath
 	process.Identity.SessionKey = strings.Repeat("k", 32)
 	return &environment{process: process, issuer: is}
+}
+
+// startBroker starts a broker at an address.
+func startBroker(t *testing.T, process *config.Process, kind string) {
+	t.Helper()
+	process.Broker.Kind = kind
+	if kind == config.BrokerSQS {
+		emulator, err := sqsemulator.Start(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(emulator.Stop)
+		process.Broker.SQS.Endpoint, process.Broker.SQS.Provision = emulator.URL(), true
+		process.Broker.SQS.VisibilityTimeout, process.Broker.SQS.Wait = 2*time.Second, time.Second
+		return
+	}
+	broker, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	require.NoError(t, err)
+	broker.Start()
+	t.Cleanup(func() {
+		broker.Shutdown()
+		broker.WaitForShutdown()
+	})
+	require.True(t, broker.ReadyForConnections(10*time.Second))
+	process.Broker.NATSURL = broker.ClientURL()
 }
 
 // serve runs roles as one process would and returns their address.
@@ -104,7 +125,14 @@ const loadedEvent = `{"correlation_id":"ROLE-1","aggregate_id":"ROLE-1","event_t
 // Each role in a process of its own, over a broker at an address: what ingest takes the processor stores, whenever it comes,
 // and the query edge shows.
 func TestRolesWorkApart(t *testing.T) {
-	e := newEnvironment(t)
+	for _, kind := range []string{config.BrokerNATS, config.BrokerSQS} {
+		t.Run(kind, func(t *testing.T) { rolesWorkApart(t, kind) })
+	}
+}
+
+func rolesWorkApart(t *testing.T, kind string) {
+	t.Helper()
+	e := newEnvironmentOver(t, kind)
 	ingestURL, _ := e.serve(t, roleIngest)
 	status, answer := e.do(t, http.MethodPost, ingestURL+"/api/v1/events", loadedEvent)
 	require.Equal(t, http.StatusAccepted, status, answer)

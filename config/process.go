@@ -40,10 +40,35 @@ type Database struct {
 
 // Broker says which broker carries the events and where it is.
 type Broker struct {
+	Kind string `env:"RASTRO_BROKER" envDefault:"nats" help:"which broker carries the events: nats, or sqs (with SNS)"`
+
 	NATSURL  string        `env:"RASTRO_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS server or cluster with JetStream" secret:"true"`
 	AckWait  time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"10s" help:"how long after a crash what a process had in hand is delivered again"`
 	MaxBytes int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
 	Replicas int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
+
+	SQS SQS
+}
+
+// The kinds of brokers.
+const (
+	BrokerNATS = "nats"
+	BrokerSQS  = "sqs"
+)
+
+// SQS says how the queues of Amazon SQS are used. Credentials come as the AWS SDK finds them.
+type SQS struct {
+	Region            string        `env:"RASTRO_SQS_REGION" help:"AWS region; as the AWS SDK finds it when empty"`
+	Endpoint          string        `env:"RASTRO_SQS_ENDPOINT" help:"where SQS is when not at AWS's own address: an emulator, or a VPC endpoint"`
+	SNSEndpoint       string        `env:"RASTRO_SNS_ENDPOINT" help:"where SNS is when not at RASTRO_SQS_ENDPOINT"`
+	Prefix            string        `env:"RASTRO_SQS_PREFIX" envDefault:"rastro" help:"what the names of queues and SNS topics begin with"`
+	Provision         bool          `env:"RASTRO_SQS_PROVISION" envDefault:"false" help:"make missing queues, SNS topics and subscriptions; otherwise they must exist"`
+	VisibilityTimeout time.Duration `env:"RASTRO_SQS_VISIBILITY_TIMEOUT" envDefault:"30s" help:"how long after a crash what a process had in hand is delivered again"`
+	Wait              time.Duration `env:"RASTRO_SQS_WAIT" envDefault:"20s" help:"how long a request for messages waits for one, up to 20s; longer is cheaper"`
+	Pollers           int           `env:"RASTRO_SQS_POLLERS" envDefault:"4" help:"requests for messages under way at once for a full queue"`
+	MaxMessageBytes   int           `env:"RASTRO_SQS_MAX_MESSAGE_BYTES" envDefault:"262144" help:"largest message that the queues take, in bytes; up to 1048576 where they are set to it"`
+	MaxInFlightBytes  int           `env:"RASTRO_SQS_MAX_IN_FLIGHT_BYTES" envDefault:"16777216" help:"what the messages in hand of one hop take in memory at most, in bytes"`
+	MaxReceives       int           `env:"RASTRO_SQS_MAX_RECEIVES" envDefault:"50" help:"how often a message is received before it goes to its dead-letter queue"`
 }
 
 // Identity says whose tokens are believed.
@@ -141,6 +166,7 @@ func (p Process) Validate() error {
 		}
 	}
 	check(p.Listen != "", "RASTRO_LISTEN is empty")
+	check(p.Broker.Kind == BrokerNATS || p.Broker.Kind == BrokerSQS, "RASTRO_BROKER is %q; it is nats or sqs", p.Broker.Kind)
 	check(p.Database.MaxConns >= 2, "RASTRO_DATABASE_MAX_CONNS is %d; a process needs 2 or more", p.Database.MaxConns)
 	check(p.Ingest.MaxBodyBytes >= 1024, "RASTRO_INGEST_MAX_BODY_BYTES is %d; give it 1024 or more", p.Ingest.MaxBodyBytes)
 	check(p.Ingest.MaxEvents >= 1, "RASTRO_INGEST_MAX_EVENTS is %d; give it 1 or more", p.Ingest.MaxEvents)

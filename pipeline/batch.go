@@ -185,6 +185,17 @@ func (b *Batch) with(settled []*Work) *Batch {
 	return all
 }
 
+// scrub keeps secrets out of what is said of the events.
+func (b *Batch) scrub(secrets *Secrets) {
+	if secrets == nil || b.settled == 0 {
+		return
+	}
+	for i := range b.verdicts {
+		v := &b.verdicts[i]
+		v.Reason.Message, v.Err = secrets.Scrub(v.Reason.Message), secrets.ScrubError(v.Err)
+	}
+}
+
 // reset takes back what was done for the event at index i, which is given.
 func (b *Batch) reset(i int, event *tracking.Event) {
 	b.events[i] = event

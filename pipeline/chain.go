@@ -197,6 +197,7 @@ func (c *Chain) settle(ctx context.Context, l *link, in []*Work) (*Batch, error)
 	if len(in) == 0 {
 		return batch, nil
 	}
+	defer batch.scrub(l.spec.secrets)
 	err := process(ctx, l, batch)
 	if errors.As(err, new(*panicError)) {
 		err = c.isolatePanic(ctx, l, in, batch)

@@ -187,16 +187,20 @@ func (h *hopCheck) with(i int, change func(*StageSpec)) Hop {
 	return hop
 }
 
-// shutdown finds a stage that a stopping process cannot wait for.
+// shutdown finds a stage that a stopping process cannot wait for: by its timeout or, where only its config limits its time, even
+// over a single event.
 func (h *hopCheck) shutdown(i int) {
-	stage := h.hop.Stages[i]
-	took, known := stage.worstTime(h.hop.Batch.Events)
+	stage, events, over := h.hop.Stages[i], h.hop.Batch.Events, "a batch"
+	if stage.Timeout == 0 {
+		events, over = 1, "a single event"
+	}
+	took, known := stage.worstTime(events)
 	if !known || h.limits.Shutdown == 0 || took <= h.limits.Shutdown {
 		return
 	}
 	h.add(h.at(i, "timeout"), "shutdown", SeverityWarning,
-		fmt.Sprintf("stage %q may take %s over a batch, and a stopping process waits %s (%s): every deploy may break it off and deliver its frames again",
-			stage.Name, beyond(took, h.limits.Shutdown), shortDuration(h.limits.Shutdown), h.limits.ShutdownBy),
+		fmt.Sprintf("stage %q may take %s over %s, and a stopping process waits %s (%s): every deploy may break it off and deliver its frames again",
+			stage.Name, beyond(took, h.limits.Shutdown), over, shortDuration(h.limits.Shutdown), h.limits.ShutdownBy),
 		fmt.Sprintf("write `timeout: %s` or less, or a longer %s", shortDuration(h.limits.Shutdown), h.limits.ShutdownBy))
 }
 
@@ -261,22 +265,22 @@ func (h *hopCheck) memory() {
 			h.hop.Workers, h.hop.Name, Size(most), Size(h.limits.MemoryBytes)), hint)
 }
 
-// CheckEvent finds that the edge is set to take events that frames cannot carry. setBy names what sets the largest payload, and
-// at says where: its File, and its Line and Column if it has any.
-func (l Limits) CheckEvent(payload int, setBy string, at Finding) Findings {
+// CheckEvent finds that events may have larger payloads, in bytes, than frames can carry. what is the limit that lets them, and
+// at says where it is set: its File, and its Line and Column if it has any.
+func (l Limits) CheckEvent(payload int, what string, at Finding) Findings {
 	if l.FrameBytes == 0 || payload <= LargestEvent(l.FrameBytes) {
 		return nil
 	}
 	at.Code = "event-bytes"
 	at.Hint = fmt.Sprintf("write %d or less", LargestEvent(l.FrameBytes))
 	if payload > l.FrameBytes {
-		at.Message = fmt.Sprintf("%s lets events have %d bytes, and a frame of %s has %d at most: no frame could carry them",
-			setBy, payload, l.Broker, l.FrameBytes)
+		at.Message = fmt.Sprintf("%s is %d, and a frame of %s has %d bytes at most: no frame could carry such an event",
+			what, payload, l.Broker, l.FrameBytes)
 		return Findings{at}
 	}
 	at.Severity = SeverityWarning
-	at.Message = fmt.Sprintf("%s lets events have %d bytes, and no more than %d are taken: a frame of %s has %d at most, and needs half of it for what stages add",
-		setBy, payload, LargestEvent(l.FrameBytes), l.Broker, l.FrameBytes)
+	at.Message = fmt.Sprintf("%s is %d, and no more than %d are taken: a frame of %s has %d bytes at most, and keeps half for what stages add",
+		what, payload, LargestEvent(l.FrameBytes), l.Broker, l.FrameBytes)
 	return Findings{at}
 }
 

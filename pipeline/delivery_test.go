@@ -212,8 +212,9 @@ func TestHopsAreCheckedAgainstLimits(t *testing.T) {
 			`a.yaml:6:14: warning: stage "s0" may take 25.001s over a batch, and a stopping process waits 25s (RASTRO_SHUTDOWN_TIMEOUT): every deploy may ` +
 				"break it off and deliver its frames again; write `timeout: 25s` or less, or a longer RASTRO_SHUTDOWN_TIMEOUT [shutdown]",
 		}},
+		"no more than a batch of many": {sqs, "with: {takes: 1s, per_event: 1s}", nil},
 		"shutdown by what its config says": {sqs, "with: {takes: 26s}", []string{
-			`a.yaml:4:10: warning: stage "s0" may take 26s over a batch, and a stopping process waits 25s (RASTRO_SHUTDOWN_TIMEOUT): every deploy may ` +
+			`a.yaml:4:10: warning: stage "s0" may take 26s over a single event, and a stopping process waits 25s (RASTRO_SHUTDOWN_TIMEOUT): every deploy may ` +
 				"break it off and deliver its frames again; write `timeout: 25s` or less, or a longer RASTRO_SHUTDOWN_TIMEOUT [shutdown]",
 		}},
 		"a batch as large as a frame":     {sqs, "batch: {bytes: 200KiB}", nil},
@@ -259,12 +260,12 @@ func TestEventsAreCheckedAgainstFrames(t *testing.T) {
 	require.Empty(t, pipeline.Limits{}.CheckEvent(1<<30, "SIZE", at), "no broker, no limit")
 
 	found := limits.CheckEvent(100_001, "SIZE", at)
-	require.Equal(t, "tenants.yaml:3:5: warning: SIZE lets events have 100001 bytes, and no more than 100000 are taken: a frame of SQS has 200000 at most, "+
-		"and needs half of it for what stages add; write 100000 or less", found.Error())
+	require.Equal(t, "tenants.yaml:3:5: warning: SIZE is 100001, and no more than 100000 are taken: a frame of SQS has 200000 bytes at most, "+
+		"and keeps half for what stages add; write 100000 or less", found.Error())
 	require.Equal(t, pipeline.SeverityWarning, limits.CheckEvent(200_000, "SIZE", at)[0].Severity)
 
 	found = limits.CheckEvent(200_001, "SIZE", at)
-	require.Equal(t, "tenants.yaml:3:5: SIZE lets events have 200001 bytes, and a frame of SQS has 200000 at most: no frame could carry them; "+
+	require.Equal(t, "tenants.yaml:3:5: SIZE is 200001, and a frame of SQS has 200000 bytes at most: no frame could carry such an event; "+
 		"write 100000 or less", found.Error())
 	require.Equal(t, "event-bytes", found[0].Code)
 }

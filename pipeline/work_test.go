@@ -326,3 +326,35 @@ func TestStagesSendByThemselvesAndAreClosed(t *testing.T) {
 	require.ErrorContains(t, chain.Close(), `close stage "s1": cannot`)
 	require.Equal(t, []string{"second", "first"}, closed)
 }
+
+// What a stage says of an event goes to dead letters, logs and dashboards: no secret of its config goes with it.
+func TestVerdictsKeepSecrets(t *testing.T) {
+	type config struct {
+		Token string `yaml:"token"`
+	}
+	r := pipeline.NewRegistry()
+	require.NoError(t, r.Register(pipeline.Define("call", "", func() config { return config{} },
+		func(c config, _ pipeline.Settings) (pipeline.Stage, error) {
+			return pipeline.Each(func(_ context.Context, e *tracking.Event) error {
+				switch e.EventID {
+				case "bad":
+					return pipeline.Rejected(pipeline.Reason{Code: "bad", Message: "refused by ?token=" + c.Token})
+				case "again":
+					return errors.New("cannot reach ?token=" + c.Token)
+				default:
+					panic(c.Token)
+				}
+			}), nil
+		})))
+	resolver := values{secrets: map[string]string{"env:TOKEN": "hunter2"}}
+	spec, err := pipeline.ParseContext(t.Context(), "p.yaml", []byte("pipeline: p\nfrom: x\nstages:\n  - use: call\n    with: {token: '${secret:env:TOKEN}'}\n"), r, resolver)
+	require.NoError(t, err)
+	chain, err := spec.Plan().Hops[0].Build("p", pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Now: time.Now}, nil)
+	require.NoError(t, err)
+	list := work("bad", "again", "panics")
+	_, err = chain.Run(t.Context(), list, observed{})
+	require.NoError(t, err)
+	require.Equal(t, "refused by ?token=(redacted)", list[0].Verdict.Reason.Message)
+	require.ErrorContains(t, list[1].Verdict.Err, "cannot reach ?token=(redacted)")
+	require.NotContains(t, list[2].Verdict.Reason.Message, "hunter2")
+}

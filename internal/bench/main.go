@@ -1,5 +1,5 @@
-// Command bench measures the built binary from outside: how long from sending an event until a query shows it, at a stated
-// load on this machine. Requests leave on schedule whether or not earlier ones were answered, and their latency counts from
+// Command bench measures what the engine costs in process, and then the built binary from outside: how long from sending an
+// event until a query shows it, at a stated load on this machine. Requests leave on schedule whether or not earlier ones were answered, and their latency counts from
 // the schedule, so that a stall is not hidden by the requests it held back.
 package main
 
@@ -14,21 +14,23 @@ import (
 	"time"
 )
 
-type config struct {
+type options struct {
 	binary string
 	rate   int
 	warmUp time.Duration
 	during time.Duration
 	json   bool
+	only   string
 }
 
 func main() {
-	var c config
+	var c options
 	flag.StringVar(&c.binary, "binary", "bin/rastro", "the rastro to measure")
 	flag.IntVar(&c.rate, "rate", 500, "events a second")
 	flag.DurationVar(&c.warmUp, "warm-up", 5*time.Second, "how long to send before measuring")
 	flag.DurationVar(&c.during, "during", 20*time.Second, "how long to measure")
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
+	flag.StringVar(&c.only, "only", "", "measure only the engine or only the binary")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -49,40 +51,74 @@ type figures struct {
 	ProbesMissing int     `json:"probes_not_seen"`
 }
 
-func run(ctx context.Context, c config) error {
+func run(ctx context.Context, c options) error {
+	var all struct {
+		Engine *engineFigures `json:"engine,omitempty"`
+		Binary *figures       `json:"binary,omitempty"`
+	}
+	switch c.only {
+	case "", "engine", "binary":
+	default:
+		return fmt.Errorf("-only %q: give engine or binary", c.only)
+	}
+	if c.only != "binary" {
+		_, _ = fmt.Fprintln(os.Stderr, "measuring the engine ...")
+		found, err := measureEngine(ctx)
+		if err != nil {
+			return err
+		}
+		all.Engine = &found
+		if !c.json {
+			found.print()
+		}
+	}
+	if c.only != "engine" {
+		found, err := measureBinary(ctx, c)
+		if err != nil {
+			return err
+		}
+		all.Binary = &found
+		if !c.json {
+			found.print()
+		}
+	}
+	if c.json {
+		return json.NewEncoder(os.Stdout).Encode(all)
+	}
+	return nil
+}
+
+func measureBinary(ctx context.Context, c options) (figures, error) {
 	if c.rate < perRequest {
-		return fmt.Errorf("-rate %d: give %d or more", c.rate, perRequest)
+		return figures{}, fmt.Errorf("-rate %d: give %d or more", c.rate, perRequest)
 	}
 	data, err := os.MkdirTemp("", "rastro-bench-")
 	if err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		return figures{}, fmt.Errorf("make data folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(data) }()
 	_, _ = fmt.Fprintln(os.Stderr, "starting rastro dev ...")
 	stack, err := startStack(ctx, c.binary, data)
 	if err != nil {
-		return err
+		return figures{}, err
 	}
 	defer stack.stop()
 	l := newLoad(stack)
 	_, _ = fmt.Fprintf(os.Stderr, "warming up for %v ...\n", c.warmUp)
 	if _, err := l.run(ctx, c.rate, c.warmUp); err != nil {
-		return err
+		return figures{}, err
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "measuring %d events/s for %v ...\n", c.rate, c.during)
 	found, err := l.run(ctx, c.rate, c.during)
 	if err != nil {
-		return err
+		return figures{}, err
 	}
 	found.ReadyMS = milliseconds(stack.ready)
-	return report(found, c.json)
+	return found, nil
 }
 
-func report(f figures, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(os.Stdout).Encode(f)
-	}
-	_, err := fmt.Printf(`
+func (f figures) print() {
+	fmt.Printf(`
 POST to query, rastro dev, %d events/s (%d events in requests of %d, open loop)
 
                          p50        p95        p99        max
@@ -91,5 +127,4 @@ POST to visible       %s
 
 ready in %.1f s (cold data folder); events refused: %d; probes never seen: %d
 `, f.Rate, f.Sent, perRequest, f.Acknowledged, f.Visible, f.ReadyMS/1000, f.Refused, f.ProbesMissing)
-	return err
 }

@@ -22,9 +22,9 @@ import (
 //
 // and the envelope is the message's UUID, its metadata and its payload, each but the last after its length.
 //
-// Base64 costs a third more bytes, which is what MaxFrameBytes keeps free. Compression more than makes up for it: frames of
-// events shrink to a fifth or less (BenchmarkBody says how fast), so that more of them share a request, and fewer of the 64 KiB
-// are sent that SQS charges a request each for.
+// Base64 costs a third more bytes, which is what MaxFrameBytes keeps free. Compression more than makes up for it: a frame of 500
+// events with small payloads and random identifiers, 108 kB, is 37 kB of text (BenchmarkBody says how fast). So more frames
+// share a request, and fewer of the 64 KiB are sent that SQS charges a request each for.
 const (
 	magic      = "R1"
 	plain      = "p"

@@ -2,11 +2,10 @@ package sqs
 
 import "github.com/rastrohq/rastro/pipeline"
 
-// Limits returns what pipelines are checked against. SQS lets a reader have a message for 12 hours from when it received it,
-// however often its visibility timeout is renewed (ChangeMessageVisibility).
+// Limits returns what the transport sets pipelines, for their delivery to be checked against.
 func (c Config) Limits() pipeline.Limits {
 	return pipeline.Limits{
 		Broker: "SQS", FrameBytes: frameBytes(c.MaxMessageBytes), InHandBytes: int64(c.MaxInFlightBytes),
-		Hold: maxVisibility, Receives: c.MaxReceives, ReceivesBy: "maxReceiveCount",
+		Hold: maxVisibility, Receives: c.MaxReceives, ReceivesBy: "RASTRO_SQS_MAX_RECEIVES",
 	}
 }

@@ -303,7 +303,11 @@ func TestAKeyIsAskedForOnceAtATime(t *testing.T) {
 	}
 	cancel()
 	require.ErrorIs(t, <-stopped, context.Canceled)
-	<-arrived
+	select {
+	case <-arrived:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody asked again")
+	}
 	close(release)
 	workers.Wait()
 	close(results)

@@ -105,10 +105,25 @@ func storable(event *tracking.Event) error {
 			return errNUL
 		}
 	}
-	// The payload is kept as text, in which such an escape may stand; what is indexed by its content may not have one.
+	if err := indexable(event); err != nil {
+		return err
+	}
+	if len(event.Payload) > 0 && !json.Valid(event.Payload) {
+		return errors.New("the payload is not JSON")
+	}
+	return nil
+}
+
+// indexable refuses what the store cannot index. The payload is kept as text, in which the escape of a NUL may stand; what is
+// indexed by its content may not have one.
+func indexable(event *tracking.Event) error {
 	indexed := tracking.Event{
 		Location: event.Location, Quantity: event.Quantity, Transport: event.Transport, Corrects: event.Corrects,
 		Enrichment: event.Enrichment,
+	}
+	indexed.Enrichment.Milestone = ""
+	if indexed.Location == nil && indexed.Quantity == nil && indexed.Transport == nil && indexed.Corrects == nil && indexed.Enrichment.IsZero() {
+		return nil
 	}
 	encoded, err := json.Marshal(indexed)
 	if err != nil {
@@ -116,9 +131,6 @@ func storable(event *tracking.Event) error {
 	}
 	if holdsNUL(encoded) {
 		return errNUL
-	}
-	if len(event.Payload) > 0 && !json.Valid(event.Payload) {
-		return errors.New("the payload is not JSON")
 	}
 	return nil
 }

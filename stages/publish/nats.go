@@ -21,7 +21,7 @@ func openNATS(ctx context.Context, config NATS, name string, logger *slog.Logger
 	done := make(chan struct{})
 	options := []nats.Option{
 		nats.Name("rastro " + name), nats.MaxReconnects(-1),
-		// What cannot be sent now is tried again by the engine; kept in a buffer it would be reported as sent.
+		// What cannot be sent now is tried again by the engine; kept in a buffer it would be sent twice.
 		nats.ReconnectBufSize(-1),
 		nats.ClosedHandler(func(*nats.Conn) { close(done) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

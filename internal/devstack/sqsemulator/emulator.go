@@ -17,7 +17,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,9 +148,31 @@ func (s *Server) answer(r *http.Request, body []byte) *recorder {
 		answer := s.ask(r, body)
 		answer.rename(map[string]string{"SendMessageBatchResultEntry": "Successful", "BatchResultErrorEntry": "Failed"})
 		return answer
+	case "":
+		return s.ask(r, entriesFromZero(body))
 	default:
 		return s.ask(r, body)
 	}
+}
+
+var entryOfBatch = regexp.MustCompile(`^PublishBatchRequestEntries\.member\.(\d+)\.`)
+
+// entriesFromZero counts the entries of an SNS batch from 0: from 1, as SNS does, goaws takes ten for eleven.
+func entriesFromZero(body []byte) []byte {
+	form, err := url.ParseQuery(string(body))
+	if err != nil || form.Get("Action") != "PublishBatch" {
+		return body
+	}
+	shifted := url.Values{}
+	for key, values := range form {
+		if match := entryOfBatch.FindStringSubmatch(key); match != nil {
+			if n, err := strconv.Atoi(match[1]); err == nil {
+				key = fmt.Sprintf("PublishBatchRequestEntries.member.%d.%s", n-1, key[len(match[0]):])
+			}
+		}
+		shifted[key] = values
+	}
+	return []byte(shifted.Encode())
 }
 
 // withoutPolicies takes the access policies out of a request, which goaws has no use for and cannot read. It reports whether
@@ -187,8 +211,8 @@ func (s *Server) receive(r *http.Request, body []byte) (*recorder, error) {
 	if err := json.Unmarshal(body, &request); err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
-	url, _ := request["QueueUrl"].(string)
-	queue := path.Base(url)
+	address, _ := request["QueueUrl"].(string)
+	queue := path.Base(address)
 	seconds, asked := request["WaitTimeSeconds"].(float64)
 	delete(request, "WaitTimeSeconds")
 	body, err := json.Marshal(request)
