@@ -18,6 +18,7 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
+	"github.com/rastrohq/rastro/store"
 )
 
 // deployEvery is how often processes are taken to be replaced at most.
@@ -49,15 +50,18 @@ func check(ctx context.Context, files fs.FS, checker pipeline.Checker, sources [
 
 // checkTenants finds tenants that may send larger events than can be carried or are taken.
 func checkTenants(files fs.FS, limits pipeline.Limits) pipeline.Findings {
-	source, err := fs.ReadFile(files, tenantsName)
-	if err != nil {
-		return nil // it is read when the database is migrated, and is needed then
-	}
 	file := tenantsName
 	if c, ok := files.(configuration); ok {
 		file = c.name(tenantsName)
 	}
-	tenants, err := loadTenants(files)
+	source, err := fs.ReadFile(files, tenantsName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var tenants []store.Tenant
+	if err == nil {
+		tenants, err = loadTenants(files)
+	}
 	if err != nil {
 		return pipeline.Findings{tenantsFinding(file, err)}
 	}

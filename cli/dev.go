@@ -293,7 +293,7 @@ func (d *dev) stopStack(ctx context.Context) error {
 		d.broker.Stop()
 	}
 	if d.queues != nil {
-		d.queues.Stop()
+		d.queues.Stop() //nolint:contextcheck // it stops in its own time
 	}
 	if d.postgres == nil {
 		return nil

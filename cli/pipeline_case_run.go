@@ -191,16 +191,18 @@ func (c *pipelineCase) decodeInput() (list []*tracking.Event, now time.Time, err
 	return list, now, nil
 }
 
-// caseUID returns a UUIDv7 that is the same in every run: those of later lines, and of later copies of a line, are greater.
+// caseUID returns a UUIDv7 (RFC 9562) that is the same in every run: those of later lines, and of later copies of a line, are
+// greater.
 func caseUID(at time.Time, line, copied int) uuid.UUID {
+	const random = 42 // bits, behind the number of the event
+	n := uint64(line)<<8 | uint64(copied)&0xff //nolint:gosec // neither is negative
+	high := uint64(at.UnixMilli())<<16 | 7<<12 | n>>20&0xfff //nolint:gosec // of our own times
+	low := 2<<62 | n&0xfffff<<random
 	var uid uuid.UUID
-	ms := uint64(at.UnixMilli()) //nolint:gosec // of our own times
-	binary.BigEndian.PutUint64(uid[:8], ms<<16)
-	n := uint32(line)<<8 | uint32(copied)&0xff //nolint:gosec // a case is small
-	uid[6], uid[7] = 0x70|byte(n>>28)&0x0f, byte(n>>20)
-	uid[8], uid[9], uid[10] = 0x80|byte(n>>14)&0x3f, byte(n>>6), byte(n<<2)
-	digest := sha256.Sum256(uid[:11])
-	copy(uid[11:], digest[:5])
+	binary.BigEndian.PutUint64(uid[:8], high)
+	binary.BigEndian.PutUint64(uid[8:], low)
+	digest := sha256.Sum256(uid[:])
+	binary.BigEndian.PutUint64(uid[8:], low|binary.BigEndian.Uint64(digest[:])>>(64-random))
 	return uid
 }
 

@@ -231,7 +231,7 @@ func (r *runReport) observe(at trial.Place, batch *pipeline.Batch) {
 // finish tells what became of the events, and returns the error that the command ends with when nothing else went wrong.
 func (r *runReport) finish(deadKept, complete bool) error {
 	r.clear()
-	var left []string
+	left := make([]string, 0, len(r.topics))
 	for _, topic := range slices.Sorted(maps.Keys(r.topics)) {
 		left = append(left, fmt.Sprintf("%d to %s", r.topics[topic], topic))
 	}

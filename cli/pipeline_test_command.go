@@ -193,6 +193,9 @@ func (c *pipelineCase) test(ctx context.Context, files configuration, specs []pi
 	if err == nil {
 		err = c.checkStages(picked)
 	}
+	if err == nil {
+		_, _, err = c.decodeInput()
+	}
 	if err != nil {
 		t.fail(c, err)
 		return t

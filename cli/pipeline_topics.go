@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers/sqs"
 )
 
 const (
@@ -21,8 +22,10 @@ const (
 
 // shownTopic is a topic as `rastro pipeline topics` tells it.
 type shownTopic struct {
-	Name    string        `json:"name"`
-	Readers []shownReader `json:"readers"`
+	Name string `json:"name"`
+	// SNSTopic fans the topic out to the queues of its readers, where it has several.
+	SNSTopic string        `json:"sns_topic,omitempty"`
+	Readers  []shownReader `json:"readers"`
 }
 
 // shownReader is a pipeline that reads a topic through a queue of its own. What it rejects goes to DeadLetters; that is empty
@@ -30,21 +33,25 @@ type shownTopic struct {
 type shownReader struct {
 	Pipeline    string `json:"pipeline"`
 	DeadLetters string `json:"dead_letters,omitempty"`
+	// Queue is the reader's on SQS, and DeadLetterQueue where SQS puts what was received from it too often.
+	Queue           string `json:"queue"`
+	DeadLetterQueue string `json:"dead_letter_queue"`
 }
 
-func shownTopics(plans []pipeline.Plan) []shownTopic {
+// shownTopics are named on SQS as the transport names them.
+func shownTopics(plans []pipeline.Plan, names sqs.Names) []shownTopic {
 	letters := map[string]string{}
 	for _, plan := range plans {
 		letters[plan.Pipeline] = plan.DeadLetters
 	}
-	topics := pipeline.Topics(plans...)
-	shown := make([]shownTopic, 0, len(topics))
-	for _, topic := range topics {
-		t := shownTopic{Name: topic.Name, Readers: []shownReader{}}
-		for _, reader := range topic.Readers {
-			r := shownReader{Pipeline: reader}
-			if letters[reader] != topic.Name {
-				r.DeadLetters = letters[reader]
+	places := names.Places(pipeline.Topics(plans...))
+	shown := make([]shownTopic, 0, len(places))
+	for _, place := range places {
+		t := shownTopic{Name: place.Topic, SNSTopic: place.SNSTopic, Readers: []shownReader{}}
+		for _, queue := range place.Queues {
+			r := shownReader{Pipeline: queue.Reader, Queue: queue.Name, DeadLetterQueue: queue.DeadLetterQueue}
+			if letters[queue.Reader] != place.Topic {
+				r.DeadLetters = letters[queue.Reader]
 			}
 			t.Readers = append(t.Readers, r)
 		}
@@ -65,10 +72,14 @@ itself and keeps in the database. A topic without readers goes nowhere yet.
 
 Formats, all stable:
   text    a table
-  json    [{"name": TOPIC, "readers": [{"pipeline": NAME, "dead_letters": TOPIC}]}]
-  tfvars  a Terraform variable, map(object({readers = map(object({dead_letters = optional(string)}))})):
-          rastro_topics = { TOPIC = { readers = { PIPELINE = { dead_letters = TOPIC } } } }
-  helm    values: rastro.topics, a list of {name, readers: [{pipeline, deadLetters}]}`,
+  json    [{"name": TOPIC, "sns_topic": NAME, "readers": [{"pipeline": NAME, "dead_letters": TOPIC, "queue": NAME, "dead_letter_queue": NAME}]}]
+  tfvars  a Terraform variable, map(object({sns_topic = optional(string), readers = map(object({
+          dead_letters = optional(string), queue = string, dead_letter_queue = string}))})):
+          rastro_topics = { TOPIC = { sns_topic = NAME, readers = { PIPELINE = { dead_letters = TOPIC, queue = NAME, ... } } } }
+  helm    values: rastro.topics, a list of {name, readers: [{pipeline, deadLetters, queue}]}
+
+Queues and SNS topics are named as rastro looks for them on SQS, with RASTRO_SQS_PREFIX before. A topic with several readers
+is an SNS topic that delivers to their queues, raw; a queue gives up to its dead-letter queue what was received too often.`,
 		Example: `  rastro pipeline topics
   rastro pipeline topics --format tfvars > topics.auto.tfvars
   rastro pipeline topics --format helm > topics.values.yaml`,
@@ -81,11 +92,20 @@ Formats, all stable:
 			if err != nil {
 				return err
 			}
-			return writeTopics(cmd.OutOrStdout(), shownTopics(plans), format)
+			return writeTopics(cmd.OutOrStdout(), shownTopics(plans, p.names()), format)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", format, "text, json, tfvars or helm")
 	return cmd
+}
+
+// names are those of a process that has the same environment.
+func (p *pipelineCommand) names() sqs.Names {
+	prefix := p.getenv("RASTRO_SQS_PREFIX")
+	if prefix == "" {
+		prefix = sqs.DefaultConfig().Prefix
+	}
+	return sqs.Names{Prefix: prefix}
 }
 
 func writeTopics(out io.Writer, topics []shownTopic, format string) error {
@@ -98,13 +118,13 @@ func writeTopics(out io.Writer, topics []shownTopic, format string) error {
 	case formatHelm:
 		return writeYAML(out, helmValues(topics), false)
 	default:
-		rows := [][]string{{"TOPIC", "READ BY", "DEAD LETTERS"}}
+		rows := [][]string{{"TOPIC", "READ BY", "DEAD LETTERS", "SQS QUEUE"}}
 		for _, topic := range topics {
 			if len(topic.Readers) == 0 {
-				rows = append(rows, []string{topic.Name, "-", "-"})
+				rows = append(rows, []string{topic.Name, "-", "-", "-"})
 			}
 			for _, reader := range topic.Readers {
-				rows = append(rows, []string{topic.Name, reader.Pipeline, orDash(reader.DeadLetters)})
+				rows = append(rows, []string{topic.Name, reader.Pipeline, orDash(reader.DeadLetters), reader.Queue})
 			}
 		}
 		return writeTable(out, rows)
@@ -120,13 +140,17 @@ func tfvars(topics []shownTopic) string {
 			fmt.Fprintf(&b, "  %q = { readers = {} }\n", topic.Name)
 			continue
 		}
-		fmt.Fprintf(&b, "  %q = {\n    readers = {\n", topic.Name)
+		fmt.Fprintf(&b, "  %q = {\n", topic.Name)
+		if topic.SNSTopic != "" {
+			fmt.Fprintf(&b, "    sns_topic = %q\n", topic.SNSTopic)
+		}
+		b.WriteString("    readers = {\n")
 		for _, reader := range topic.Readers {
-			if reader.DeadLetters == "" {
-				fmt.Fprintf(&b, "      %q = {}\n", reader.Pipeline)
-				continue
+			fmt.Fprintf(&b, "      %q = {\n", reader.Pipeline)
+			if reader.DeadLetters != "" {
+				fmt.Fprintf(&b, "        dead_letters      = %q\n", reader.DeadLetters)
 			}
-			fmt.Fprintf(&b, "      %q = { dead_letters = %q }\n", reader.Pipeline, reader.DeadLetters)
+			fmt.Fprintf(&b, "        queue             = %q\n        dead_letter_queue = %q\n      }\n", reader.Queue, reader.DeadLetterQueue)
 		}
 		b.WriteString("    }\n  }\n")
 	}
@@ -143,7 +167,7 @@ func helmValues(topics []shownTopic) yaml.MapSlice {
 			if reader.DeadLetters != "" {
 				r = append(r, yaml.MapItem{Key: "deadLetters", Value: reader.DeadLetters})
 			}
-			readers[n] = r
+			readers[n] = append(r, yaml.MapItem{Key: "queue", Value: reader.Queue})
 		}
 		list[i] = yaml.MapSlice{{Key: "name", Value: topic.Name}, {Key: "readers", Value: readers}}
 	}

@@ -21,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -279,6 +280,33 @@ func TestRunFollowsTopics(t *testing.T) {
 	}
 }
 
+// With a database the claims outlive the run, and what is persisted is there to be asked for.
+func TestRunWithADatabase(t *testing.T) {
+	t.Parallel()
+	url := databases.URL(t)
+	in := strings.Split(runInput, "\n")[0]
+	first := runWithInput(t, strings.NewReader(in), "run", "tracking", "--database", url)
+	require.Zero(t, first.code, first.err)
+	require.NotContains(t, first.err, "in memory")
+	require.Contains(t, first.err, "1 to events.persisted")
+
+	sentAgain := runWithInput(t, strings.NewReader(in), "run", "tracking", "--database", url)
+	require.Contains(t, sentAgain.err, "none left, 1 dropped")
+	redelivered := runWithInput(t, strings.NewReader(first.out), "run", "tracking", "--database", url)
+	require.Equal(t, first.out, redelivered.out)
+
+	c := store.DefaultConfig()
+	c.URL = url
+	db, err := store.Open(t.Context(), c)
+	require.NoError(t, err)
+	defer db.Close()
+	trace, err := db.Trace(t.Context(), "local", "B1")
+	require.NoError(t, err)
+	require.Equal(t, 1, trace.EventCount)
+
+	require.Error(t, runWithInput(t, strings.NewReader(in), "run", "tracking", "--database", "postgres://127.0.0.1:1/none").failure)
+}
+
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
@@ -338,7 +366,7 @@ func (g *generated) Read(p []byte) (int, error) {
 		g.left--
 		g.at++
 		g.rest = fmt.Appendf(g.rest[:0], `{"event_id":"%d","correlation_id":"B%d","aggregate_id":"B","event_type":"loaded","timestamp":"2026-06-20T10:00:00Z"}`+"\n", g.at, g.at%1000)
-		if g.at%100_000 == 0 {
+		if g.at%20_000 == 0 {
 			runtime.GC()
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
@@ -350,7 +378,7 @@ func (g *generated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A million events take no more memory than a hundred thousand.
+// A million events take no more memory than twenty thousand.
 func TestRunTakesConstantMemory(t *testing.T) { //nolint:paralleltest // it needs the heap for itself
 	run := func(n int) uint64 {
 		in := &generated{left: n}
@@ -360,10 +388,10 @@ func TestRunTakesConstantMemory(t *testing.T) { //nolint:paralleltest // it need
 		require.Contains(t, errOut.String(), fmt.Sprintf("%s in, %d to long.out", events(n), n))
 		return in.peak
 	}
-	short := run(100_000)
+	short := run(20_000)
 	many := 1_000_000
 	if testing.Short() || raceEnabled {
-		many = 300_000
+		many = 100_000
 	}
 	require.Less(t, run(many), short+8<<20)
 }

@@ -28,7 +28,12 @@ var databases = postgrestest.New(func(ctx context.Context, url string) error {
 	return store.Migrate(ctx, url, slog.New(slog.DiscardHandler))
 })
 
-func TestMain(m *testing.M) { os.Exit(databases.Around(m).Run()) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(Main())
+	}
+	os.Exit(databases.Around(m).Run())
+}
 
 // environment is what the roles of a production system share: a database, a broker at an address, and an issuer.
 type environment struct {

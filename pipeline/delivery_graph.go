@@ -162,7 +162,7 @@ func (s *stageGraph) dedupes(at site) bool {
 // actions finds stages that do something outside for each copy of an event that was sent twice.
 func (s *stageGraph) actions() Findings {
 	var all Findings
-	var entries []site
+	entries := make([]site, 0, len(s.entries))
 	for _, topic := range s.entries {
 		entries = append(entries, s.read(topic)...)
 	}

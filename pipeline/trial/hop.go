@@ -80,7 +80,7 @@ func (h *hop) step(ctx context.Context) error {
 		work[i], byWork[it.work] = it.work, it
 	}
 	// What a stage failed with is the verdict on its events; only the end of ctx is not theirs.
-	emitted, _ := h.chain.Run(ctx, work, h) //nolint:errcheck // see above
+	emitted, _ := h.chain.Run(ctx, work, h)
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -170,7 +170,7 @@ func unseal(envelope []byte) (*message.Message, error) {
 
 func cutString(in []byte) (string, []byte, error) {
 	length, n := binary.Uvarint(in)
-	if n <= 0 || length > uint64(len(in)-n) {
+	if n <= 0 || length > uint64(len(in)-n) { //nolint:gosec // n is within in
 		return "", nil, errNotOurs
 	}
 	in = in[n:]

@@ -69,7 +69,7 @@ func (d *deleter) run(ctx context.Context) {
 		case first := <-d.handled:
 			batch := d.gather(first)
 			d.slots <- struct{}{}
-			d.sending.Go(func() {
+			d.sending.Go(func() { //nolint:contextcheck // what is handled is deleted also after the end of ctx
 				defer func() { <-d.slots }()
 				d.send(batch)
 			})

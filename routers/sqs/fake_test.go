@@ -45,7 +45,7 @@ type fakeAnswer struct {
 }
 
 type fakeRequest struct {
-	QueueName, QueueUrl                string
+	QueueName, QueueUrl                string //nolint:revive // as SQS has it
 	Attributes                         map[string]string
 	MaxNumberOfMessages                int
 	WaitTimeSeconds, VisibilityTimeout int
@@ -53,7 +53,7 @@ type fakeRequest struct {
 }
 
 type fakeEntry struct {
-	Id, MessageBody, ReceiptHandle string
+	Id, MessageBody, ReceiptHandle string //nolint:revive // as SQS has it
 	VisibilityTimeout              int
 	MessageAttributes              map[string]map[string]string
 }
@@ -295,4 +295,11 @@ func (f *fakeSQS) held() []fakeMessage {
 		}
 	}
 	return all
+}
+
+// total counts all calls.
+func (f *fakeSQS) total() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.calls)
 }

@@ -120,7 +120,7 @@ func (k *keeper) next(now time.Time) ([]change, time.Duration) {
 		soon := now.Add(visibility / 8)
 		var due []*received
 		for len(changes)+len(due) < maxBatch && len(k.held) > 0 && !k.held[0].due.After(soon) {
-			due = append(due, heap.Pop(&k.held).(*received)) //nolint:forcetypeassert,errcheck // the heap has nothing else
+			due = append(due, heap.Pop(&k.held).(*received)) //nolint:forcetypeassert // the heap has nothing else
 		}
 		for _, r := range due {
 			r.due = soon // when to try again if this fails

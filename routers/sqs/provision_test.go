@@ -40,7 +40,8 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	// Half of it.
 	require.NoError(t, making.Provision(t.Context(), []pipeline.Topic{{Name: "events", Readers: []string{"p"}}}))
 	err = checking.Provision(t.Context(), topics)
-	require.ErrorContains(t, err, "SNS topic "+c.Prefix+"-events does not exist (topic events)")
+	// AWS and goaws say that the topic does not exist, others that it has no subscriptions.
+	require.Regexp(t, "SNS topic "+c.Prefix+"-events does not exist|events-FOR-p is not subscribed to SNS topic "+c.Prefix+"-events", err.Error())
 	require.NotContains(t, err.Error(), "events-FOR-p does not")
 
 	require.NoError(t, making.Provision(t.Context(), topics))

@@ -184,7 +184,7 @@ func TestPublishEndsWithTheContextOfAMessage(t *testing.T) {
 
 func TestPublishGivesUpAfterItsTimeout(t *testing.T) {
 	fake, transport := onFake(t, func(c *sqs.Config) { c.PublishTimeout = 300 * time.Millisecond })
-	fake.set(func(call fakeCall) *fakeAnswer { return fault("RequestThrottled") }, nil)
+	fake.set(func(fakeCall) *fakeAnswer { return fault("RequestThrottled") }, nil)
 	err := transport.Publisher().Publish(topic, messages(1)...)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "1 of 1 messages are not stored")

@@ -120,7 +120,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		Subscriber: s, topic: topic, url: url, out: make(chan *message.Message), busy: make(chan struct{}, s.transport.config.Pollers),
 		logger: s.transport.logger.With(slog.String("topic", topic), slog.String("reader", s.reader)),
 	}
-	sub.keeper, sub.deleter = newKeeper(sub), newDeleter(sub)
+	sub.keeper, sub.deleter = newKeeper(sub), newDeleter(sub) //nolint:contextcheck // they end with Close
 	s.subscriptions = append(s.subscriptions, sub)
 
 	polling, stop := context.WithCancel(ctx)

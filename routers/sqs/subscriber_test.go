@@ -295,8 +295,8 @@ func TestADrainFinishesWhatIsInHandAndGivesBackTheRest(t *testing.T) {
 	require.Eventually(t, func() bool { return visible() == 9 }, 5*time.Second, time.Millisecond, "the unstarted are given back at once")
 	require.NoError(t, first.Context().Err(), "what is in hand has a live context")
 	select {
-	case <-drained:
-		t.Fatal("drained with a message in hand")
+	case err := <-drained:
+		t.Fatalf("drained with a message in hand: %v", err)
 	default:
 	}
 	first.Ack()

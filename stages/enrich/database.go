@@ -41,7 +41,7 @@ func newDatabase(c Postgres) (*database, error) {
 		return nil, fmt.Errorf("parse database URL: %w", err) // pgx leaves the password out of its errors
 	}
 	config.MaxConns = c.Conns
-	config.ConnConfig.ConnectTimeout = c.Timeout
+	config.ConnConfig.ConnectTimeout = 2 * c.Timeout // queries have their own deadline, which is to be the one that tells
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "rastro lookup"
 	params["statement_timeout"] = strconv.FormatInt(max(1, c.Timeout.Milliseconds()), 10)

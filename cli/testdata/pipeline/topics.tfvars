@@ -2,39 +2,69 @@
 rastro_topics = {
   "audit.dead_letters" = {
     readers = {
-      "audit" = {}
+      "audit" = {
+        queue             = "rastro-audit-dead_letters"
+        dead_letter_queue = "rastro-audit-dead_letters-DLQ"
+      }
     }
   }
   "events.audited" = { readers = {} }
   "events.ingested" = {
     readers = {
-      "tracking" = { dead_letters = "tracking.dead_letters" }
+      "tracking" = {
+        dead_letters      = "tracking.dead_letters"
+        queue             = "rastro-events-ingested-FOR-tracking"
+        dead_letter_queue = "rastro-events-ingested-FOR-tracking-DLQ"
+      }
     }
   }
   "events.persisted" = {
+    sns_topic = "rastro-events-persisted"
     readers = {
-      "audit" = { dead_letters = "audit.dead_letters" }
-      "notify" = { dead_letters = "notify.dead_letters" }
+      "audit" = {
+        dead_letters      = "audit.dead_letters"
+        queue             = "rastro-events-persisted-FOR-audit"
+        dead_letter_queue = "rastro-events-persisted-FOR-audit-DLQ"
+      }
+      "notify" = {
+        dead_letters      = "notify.dead_letters"
+        queue             = "rastro-events-persisted-FOR-notify"
+        dead_letter_queue = "rastro-events-persisted-FOR-notify-DLQ"
+      }
     }
   }
   "notify.dead_letters" = {
     readers = {
-      "notify" = {}
+      "notify" = {
+        queue             = "rastro-notify-dead_letters"
+        dead_letter_queue = "rastro-notify-dead_letters-DLQ"
+      }
     }
   }
   "tracking.dead_letters" = {
     readers = {
-      "tracking" = {}
+      "tracking" = {
+        queue             = "rastro-tracking-dead_letters"
+        dead_letter_queue = "rastro-tracking-dead_letters-DLQ"
+      }
     }
   }
   "tracking.persist" = {
     readers = {
-      "tracking" = { dead_letters = "tracking.dead_letters" }
+      "tracking" = {
+        dead_letters      = "tracking.dead_letters"
+        queue             = "rastro-tracking-persist"
+        dead_letter_queue = "rastro-tracking-persist-DLQ"
+      }
     }
   }
   "tracking.places" = {
     readers = {
-      "tracking" = { dead_letters = "tracking.dead_letters" }
+      "tracking" = {
+        dead_letters      = "tracking.dead_letters"
+        queue             = "rastro-tracking-places"
+        dead_letter_queue = "rastro-tracking-places-DLQ"
+      }
     }
   }
 }
