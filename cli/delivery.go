@@ -147,13 +147,16 @@ func newPlanner(files fs.FS, registry *pipeline.Registry, process config.Process
 	return planner{files, registry, limits, logger}
 }
 
-// plans reads every pipeline of the configuration. What is wrong with any of them comes as one error, and what may be is logged.
-func (p planner) plans() ([]pipeline.Plan, error) {
+// plans is load for what has no context.
+func (p planner) plans() ([]pipeline.Plan, error) { return p.load(context.Background()) }
+
+// load reads every pipeline of the configuration. What is wrong with any of them comes as one error, and what may be is logged.
+func (p planner) load(ctx context.Context) ([]pipeline.Plan, error) {
 	checker := newChecker(p.files, p.registry)
 	checker.Delivery = p.limits
-	plans, warnings, err := checkedPlans(context.Background(), p.files, checker)
+	plans, warnings, err := checkedPlans(ctx, p.files, checker)
 	for _, warning := range warnings {
-		p.logger.Warn("the configuration may not be what was meant", slog.String("finding", warning.String()), slog.String("code", warning.Code))
+		p.logger.WarnContext(ctx, "the configuration may not be what was meant", slog.String("finding", warning.String()), slog.String("code", warning.Code))
 	}
 	return plans, err
 }

@@ -187,7 +187,7 @@ func (d *dev) prepare(ctx context.Context) (net.Listener, error) {
 		return nil, err
 	}
 	before := planner{configFiles(d.process.ConfigDir), registry, deliveryLimits(d.process), slog.New(slog.DiscardHandler)}
-	if _, err := before.plans(); err != nil { // warnings are logged by the process itself
+	if _, err := before.load(ctx); err != nil { // warnings are logged by the process itself
 		return nil, err
 	}
 	if d.secrets, err = loadSecrets(filepath.Join(data, "secrets.json")); err != nil {

@@ -53,7 +53,7 @@ func TestThePipelinesPageSaysWhatHappens(t *testing.T) {
 	})
 	require.Greater(t, commands, 10)
 	if os.Getenv("RASTRO_UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(page, []byte(updated), 0o644)) //nolint:gosec // a page for everybody
+		require.NoError(t, os.WriteFile(page, []byte(updated), 0o644))
 	}
 }
 

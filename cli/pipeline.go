@@ -51,8 +51,8 @@ func newPipelineCommand(o options, streams streams) *cobra.Command {
 	p := &pipelineCommand{options: o, streams: streams}
 	cmd := &cobra.Command{
 		Use:   "pipeline",
-		Short: "Check, show and explain pipelines; needs no broker and no database",
-		Long: `Check, show and explain pipelines. Nothing here needs a broker or a database.
+		Short: "Write, check, test, run and explain pipelines; needs no broker and no database",
+		Long: `Write, check, test, run and explain pipelines. Nothing here needs a broker or a database.
 
 The pipelines are pipelines/*.yaml of the configuration: of the folder that --config names (or RASTRO_CONFIG_DIR), with the
 built-in files behind.
@@ -61,7 +61,10 @@ Exit codes: 0 done, 1 something is wrong with a pipeline, 2 the command line is 
 		Example: `  rastro pipeline lint                      # what is wrong, file:line:column
   rastro pipeline describe enrich           # what a stage does and how to configure it
   rastro pipeline plan tracking             # what runs where, with every default
-  rastro pipeline graph | pbcopy            # a Mermaid diagram`,
+  rastro pipeline graph | pbcopy            # a Mermaid diagram
+  rastro pipeline new cargo --config ./own  # a pipeline to begin with, and its first test
+  rastro pipeline test --config ./own       # events in, what is to become of each
+  rastro pipeline run tracking < in.ndjson  # try it on a file`,
 		Args: usage(func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil

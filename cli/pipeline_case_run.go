@@ -194,8 +194,8 @@ func (c *pipelineCase) decodeInput() (list []*tracking.Event, now time.Time, err
 // caseUID returns a UUIDv7 (RFC 9562) that is the same in every run: those of later lines, and of later copies of a line, are
 // greater.
 func caseUID(at time.Time, line, copied int) uuid.UUID {
-	const random = 42 // bits, behind the number of the event
-	n := uint64(line)<<8 | uint64(copied)&0xff //nolint:gosec // neither is negative
+	const random = 42                                        // bits, behind the number of the event
+	n := uint64(line)<<8 | uint64(copied)&0xff               //nolint:gosec // neither is negative
 	high := uint64(at.UnixMilli())<<16 | 7<<12 | n>>20&0xfff //nolint:gosec // of our own times
 	low := 2<<62 | n&0xfffff<<random
 	var uid uuid.UUID

@@ -81,7 +81,8 @@ lines were no events, or some events were dead-lettered and --dead does not say 
 }
 
 func (p *pipelineCommand) run(cmd *cobra.Command, what string, o runOptions) (err error) {
-	specs, files, err := p.picked(what, o.only)
+	p.resolve = true
+	specs, files, err := p.picked(cmd.Context(), what, o.only)
 	if err != nil {
 		return err
 	}
@@ -134,14 +135,14 @@ func memoryNote(specs []pipeline.Spec) string {
 }
 
 // picked returns the pipelines to run, the one asked for first.
-func (p *pipelineCommand) picked(what string, only bool) ([]pipeline.Spec, configuration, error) {
+func (p *pipelineCommand) picked(ctx context.Context, what string, only bool) ([]pipeline.Spec, configuration, error) {
 	dir, err := p.configDir()
 	if err != nil {
 		return nil, configuration{}, err
 	}
 	files := configFiles(dir)
 	if !strings.ContainsRune(what, filepath.Separator) && filepath.Ext(what) != ".yaml" {
-		specs, err := p.specs(files)
+		specs, err := p.specs(ctx, files)
 		if err == nil {
 			specs, err = pick(specs, what, only)
 		}
@@ -151,7 +152,7 @@ func (p *pipelineCommand) picked(what string, only bool) ([]pipeline.Spec, confi
 	if err != nil {
 		return nil, files, exitWith(exitUsage, fmt.Errorf("read pipeline: %w", err))
 	}
-	specs, err := p.specs(files, pipeline.Source{File: what, Text: text})
+	specs, err := p.specs(ctx, files, pipeline.Source{File: what, Text: text})
 	if err != nil {
 		return nil, files, err
 	}

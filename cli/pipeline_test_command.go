@@ -77,6 +77,7 @@ Exit codes: 0 all cases pass, 1 some do not or a pipeline is wrong, 2 the comman
 	flags.StringVar(&o.run, "run", "", "run the cases whose PIPELINE/CASE this regular `expression` matches")
 	flags.BoolVar(&o.json, "json", false, "print a JSON array of {case, path, runs, passed, failures: [{file, line, run, message, diff}]}")
 	flags.StringVar(&o.junit, "junit", "", "`file` for the results as JUnit XML")
+	flags.BoolVar(&p.resolve, "resolve", false, "fetch secrets from the environment, files and AWS, for stages that cannot be built without")
 	flags.BoolVar(&o.update, "update", false, "write the want files of cases that are folders")
 	return cmd
 }
@@ -127,7 +128,7 @@ func (p *pipelineCommand) test(cmd *cobra.Command, args []string, o testOptions)
 			dir = configured
 		}
 		if _, done := checked[dir]; !done {
-			if checked[dir], err = p.specs(configFiles(dir)); err != nil {
+			if checked[dir], err = p.specs(cmd.Context(), configFiles(dir)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func carrier() (func(*tracking.Event) (*tracking.Event, int, error), error) {
 }
 
 // specs reads and checks the pipelines of a configuration. What is wrong with any of them comes as one error.
-func (p *pipelineCommand) specs(files configuration, asked ...pipeline.Source) ([]pipeline.Spec, error) {
+func (p *pipelineCommand) specs(ctx context.Context, files configuration, asked ...pipeline.Source) ([]pipeline.Spec, error) {
 	registry, err := p.registry()
 	if err != nil {
 		return nil, err
@@ -68,7 +69,11 @@ func (p *pipelineCommand) specs(files configuration, asked ...pipeline.Source) (
 	if len(sources) == 0 {
 		return nil, exitWith(exitUsage, errNoPipelines)
 	}
-	specs, findings := newChecker(files, registry).Check(sources...)
+	checker, err := p.checker(files, registry)
+	if err != nil {
+		return nil, err
+	}
+	specs, findings := check(ctx, files, checker, sources)
 	if wrong := findings.Errors(); len(wrong) > 0 {
 		return nil, wrong
 	}

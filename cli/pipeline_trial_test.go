@@ -189,7 +189,8 @@ func runWithInput(t *testing.T, in io.Reader, args ...string) ran {
 
 func pipelineWithInput(ctx context.Context, in io.Reader, out, errOut io.Writer, args ...string) error {
 	root := newRootCommand(options{stages: []func(*pipeline.Registry) error{registerPost}}, streams{
-		getenv: func(string) string { return "" }, terminal: func(any) bool { return false }, now: time.Now,
+		getenv: func(string) string { return "" }, lookupEnv: func(string) (string, bool) { return "", false },
+		terminal: func(any) bool { return false }, now: time.Now,
 	})
 	root.SetArgs(append([]string{"pipeline"}, args...))
 	root.SetIn(in)

@@ -90,7 +90,7 @@ func (r *reloadable) write(stages string) {
 // reloads returns how often the configuration was read again with a result.
 func (r *reloadable) reloads(result string) int {
 	r.t.Helper()
-	response, err := http.Get(r.url + "/metrics") //nolint:noctx // of a server in this process
+	response, err := http.Get(r.url + "/metrics")
 	require.NoError(r.t, err)
 	body, err := io.ReadAll(response.Body)
 	require.NoError(r.t, err)

@@ -27,6 +27,17 @@ func TestFilesAreAFileSystem(t *testing.T) {
 		"pipelines/tracking.yaml", "reference/airports.csv", "reference/airlines.csv", "reference/NOTICE", "reference/README.md"))
 }
 
+// The tests of the pipelines stand beside them, and stay out of the binary.
+func TestPipelineTestsAreNotShipped(t *testing.T) {
+	t.Parallel()
+	require.DirExists(t, "pipelines/tests/tracking")
+	entries, err := fs.ReadDir(config.Files(), "pipelines")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		require.False(t, entry.IsDir(), entry.Name())
+	}
+}
+
 func TestOverlayPutsTheFolderInFront(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -73,7 +73,7 @@ func (l located) destinations() Findings {
 
 // stageTarget finds what is wrong with stage i sending events to another.
 func (l located) stageTarget(i int, target string, at ast.Node) Findings {
-	var later []string
+	later := make([]string, 0, len(l.Stages)-i-1)
 	for _, stage := range l.Stages[i+1:] {
 		later = append(later, stage.Name)
 	}

@@ -207,6 +207,9 @@ func (s *stageGraph) fanIns() Findings {
 		for _, out := range l.ends() {
 			w := writer{i, out, s.ways(i, len(l.Stages))}
 			for _, other := range writers[out.topic] {
+				if s.specs[other.spec].Name == l.Name {
+					continue // which is an error by itself
+				}
 				if fork, ok := s.fork(w.ways, other.ways); ok {
 					f := l.finding(out.node, "fan-in", fmt.Sprintf("every event of topic %q gets to topic %q twice: by pipeline %q (%s) and by pipeline %q",
 						fork, out.topic, s.specs[other.spec].Name, s.specs[other.spec].File, l.Name),

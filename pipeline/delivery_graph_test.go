@@ -86,6 +86,21 @@ func TestTopicsThatGetEveryEventTwice(t *testing.T) {
 			"--- a.yaml\npipeline: a\nfrom: in\nto: [x, y]\n" + plain + "--- b.yaml\npipeline: b\nfrom: x\nto: z\n" + picks +
 				"--- c.yaml\npipeline: c\nfrom: y\nto: [w, z]\n" + plain, nil,
 		},
+		"the last topic where the ways part": {
+			"--- p.yaml\npipeline: p\nfrom: in\nto: mid\n" + plain + "--- a.yaml\npipeline: a\nfrom: mid\nto: z\n" + plain +
+				"--- b.yaml\npipeline: b\nfrom: mid\nto: z\n" + plain, []string{
+				`b.yaml:3:5: warning: every event of topic "mid" gets to topic "z" twice: by pipeline "a" (a.yaml) and by pipeline "b"` + hint,
+			},
+		},
+		"a side that picks before it does more": {
+			"--- a.yaml\npipeline: a\nfrom: in\nto: z\nstages: [{use: stage}, {use: stage, name: s1, fuse: true, with: {picks: true}}, {use: stage, name: s2, fuse: true}]\n" +
+				"--- b.yaml\npipeline: b\nfrom: in\nto: z\n" + plain, nil,
+		},
+		"two of one name": {
+			"--- a.yaml\npipeline: a\nfrom: in\nto: z\n" + plain + "--- b.yaml\npipeline: a\nfrom: in\nto: z\n" + plain, []string{
+				`b.yaml:1:11: pipeline "a" is also that of a.yaml; give one of them another name [duplicate-pipeline]`,
+			},
+		},
 		"a way with a detour": {
 			"--- a.yaml\npipeline: a\nfrom: in\nto: [x, y]\n" + plain + "--- b.yaml\npipeline: b\nfrom: x\nto: y\n" + plain, []string{
 				`b.yaml:3:5: warning: every event of topic "in" gets to topic "y" twice: by pipeline "a" (a.yaml) and by pipeline "b"` + hint,

@@ -22,7 +22,7 @@ func (h *hop) emit(ctx context.Context) {
 		case <-h.processor.receiving.Done():
 			return
 		}
-		if h.gate.Wait(h.processor.receiving) != nil {
+		if h.gate.Wait(h.processor.receiving) != nil { //nolint:contextcheck // ctx outlives what is waited for
 			return
 		}
 		err := h.emitDue(ctx)

@@ -160,7 +160,7 @@ func (p *Processor) close(ctx context.Context) error {
 	p.abandon()
 	p.emitters.Wait()
 	p.workers.Wait()
-	err := errors.Join(append(failed, p.closeChains())...)
+	err := errors.Join(errors.Join(failed...), p.closeChains())
 	if e := p.router.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close router: %w", e))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -75,19 +74,19 @@ type engine struct {
 	made   int
 }
 
-func newEngine(now time.Time) (*engine, error) {
+func newEngine(ctx context.Context, now time.Time) (*engine, error) {
 	registry := pipeline.NewRegistry()
 	if err := stages.Register(registry); err != nil {
 		return nil, err
 	}
-	spec, err := pipeline.Parse("engine.yaml", []byte(engineStages), registry)
+	spec, err := pipeline.ParseContext(ctx, "engine.yaml", []byte(engineStages), registry, nil)
 	if err != nil {
 		return nil, err
 	}
 	clock := func() time.Time { return now }
 	e := &engine{}
 	settings := func() pipeline.Settings {
-		s := pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Files: fs.FS(config.Files()), Now: clock}
+		s := pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Files: config.Files(), Now: clock}
 		return pipeline.Provide[dedupe.Claims](s, dedupe.NewMemory(clock))
 	}
 	own := settings()
@@ -124,7 +123,7 @@ func (e *engine) events(now time.Time) []*tracking.Event {
 // for both.
 func measureEngine(ctx context.Context) (engineFigures, error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	e, err := newEngine(now)
+	e, err := newEngine(ctx, now)
 	if err != nil {
 		return engineFigures{}, err
 	}

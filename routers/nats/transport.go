@@ -155,8 +155,8 @@ func (t *Transport) Backlog(ctx context.Context, topic, reader string) (int64, e
 	if err != nil {
 		return 0, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
 	}
-	info := consumer.CachedInfo()                                                      // fetched just now
-	return int64(min(info.NumPending, math.MaxInt64)) + int64(info.NumAckPending), nil //nolint:gosec // bounded
+	info := consumer.CachedInfo() // fetched just now
+	return int64(min(info.NumPending, math.MaxInt64)) + int64(info.NumAckPending), nil
 }
 
 // Stale implements routers.Tidier.
@@ -179,7 +179,7 @@ func (t *Transport) Stale(ctx context.Context, topics []pipeline.Topic) ([]route
 		consumers := stream.ListConsumers(ctx)
 		for c := range consumers.Info() {
 			if !slices.Contains(readers[topic], c.Name) {
-				backlog := int64(min(c.NumPending, math.MaxInt64)) + int64(c.NumAckPending) //nolint:gosec // bounded
+				backlog := int64(min(c.NumPending, math.MaxInt64)) + int64(c.NumAckPending)
 				stale = append(stale, routers.StaleReader{Topic: topic, Reader: c.Name, Backlog: backlog})
 			}
 		}

@@ -26,6 +26,9 @@ type keeper struct {
 	stop context.CancelFunc
 	done chan struct{}
 
+	// hopeless says that SQS does not answer while the subscriber is closed: what is left becomes visible by itself.
+	hopeless bool
+
 	mu    sync.Mutex
 	held  heldHeap
 	backs []change
@@ -137,7 +140,11 @@ func (k *keeper) next(now time.Time) ([]change, time.Duration) {
 // apply asks SQS for the changes, and settles what is given back.
 func (k *keeper) apply(ctx context.Context, changes []change) {
 	asked := time.Now()
-	failed := k.ask(ctx, changes)
+	failed := map[int]error{}
+	if !k.hopeless {
+		failed = k.ask(ctx, changes)
+		k.hopeless = len(failed) == len(changes) && !isGone(failed[0]) && k.s.isClosing()
+	}
 	for i, c := range changes {
 		err := failed[i]
 		switch {

@@ -359,6 +359,15 @@ func (s *subscription) settled(r *received) {
 	s.inHand.Done()
 }
 
+func (s *Subscriber) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Drain implements routers.Subscriber: when it returns nil, what was handed out is deleted or given back.
 func (s *Subscriber) Drain(ctx context.Context) error {
 	s.stop()

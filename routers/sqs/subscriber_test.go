@@ -360,3 +360,17 @@ func TestAQueueThatCannotBeReadIsTriedAgain(t *testing.T) {
 		r.next(t).Ack()
 	}
 }
+
+// A broker that no longer answers does not hold up the end of a process for each of its messages.
+func TestCloseDoesNotWaitForABrokerThatIsGone(t *testing.T) {
+	t.Parallel()
+	r := read(t, 100, &routers.Gate{}, nil)
+	r.publish(t, messages(60)...)
+	for range 60 {
+		r.next(t)
+	}
+	r.set(func(fakeCall) *fakeAnswer { return &fakeAnswer{lost: true} }, nil)
+	started := time.Now()
+	require.NoError(t, r.sub.Close())
+	require.Less(t, time.Since(started), 5*time.Second)
+}
