@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,7 +164,11 @@ func TestStagesExplainThemselves(t *testing.T) {
 			}
 			source := "pipeline: example\nfrom: events.ingested\nstages:\n  " + strings.ReplaceAll(reference.Example, "\n", "\n  ") + "\n"
 			_, findings := newChecker(config.Files(), registry).Check(pipeline.Source{File: reference.Name, Text: []byte(source)})
-			require.Empty(t, findings.Errors())
+			wrong := slices.DeleteFunc(findings.Errors(), func(f pipeline.Finding) bool {
+				// A module is the engineer's own: nothing is shipped under its name.
+				return reference.Name == "wasm" && f.Code == "build" && strings.HasSuffix(f.Message, "open stages/redact.wasm: file does not exist")
+			})
+			require.Empty(t, wrong)
 			require.NoError(t, validateBySchema(t, registry, []byte(source)))
 		})
 	}
