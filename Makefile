@@ -5,7 +5,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench e2e fuzz clean
+.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ fmt: bin/golangci-lint ## format the code
 e2e: build ## the built binary, driven from outside: samples, traces, a browser, a kill in the middle
 	@.ci/need postgres chromium
 	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
+
+conformance: ## the whole of Watermill's suite on every transport, without the race detector, which `make test` uses on a part of it
+	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs
 
 bench: build ## what the engine costs in process, and latency of the built binary, on this machine
 	@.ci/need postgres

@@ -24,6 +24,7 @@ import (
 	"github.com/rastrohq/rastro/stages/aggregate"
 	"github.com/rastrohq/rastro/stages/dedupe"
 	"github.com/rastrohq/rastro/stages/persist"
+	"github.com/rastrohq/rastro/stages/wasm"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -103,7 +104,7 @@ func newApp(o options, s surroundings) *fx.App {
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
 		fx.Module("topics", fx.Invoke(provision)),
-		s.module(roleProcessor, fx.Provide(stageSettings, newGenerations), fx.Invoke(runProcessors)),
+		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
 		s.module(roleQuery, fx.Invoke(serveQuery)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
@@ -174,6 +175,8 @@ type processors struct {
 	Codec     *routers.Codec
 	Metrics   *routers.Metrics
 	Recorder  routers.Recorder
+	// Modules are WebAssembly modules that were compiled.
+	Modules *wasm.Cache
 	// Alone says that no other process uses the broker.
 	Alone bool `name:"alone"`
 }
@@ -184,11 +187,18 @@ func runProcessors(p processors, g *generations) {
 	p.Lifecycle.Append(fx.Hook{OnStart: g.start, OnStop: g.close})
 }
 
+func newModules(lc fx.Lifecycle) *wasm.Cache {
+	cache := wasm.NewCache()
+	lc.Append(fx.StopHook(cache.Close))
+	return cache
+}
+
 // stageSettings is what stages are given of a process.
 func stageSettings(p processors) pipeline.Settings {
 	settings := pipeline.Settings{Logger: p.Logger, Files: p.Files, Now: time.Now}
 	settings = pipeline.Provide[dedupe.Claims](settings, p.Store)
 	settings = pipeline.Provide[aggregate.Windows](settings, p.Store)
+	settings = pipeline.Provide(settings, p.Modules)
 	return pipeline.Provide[persist.Store](settings, p.Store)
 }
 

@@ -211,6 +211,9 @@ func TestSchemaSaysWhatLintSays(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, validateBySchema(t, registry, source), file)
 	}
+	references := "pipeline: p\nfrom: x\nstages:\n  - {use: dedupe, workers: \"${N:4}\", timeout: \"${T:5s}\", fuse: \"${F:false}\", with: {window: \"${W}\"}}\n"
+	require.NoError(t, validateBySchema(t, registry, []byte(references)))
+	require.Error(t, validateBySchema(t, registry, []byte(strings.ReplaceAll(references, "${N:4}", "four"))))
 	// These codes are of what a schema can say.
 	shape := regexp.MustCompile(`unknown-stage|unknown-key|required|type|range|\d name`)
 	caught := 0
@@ -221,8 +224,9 @@ func TestSchemaSaysWhatLintSays(t *testing.T) {
 		if !shape.MatchString(first) || strings.Contains(first, "duration") {
 			continue
 		}
-		if strings.Contains(file, "timeout-range") || strings.Contains(file, "linger-range") || strings.Contains(file, "retry-") {
-			continue // limits of durations, and of what depends on another key
+		if strings.Contains(file, "timeout-range") || strings.Contains(file, "linger-range") || strings.Contains(file, "retry-") ||
+			strings.Contains(file, "reference-") {
+			continue // limits of durations, and of what depends on another key or on the environment
 		}
 		require.Error(t, validateBySchema(t, registry, []byte(body)), file)
 		caught++
@@ -242,7 +246,8 @@ func TestSchemaCommandPrintsTheSchema(t *testing.T) {
 	require.JSONEq(t, `{"anyOf": [{"type": "null"}, {
 		"description": "Posts events to a partner.", "type": "object", "additionalProperties": false,
 		"properties": {
-			"url": {"type": "string", "format": "uri", "description": "Where to post events to.", "default": "https://partner.example.com"},
+			"url": {"anyOf": [{"type": "string", "format": "uri"}, {"type": "string", "pattern": "\\$\\{[^}]+\\}"}],
+				"description": "Where to post events to.", "default": "https://partner.example.com"},
 			"token": {"type": "string", "description": "What we show there."},
 			"headers": {"type": "object", "additionalProperties": {"type": "string"}}
 		}}]}`, swapped(t, schema.Defs["with_post"]))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -187,6 +188,10 @@ func TestReloadLeavesAloneWhatDidNotChange(t *testing.T) {
 	unchanged := r.reloads("unchanged")
 	r.write(apart)
 	require.Eventually(t, func() bool { return r.reloads("unchanged") == unchanged+1 }, 20*time.Second, 20*time.Millisecond)
+
+	unchanged = r.reloads("unchanged")
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	require.Eventually(t, func() bool { return r.reloads("unchanged") > unchanged }, 20*time.Second, 20*time.Millisecond)
 
 	// A file that a stage reads is part of what it runs as.
 	catalog, err := os.ReadFile(filepath.Join("..", "config", "milestones.yaml"))

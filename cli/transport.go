@@ -18,21 +18,22 @@ import (
 
 // newTransport connects to the broker that the configuration names.
 func newTransport(lc fx.Lifecycle, s surroundings, registerer prometheus.Registerer) (routers.Transport, error) {
-	var transport routers.Transport
-	var err error
-	if s.process.Broker.Kind == config.BrokerSQS {
-		transport, err = connectSQS(s, registerer)
-	} else {
-		c := nats.DefaultConfig()
-		c.URL, c.AckWait, c.MaxBytes, c.Replicas = s.process.Broker.NATSURL, s.process.Broker.AckWait, s.process.Broker.MaxBytes, s.process.Broker.Replicas
-		c.Options = s.broker
-		transport, err = nats.Connect(c, s.logger)
-	}
+	transport, err := connect(s, registerer)
 	if err != nil {
 		return nil, err
 	}
 	lc.Append(fx.StopHook(transport.Close))
 	return transport, nil
+}
+
+func connect(s surroundings, registerer prometheus.Registerer) (routers.Transport, error) {
+	if s.process.Broker.Kind == config.BrokerSQS {
+		return connectSQS(s, registerer)
+	}
+	c := nats.DefaultConfig()
+	c.URL, c.AckWait, c.MaxBytes, c.Replicas = s.process.Broker.NATSURL, s.process.Broker.AckWait, s.process.Broker.MaxBytes, s.process.Broker.Replicas
+	c.Options = s.broker
+	return nats.Connect(c, s.logger)
 }
 
 func connectSQS(s surroundings, registerer prometheus.Registerer) (routers.Transport, error) {

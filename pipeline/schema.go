@@ -68,6 +68,9 @@ func (r *Registry) Schema() *jsonschema.Schema {
 		property.Description = pipelineKeyDocs[key]
 		properties.Set(key, property)
 	}
+	for _, def := range defs {
+		allowReferences(def)
+	}
 	return &jsonschema.Schema{
 		Version: jsonschema.Version, Title: "A Rastro pipeline", Type: "object", Properties: properties,
 		Required: []string{"pipeline", "from", "stages"}, AdditionalProperties: jsonschema.FalseSchema, Definitions: defs,
