@@ -109,7 +109,7 @@ func TestCloseCutsLingeringShort(t *testing.T) {
 	b := newBenchWith(t, "batch: {events: 10, linger: 10s}", pipeline.Each(func(context.Context, *tracking.Event) error { return nil }))
 	stop := b.run()
 	b.send("a")
-	require.Eventually(t, func() bool { return b.state().NumAckPending == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.framesIn() == 1 }, 10*time.Second, 5*time.Millisecond)
 	start := time.Now()
 	b.stop(stop)
 	require.Less(t, time.Since(start), 5*time.Second)

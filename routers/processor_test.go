@@ -37,6 +37,7 @@ type bench struct {
 	plan      pipeline.Plan
 	letters   *letterBox
 	js        jetstream.JetStream
+	metrics   *prometheus.Registry // of the last run
 }
 
 type letterBox struct {
@@ -111,7 +112,8 @@ func (b *bench) run() (stop func(ctx context.Context) error) {
 // runOn is run with another transport than the bench's own.
 func (b *bench) runOn(transport routers.Transport) (stop func(ctx context.Context) error) {
 	b.t.Helper()
-	metrics, err := routers.NewMetrics(prometheus.NewRegistry())
+	b.metrics = prometheus.NewRegistry()
+	metrics, err := routers.NewMetrics(b.metrics)
 	require.NoError(b.t, err)
 	p, err := routers.NewProcessor(routers.ProcessorConfig{
 		Plan: b.plan, Transport: transport, Letters: b.letters, Recorder: noCounts{}, Metrics: metrics,
@@ -192,6 +194,24 @@ func (b *bench) state() *jetstream.ConsumerInfo {
 	consumer, err := b.js.Consumer(b.t.Context(), "in", "p")
 	require.NoError(b.t, err)
 	return consumer.CachedInfo()
+}
+
+// framesIn returns how many frames the stage has in hand, or had.
+func (b *bench) framesIn() float64 {
+	b.t.Helper()
+	families, err := b.metrics.Gather()
+	require.NoError(b.t, err)
+	var n float64
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if family.GetName() == "rastro_hop_frames_total" && label.GetValue() == "in" {
+					n += metric.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
 }
 
 func (b *bench) settled() {
