@@ -16,13 +16,14 @@
 //  6. Only a newly inserted event advances its trace, in the transaction that inserts it. (store: Persist)
 //  7. A claim binds a business key to the UID that came first: the same UID again is a redelivery and passes, another is a
 //     duplicate and is dropped. A crash between claim and publish loses nothing. (store: Claim, stages/dedupe)
-//  8. An outage is not a poison message: while a stage's dependency is down nothing is received, and nothing burns through
-//     its receive count or its attempts: those are used up only while the stage works. (routers: Gate, Chain)
-//  9. Fusing stages changes where queues lie, not what becomes of events; `when`, `retry` and `timeout` are each stage's own
-//     either way. (Chain, Plan)
+//  8. An outage is not a poison message: while a stage's dependency is down its hop receives nothing, and nothing burns
+//     through its receive count or its attempts: those are used up only while the stage works. (routers: Gate, breakers, Chain)
+//  9. Fusing stages changes where queues lie, not what becomes of events; `when`, `retry`, `timeout` and `breaker` are each
+//     stage's own either way. (Chain, Plan)
 //  10. A trace is a pure fold of its events: any order, duplication or redelivery of them gives the same trace. (tracking: Fold)
 //  11. A running pipeline never changes: another config is another generation, and one that does not lint changes nothing.
-//     (Parse, routers: Processor)
+//     Between two generations nothing is lost: what waits in topics that the next does not read is worked off first. (Parse,
+//     routers: Processor, Retire)
 //  12. Shutdown drains: receiving stops, what is in hand is finished, and what is not finished by the deadline is
 //     redelivered. (routers: Processor, Subscriber)
 //  13. An event's tenant is its sender's token's, whatever the body says, and the database confines who reads to their
