@@ -4,8 +4,9 @@ SHELL := /bin/bash
 GOLANGCI_LINT_VERSION := v2.15.0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
+CHAOS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e fuzz clean
+.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e chaos chaos-short fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -70,6 +71,19 @@ conformance: ## the whole of Watermill's suite on every transport, without the r
 bench: build ## what the engine costs in process, and latency of the built binary, on this machine
 	@.ci/need postgres
 	go run ./internal/bench -binary bin/rastro
+
+chaos: build bin/rastro-chaos ## processes killed for minutes over NATS and SQS: nothing lost, nothing double; CHAOS="-broker nats -seed 7" adds flags
+	@.ci/need postgres
+	go test -tags chaos -count=1 ./internal/crash
+	go run ./internal/chaos -binary bin/rastro -crash-binary bin/rastro-chaos $(CHAOS)
+
+chaos-short: build ## ten kills over NATS, in half a minute
+	@.ci/need postgres
+	go run ./internal/chaos -binary bin/rastro -broker nats -kills 10 -rate 300 $(CHAOS)
+
+.PHONY: bin/rastro-chaos
+bin/rastro-chaos: # a binary that kills itself where RASTRO_CRASH_AT says: never ship it
+	go build -trimpath -tags chaos -ldflags "-X github.com/rastrohq/rastro/cli.version=$(VERSION)-chaos" -o $@ .
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

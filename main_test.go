@@ -35,9 +35,11 @@ var rooms = map[string]float64{
 	"internal/devstack":  2,
 	"internal/outbound":  2,   // HTTP calls with limits, for stages
 	"internal/bench":     5.5, // drives the binary and the public API alike
+	"internal/chaos":     5.5, // drives the binary and kills it
 	"tracking":           1,
 	"config":             1,
 	"dashboard":          1,
+	"internal/crash":     0, // points where a binary built for chaos kills itself
 	"internal/secrets":   0,
 	"internal/suggest":   0,
 }

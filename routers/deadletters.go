@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -107,6 +108,7 @@ func (d *deadLetters) handle(msg *message.Message) error {
 			report(err)
 		}
 		if err == nil {
+			crash.At(crash.Buried)
 			return nil
 		}
 		select {

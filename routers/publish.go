@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -78,6 +79,7 @@ func (h *hop) publish(b *batch) error {
 		}
 	}
 	h.observeLatency(b)
+	crash.At(crash.Published)
 	b.settle()
 	return failed
 }

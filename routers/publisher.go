@@ -8,6 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -162,10 +163,13 @@ func (p *Publisher) publish(taken []*publication) {
 	}
 	messages, err := p.codec.Encode(events, "", p.maxBytes)
 	if err == nil {
+		crash.At(crash.Received)
 		err = p.out.Publish(p.config.Topic, messages...)
 	}
 	if err != nil {
 		err = fmt.Errorf("publish to %s: %w", p.config.Topic, err)
+	} else {
+		crash.At(crash.Accepted)
 	}
 	for _, pub := range taken {
 		pub.result <- err

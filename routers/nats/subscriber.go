@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/routers"
 )
 
@@ -214,6 +215,7 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstre
 		var err error
 		select {
 		case <-msg.Acked():
+			crash.At(crash.Settled)
 			err = raw.Ack()
 		case <-msg.Nacked():
 			err = raw.Nak()

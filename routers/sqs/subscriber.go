@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/routers"
 )
 
@@ -302,6 +303,7 @@ func (s *subscription) take(ctx context.Context, raw *types.Message, answered ti
 		defer cancel()
 		select {
 		case <-r.msg.Acked():
+			crash.At(crash.Settled)
 			s.deleter.delete(r)
 			return
 		case <-r.msg.Nacked():

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
@@ -130,6 +131,7 @@ func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	if err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
+	crash.At(crash.Claimed)
 	if len(holders) != len(claims) {
 		return fmt.Errorf("look for duplicates: %d keys got %d answers", len(claims), len(holders))
 	}

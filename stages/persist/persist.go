@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -70,6 +71,7 @@ func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	if err != nil {
 		return fmt.Errorf("store events: %w", err)
 	}
+	crash.At(crash.Committed)
 	if len(results) != len(events) {
 		return fmt.Errorf("store events: %d events got %d answers", len(events), len(results))
 	}
