@@ -22,6 +22,7 @@ var rooms = map[string]float64{
 	"cli":                5,
 	"api/ingest":         4,
 	"api/query":          4,
+	"api/ops":            4,
 	"api/dashboard":      4,
 	"api/reference":      4,
 	"api/auth":           3.5,

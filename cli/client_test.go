@@ -223,13 +223,14 @@ type ran struct {
 }
 
 // terminals says which of a command's streams are terminals.
-type terminals struct{ out, err bool }
+type terminals struct{ in, out, err bool }
 
 type testRun struct {
 	in  io.Reader
 	env map[string]string
 	tty terminals
-	ctx context.Context //nolint:containedctx // A test's own.
+	now func() time.Time // the clock on which everything takes two seconds when it is nil
+	ctx context.Context  //nolint:containedctx // A test's own.
 }
 
 // do runs a client command with a clock on which everything takes two seconds.
@@ -238,12 +239,17 @@ func (r testRun) do(t *testing.T, args ...string) ran {
 	var out, errOut bytes.Buffer
 	now := time.Date(2026, 6, 20, 15, 4, 5, 0, time.UTC)
 	s := streams{
-		getenv:   func(name string) string { return r.env[name] },
-		terminal: func(w any) bool { return w == &out && r.tty.out || w == &errOut && r.tty.err },
-		now:      func() time.Time { now = now.Add(2 * time.Second); return now },
+		getenv: func(name string) string { return r.env[name] },
+		terminal: func(w any) bool {
+			return w == &out && r.tty.out || w == &errOut && r.tty.err || w == any(r.in) && r.tty.in
+		},
+		now: func() time.Time { now = now.Add(2 * time.Second); return now },
+	}
+	if r.now != nil {
+		s.now = r.now
 	}
 	root := &cobra.Command{Use: "rastro", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newTokenCommand(s), newSendCommand(s), newTraceCommand(s))
+	root.AddCommand(newTokenCommand(s), newSendCommand(s), newTraceCommand(s), newDLQCommand(s))
 	root.SetArgs(args)
 	root.SetOut(&out)
 	root.SetErr(&errOut)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -9,9 +10,13 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/ingest"
+	"github.com/rastrohq/rastro/api/ops"
 	"github.com/rastrohq/rastro/api/query"
 	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/pipeline/trial"
 	"github.com/rastrohq/rastro/routers"
+	"github.com/rastrohq/rastro/stages/persist"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -56,6 +61,35 @@ func serveIngest(d ingestDeps) error {
 	}
 	handler.Register(d.Server.app.Group("/api/v1"))
 	ingest.Document(d.Server.api)
+	return nil
+}
+
+// opsDeps is what serveOps needs.
+type opsDeps struct {
+	fx.In
+	Lifecycle fx.Lifecycle
+	Server    *httpServer
+	Logger    *slog.Logger
+	Store     *store.Store
+	Transport routers.Transport
+	Codec     *routers.Codec
+	Planner   planner
+	Files     fs.FS
+}
+
+// serveOps adds the edge for operations to the server, and runs its jobs.
+func serveOps(d opsDeps) error {
+	quiet := d.Planner
+	quiet.logger = slog.New(slog.DiscardHandler) // what may be wrong was said at the start
+	handler, err := ops.New(ops.DefaultConfig(), ops.Deps{
+		Store: d.Store, Redriver: routers.NewRedriver(d.Codec, d.Transport), Plans: quiet.load, Logger: d.Logger, Now: time.Now,
+		Trial: func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
+	})
+	if err != nil {
+		return err
+	}
+	handler.Register(d.Server.api)
+	d.Lifecycle.Append(fx.StartStopHook(handler.Start, handler.Close))
 	return nil
 }
 

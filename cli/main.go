@@ -98,7 +98,7 @@ Start with ` + "`rastro dev`" + `, then in another terminal:
 	})
 	root.AddCommand(
 		newDevCommand(o), newServeCommand(o), newMigrateCommand(), newVersionCommand(), newPipelineCommand(o, streams),
-		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams),
+		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams), newDLQCommand(streams),
 	)
 	return root
 }

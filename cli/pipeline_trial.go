@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ import (
 // What `rastro pipeline run` and `rastro pipeline test` share.
 
 // inMemory returns settings with what stages need besides their config, in memory.
-func inMemory(files configuration, clock trial.Clock, events *persist.Memory) pipeline.Settings {
+func inMemory(files fs.FS, clock trial.Clock, events *persist.Memory) pipeline.Settings {
 	settings := pipeline.Settings{Files: files}
 	settings = pipeline.Provide[dedupe.Claims](settings, dedupe.NewMemory(clock.Now))
 	settings = pipeline.Provide[persist.Store](settings, events)

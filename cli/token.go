@@ -45,7 +45,7 @@ Tokens for any other server come from its own identity provider; give them to th
 	flags := cmd.Flags()
 	flags.StringVar(&tenant, "tenant", defaultTenant, "the tenant that the token is for")
 	flags.StringSliceVar(&roles, "role", []string{roleEventsWrite, roleTracesRead},
-		"a role that the token gives: events:write, traces:read, ops:read, ops:write; may be given several times")
+		"a role that the token gives: events:write, traces:read, ops:read, ops:write, tenants:all; may be given several times")
 	flags.StringVar(&address, "url", "", "the address of the `rastro dev` that is meant (default: RASTRO_URL, or the one that runs)")
 	flags.StringVar(&dataDir, "data", "", "the data folder of the running `rastro dev`, when there are several")
 	return cmd

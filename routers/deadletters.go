@@ -1,6 +1,7 @@
 package routers
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
@@ -17,10 +19,27 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// deadLetter makes the dead letter of rejected work.
+// codeFrame is the reason of dead letters that are whole frames.
+const codeFrame = "frame"
+
+// letterFrame is the body of the dead letter of a frame.
+type letterFrame struct {
+	Frame     []byte `json:"frame"`
+	MessageID string `json:"message_id"`
+}
+
+// traceOf returns the id of the OpenTelemetry trace that a context is part of, empty when it is part of none.
+func traceOf(ctx context.Context) string {
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
+		return id.String()
+	}
+	return ""
+}
+
+// deadLetter makes the dead letter of rejected work, which came in a trace or in none.
 //
 // Invariant 3: a rejected event is dead-lettered with stage, reason and what was received.
-func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
+func (p *Processor) deadLetter(w *pipeline.Work, traceID string) (store.DeadLetter, error) {
 	e := w.Event
 	body, err := asReceived(e)
 	if err != nil {
@@ -31,7 +50,7 @@ func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
 		UID: e.UID, TenantID: e.TenantID, Pipeline: p.config.Plan.Pipeline, Stage: w.Stage,
 		Code: reason.Code, Message: reason.Message, Field: reason.Field,
 		Source: e.Source, EventType: e.Type, CorrelationID: e.CorrelationID,
-		Attempts: w.Attempts + 1, Event: body, At: p.config.Settings.Now().UTC(),
+		Attempts: w.Attempts + 1, Event: body, TraceID: traceID, At: p.config.Settings.Now().UTC(),
 	}, nil
 }
 
@@ -49,14 +68,14 @@ func asReceived(e *tracking.Event) ([]byte, error) {
 
 // rejectFrame dead-letters a frame that cannot be decoded, so that its bytes are kept and it does not come again.
 func (p *Processor) rejectFrame(msg *message.Message, stage string, cause error) error {
-	body, err := json.Marshal(map[string]any{"frame": msg.Payload, "message_id": msg.UUID})
+	body, err := json.Marshal(letterFrame{Frame: msg.Payload, MessageID: msg.UUID})
 	if err != nil {
 		return fmt.Errorf("dead-letter frame: %w", err)
 	}
 	p.config.Logger.Error("frame cannot be decoded; it is dead-lettered", slog.String("stage", stage), slog.Any("error", cause))
 	return p.publishLetters([]store.DeadLetter{{
 		UID: uuid.NewSHA1(uuid.NameSpaceOID, msg.Payload), Pipeline: p.config.Plan.Pipeline, Stage: stage,
-		Code: "frame", Message: cause.Error(), Attempts: 1, Event: body, At: p.config.Settings.Now().UTC(),
+		Code: codeFrame, Message: cause.Error(), Attempts: 1, Event: body, TraceID: traceOf(msg.Context()), At: p.config.Settings.Now().UTC(),
 	}})
 }
 

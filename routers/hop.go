@@ -29,6 +29,7 @@ type delivery struct {
 	work  []*pipeline.Work
 	bytes int
 	left  int        // events not yet settled, those they led to included
+	trace string     // the OpenTelemetry trace that the frame came in; may be empty
 	done  chan error // what the frame's handler returns: nil acknowledges
 }
 
@@ -62,7 +63,9 @@ func (h *hop) handle(msg *message.Message) error {
 		return h.processor.rejectFrame(msg, h.planned.Name, err)
 	}
 	h.count("in", 1)
-	return h.take(newDelivery(work, len(msg.Payload)))
+	d := newDelivery(work, len(msg.Payload))
+	d.trace = traceOf(msg.Context())
+	return h.take(d)
 }
 
 // take has a worker take a delivery and returns when it is settled.

@@ -21,10 +21,15 @@ const (
 	RoleOpsRead = "ops:read"
 	// RoleOpsWrite lets operations redrive, discard, pause and resume.
 	RoleOpsWrite = "ops:write"
+	// RoleTenantsAll lets those who run the system do for any tenant what their other roles let them do for their own, and see
+	// what belongs to no tenant, such as frames that cannot be decoded.
+	RoleTenantsAll = "tenants:all"
 )
 
 // Roles lists every role there is.
-func Roles() []string { return []string{RoleEventsWrite, RoleTracesRead, RoleOpsRead, RoleOpsWrite} }
+func Roles() []string {
+	return []string{RoleEventsWrite, RoleTracesRead, RoleOpsRead, RoleOpsWrite, RoleTenantsAll}
+}
 
 // HeaderBytes is the size of request headers that a server must take (fiber.Config.ReadBufferSize) for tokens and
 // session cookies to fit: Fiber's own default of 4 kB is too small for them.

@@ -1,0 +1,4 @@
+package routers
+
+// AsReceived is asReceived for tests.
+var AsReceived = asReceived
