@@ -210,6 +210,9 @@ func keepPartitions(p processors) {
 		if err := p.Store.EnsurePartitions(ctx, now); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot make partitions ahead; events go to the default partition until it works", slog.Any("error", err))
 		}
+		if err := p.Store.PruneLedger(ctx, now); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "cannot prune the ledger; it grows until it works", slog.Any("error", err))
+		}
 	}
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(start context.Context) error {

@@ -25,7 +25,8 @@ func (p *pipelineCommand) graphCommand() *cobra.Command {
 		Use:   "graph [PIPELINE]",
 		Short: "Draw pipelines, their stages and topics, as Mermaid or DOT",
 		Long: `Draw all pipelines, or the one that PIPELINE names. An arrow with a name is the topic between two stages; a thick one joins
-stages that are fused, without a topic between them; a dotted one leads to the dead letters.`,
+stages that are fused, without a topic between them; a dotted one leads to the dead letters. The topics of the ledgers, which
+carry no events, are left out.`,
 		Example: `  rastro pipeline graph > pipelines.mmd
   rastro pipeline graph tracking --format dot | dot -Tsvg > tracking.svg`,
 		Args: usage(cobra.MaximumNArgs(1)),
@@ -143,6 +144,9 @@ func (d *diagram) routes(plan pipeline.Plan, g group, writers map[string][]end, 
 
 func (d *diagram) connect(plans []pipeline.Plan, writers, readers map[string][]end) {
 	for _, topic := range pipeline.Topics(plans...) {
+		if slices.ContainsFunc(plans, func(plan pipeline.Plan) bool { return plan.Ledger == topic.Name }) {
+			continue // carries no events
+		}
 		w, r := writers[topic.Name], readers[topic.Name]
 		if len(w) == 1 && len(r) == 1 && w[0].group == r[0].group {
 			d.edges = append(d.edges, edge{from: w[0].id, to: r[0].id, label: topic.Name})

@@ -29,7 +29,7 @@ type shownTopic struct {
 }
 
 // shownReader is a pipeline that reads a topic through a queue of its own. What it rejects goes to DeadLetters; that is empty
-// for the reader of dead letters.
+// for the reader of dead letters and of the ledger, which reject nothing.
 type shownReader struct {
 	Pipeline    string `json:"pipeline"`
 	DeadLetters string `json:"dead_letters,omitempty"`
@@ -40,9 +40,9 @@ type shownReader struct {
 
 // shownTopics are named on SQS as the transport names them.
 func shownTopics(plans []pipeline.Plan, names sqs.Names) []shownTopic {
-	letters := map[string]string{}
+	letters, ledgers := map[string]string{}, map[string]string{}
 	for _, plan := range plans {
-		letters[plan.Pipeline] = plan.DeadLetters
+		letters[plan.Pipeline], ledgers[plan.Pipeline] = plan.DeadLetters, plan.Ledger
 	}
 	places := names.Places(pipeline.Topics(plans...))
 	shown := make([]shownTopic, 0, len(places))
@@ -50,7 +50,7 @@ func shownTopics(plans []pipeline.Plan, names sqs.Names) []shownTopic {
 		t := shownTopic{Name: place.Topic, SNSTopic: place.SNSTopic, Readers: []shownReader{}}
 		for _, queue := range place.Queues {
 			r := shownReader{Pipeline: queue.Reader, Queue: queue.Name, DeadLetterQueue: queue.DeadLetterQueue}
-			if letters[queue.Reader] != place.Topic {
+			if letters[queue.Reader] != place.Topic && ledgers[queue.Reader] != place.Topic {
 				r.DeadLetters = letters[queue.Reader]
 			}
 			t.Readers = append(t.Readers, r)
@@ -68,7 +68,8 @@ func (p *pipelineCommand) topicsCommand() *cobra.Command {
 		Short: "Print the topics that pipelines need, who reads them, and where what they reject goes",
 		Long: `Print the topics that the pipelines of the configuration need, in alphabetical order. Every reader of a topic has a queue of its
 own and gets everything that is written to the topic; what it rejects goes to the topic of its dead letters, which it reads
-itself and keeps in the database. A topic without readers goes nowhere yet.
+itself and keeps in the database, as it does with its ledger, which says what became of every event. A topic without readers
+goes nowhere yet.
 
 Formats, all stable:
   text    a table

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/api/query"
 )
 
 const (
@@ -125,11 +125,14 @@ func (v *traceView) print(body []byte) error {
 		_, err := v.out.Write(append(bytes.TrimRight(body, "\n"), '\n'))
 		return err
 	}
-	var trace tracking.Trace
-	if err := json.Unmarshal(body, &trace); err != nil {
+	var answer query.TraceAnswer
+	if err := json.Unmarshal(body, &answer); err != nil {
 		return fmt.Errorf("the server's answer is not a trace: %w", err)
 	}
-	text := renderTrace(&trace, v.paint)
+	text := renderTrace(&answer.Trace, v.paint)
+	if copies := answer.CopyCount(); copies > 0 {
+		text += v.paint.paint(faint, fmt.Sprintf("\n%s dropped as copies: rastro duplicates --correlation %s", events(copies), clean(answer.CorrelationID))) + "\n"
+	}
 	if v.clear {
 		text = clearScreen + text
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -47,6 +49,8 @@ type Reason struct {
 	Message string `json:"message" cbor:"2,keyasint,omitempty"`
 	// Field is the JSON pointer of the offending part of the event, where there is one.
 	Field string `json:"field,omitempty" cbor:"3,keyasint,omitempty"`
+	// Of is the UID of the event that this one is a copy of, where it is a duplicate; otherwise zero.
+	Of uuid.UUID `json:"of,omitzero" cbor:"4,keyasint,omitzero"`
 }
 
 // Verdict is the outcome of one event at one stage.

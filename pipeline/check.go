@@ -195,6 +195,7 @@ func newGraph(specs []located, entries []string) *graph {
 		}
 		names[spec.Name] = true
 		g.owners[plan.DeadLetters] = owner{i, fmt.Sprintf("the dead letters of pipeline %q", spec.Name)}
+		g.owners[plan.Ledger] = owner{i, fmt.Sprintf("the ledger of pipeline %q", spec.Name)}
 		for n, hop := range plan.Hops {
 			if _, taken := g.owners[hop.From]; n > 0 && !taken {
 				g.owners[hop.From] = owner{i, fmt.Sprintf("what stage %q of pipeline %q reads", hop.Name, spec.Name)}
@@ -244,14 +245,19 @@ func (g *graph) collisions(i int) Findings {
 		case topic == plan.DeadLetters:
 			all = append(all, spec.finding(spec.nodes.stageName(n), "topic-collision",
 				fmt.Sprintf("the topic of stage %q, %q, is that of the pipeline's dead letters", stage.Name, topic), "give the stage another `name:`"))
+		case topic == plan.Ledger:
+			all = append(all, spec.finding(spec.nodes.stageName(n), "topic-collision",
+				fmt.Sprintf("the topic of stage %q, %q, is that of the pipeline's ledger", stage.Name, topic), "give the stage another `name:`"))
 		case slices.Contains(g.entries, topic):
 			all = append(all, spec.finding(spec.nodes.stageName(n), "topic-collision",
 				fmt.Sprintf("the topic of stage %q, %q, is the one that events come in by", stage.Name, topic), "give the stage another `name:`"))
 		}
 	}
-	if slices.Contains(g.entries, plan.DeadLetters) {
-		all = append(all, spec.finding(spec.nodes.fields["pipeline"], "topic-collision",
-			fmt.Sprintf("the dead letters' topic, %q, is the one that events come in by", plan.DeadLetters), "give the pipeline another name"))
+	for _, own := range []struct{ whose, topic string }{{"the dead letters' topic", plan.DeadLetters}, {"the ledger's topic", plan.Ledger}} {
+		if slices.Contains(g.entries, own.topic) {
+			all = append(all, spec.finding(spec.nodes.fields["pipeline"], "topic-collision",
+				fmt.Sprintf("%s, %q, is the one that events come in by", own.whose, own.topic), "give the pipeline another name"))
+		}
 	}
 	return all
 }

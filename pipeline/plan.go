@@ -14,7 +14,9 @@ type Plan struct {
 	Summary  string
 	// DeadLetters is the topic that gets what stages reject.
 	DeadLetters string
-	Hops        []Hop
+	// Ledger is the topic that gets what became of events, for the books that have to balance.
+	Ledger string
+	Hops   []Hop
 }
 
 // Hop is one or more fused stages behind one topic.
@@ -35,7 +37,7 @@ type Hop struct {
 // Plan lays the spec out in hops. A stage is reached over its own topic, `PIPELINE.STAGE`, the first over the pipeline's
 // From; a fused stage shares the hop of the one before it.
 func (s Spec) Plan() Plan {
-	plan := Plan{Pipeline: s.Name, Summary: s.Summary, DeadLetters: s.Name + ".dead_letters"}
+	plan := Plan{Pipeline: s.Name, Summary: s.Summary, DeadLetters: s.Name + ".dead_letters", Ledger: s.Name + ".ledger"}
 	for _, stage := range s.Stages {
 		// Invariant 9: fused or not, it is the same stages in the same order.
 		if stage.Fuse && len(plan.Hops) > 0 {

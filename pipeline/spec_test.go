@@ -84,6 +84,7 @@ func TestParseLaysOutHops(t *testing.T) {
 		{Name: "events.ingested", Readers: []string{"tracking"}},
 		{Name: "events.persisted"},
 		{Name: "tracking.dead_letters", Readers: []string{"tracking"}},
+		{Name: "tracking.ledger", Readers: []string{"tracking"}},
 		{Name: "tracking.persist", Readers: []string{"tracking"}},
 		{Name: "tracking.places", Readers: []string{"tracking"}},
 	}, pipeline.Topics(plan))

@@ -34,6 +34,9 @@ func Topics(plans ...Plan) []Topic {
 			}
 		}
 		read(plan.DeadLetters, plan.Pipeline)
+		if plan.Ledger != "" {
+			read(plan.Ledger, plan.Pipeline)
+		}
 	}
 	topics := make([]Topic, 0, len(readers))
 	for name, names := range readers {

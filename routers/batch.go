@@ -23,6 +23,9 @@ type item struct {
 	open bool
 	// sent is what of it was published while other things could not be.
 	sent []destination
+	// origin names the event in the ledger; came is how it came to be here, as far as the ledger has yet to be told.
+	origin origin
+	came   arrival
 }
 
 func newBatch(taken []*delivery) *batch {
@@ -32,8 +35,8 @@ func newBatch(taken []*delivery) *batch {
 	}
 	b, all := &batch{items: make([]*item, 0, n)}, make([]item, 0, n)
 	for _, d := range taken {
-		for _, w := range d.work {
-			all = append(all, item{work: w, from: d})
+		for i, w := range d.work {
+			all = append(all, item{work: w, from: d, origin: d.origins[i], came: d.came})
 			b.items = append(b.items, &all[len(all)-1])
 		}
 	}
@@ -53,7 +56,7 @@ func (b *batch) adopt(emitted []*pipeline.Work) {
 		d := from[w.Origin]
 		from[w] = d // what it leads to in turn
 		d.left++
-		b.items = append(b.items, &item{work: w, from: d})
+		b.items = append(b.items, &item{work: w, from: d, origin: origin{frame: w.Event.UID}, came: cameEmitted})
 	}
 }
 

@@ -38,7 +38,7 @@ func (h *hop) emitDue(ctx context.Context) error {
 	emissions, failed := h.chain.Due(ctx, h.processor.config.Settings.Now())
 	for _, e := range emissions {
 		h.observeEmission(e)
-		if err := h.take(newDelivery(e.Work, 0)); err != nil {
+		if err := h.take(newEmission(e.Work)); err != nil {
 			return err
 		}
 		// Only now: what is killed before is due again.

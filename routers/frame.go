@@ -1,6 +1,7 @@
 package routers
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +21,8 @@ const (
 	frameVersion = 1
 	// frameWithEntry begins a frame that says, before its events, at which stage of the hop they enter.
 	frameWithEntry = 2
+	// frameWithOrigins begins a frame that says, before its events, at which stage of the hop they enter, and their origins.
+	frameWithOrigins = 3
 
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
@@ -97,24 +100,51 @@ func newMessage(frame []byte) *message.Message {
 
 // Decode unpacks the events of a frame, and the name of the stage at which they enter. Anything but a whole frame is an error.
 func (c *Codec) Decode(frame []byte) (events []*tracking.Event, entry string, err error) {
-	if len(frame) > 0 && frame[0] == frameWithEntry {
-		rest, err := c.dec.UnmarshalFirst(frame[1:], &entry)
-		if err != nil {
-			return nil, "", fmt.Errorf("decode frame: entry: %w", err)
-		}
-		events, err = decodeItems[tracking.Event](c.dec, rest)
-		if err != nil {
-			return nil, "", err
-		}
-	} else if events, err = decode[tracking.Event](c.dec, frame); err != nil {
-		return nil, "", err
+	events, _, entry, err = c.decodeFrame(frame)
+	return events, entry, err
+}
+
+// decodeFrame is Decode with the origins of the events; nil when the frame carries none.
+func (c *Codec) decodeFrame(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
+	switch {
+	case len(frame) > 0 && (frame[0] == frameWithEntry || frame[0] == frameWithOrigins):
+		events, origins, entry, err = c.decodeWithHead(frame)
+	default:
+		events, err = decode[tracking.Event](c.dec, frame)
+	}
+	if err != nil {
+		return nil, nil, "", err
 	}
 	for _, e := range events {
 		// The zone of what arrives is named by its offset alone, whatever zone this process runs in.
 		e.OccurredAt = fixZone(e.OccurredAt)
 		e.ReceivedAt = e.ReceivedAt.UTC()
 	}
-	return events, entry, nil
+	return events, origins, entry, nil
+}
+
+// decodeWithHead decodes a frame that says more than its events.
+func (c *Codec) decodeWithHead(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
+	rest, err := c.dec.UnmarshalFirst(frame[1:], &entry)
+	if err != nil {
+		return nil, nil, "", fmt.Errorf("decode frame: entry: %w", err)
+	}
+	if frame[0] == frameWithEntry {
+		events, err = decodeItems[tracking.Event](c.dec, rest)
+		return events, nil, entry, err
+	}
+	length, size := binary.Uvarint(rest)
+	if size <= 0 {
+		return nil, nil, "", errOrigins
+	}
+	if rest = rest[size:]; length > uint64(len(rest)) {
+		return nil, nil, "", errOrigins
+	}
+	if events, err = decodeItems[tracking.Event](c.dec, rest[length:]); err != nil {
+		return nil, nil, "", err
+	}
+	origins, err = unpackOrigins(rest[:length], len(events))
+	return events, origins, entry, err
 }
 
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // hop runs the stages of one hop. Frames that arrive while its workers are busy gather into the next batch.
@@ -26,15 +27,26 @@ type hop struct {
 
 // delivery is a frame in hand, or what a stage of the hop has to send by itself.
 type delivery struct {
-	work  []*pipeline.Work
-	bytes int
-	left  int        // events not yet settled, those they led to included
-	trace string     // the OpenTelemetry trace that the frame came in; may be empty
-	done  chan error // what the frame's handler returns: nil acknowledges
+	work    []*pipeline.Work
+	origins []origin // of each piece of work
+	came    arrival
+	bytes   int
+	left    int        // events not yet settled, those they led to included
+	trace   string     // the OpenTelemetry trace that the frame came in; may be empty
+	done    chan error // what the frame's handler returns: nil acknowledges
 }
 
-func newDelivery(work []*pipeline.Work, bytes int) *delivery {
-	return &delivery{work: work, bytes: bytes, left: len(work), done: make(chan error, 1)}
+func newDelivery(work []*pipeline.Work, origins []origin, came arrival, bytes int) *delivery {
+	return &delivery{work: work, origins: origins, came: came, bytes: bytes, left: len(work), done: make(chan error, 1)}
+}
+
+// newEmission returns a delivery of what a stage has to send by itself.
+func newEmission(work []*pipeline.Work) *delivery {
+	origins := make([]origin, len(work))
+	for i, w := range work {
+		origins[i] = origin{frame: w.Event.UID}
+	}
+	return newDelivery(work, origins, cameEmitted, 0)
 }
 
 func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
@@ -51,21 +63,33 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 
 // handle is the hop's Watermill handler. Its return settles the frame.
 func (h *hop) handle(msg *message.Message) error {
-	events, entry, err := h.processor.codec.Decode(msg.Payload)
+	events, origins, entry, err := h.processor.codec.decodeFrame(msg.Payload)
 	if err != nil {
-		return h.processor.rejectFrame(msg, h.planned.Name, err)
+		return h.rejectFrame(msg, nil, nil, err)
 	}
 	if len(events) == 0 {
 		return nil
 	}
 	work, err := h.chain.Work(events, entry)
 	if err != nil {
-		return h.processor.rejectFrame(msg, h.planned.Name, err)
+		return h.rejectFrame(msg, events, origins, err)
 	}
 	h.count("in", 1)
-	d := newDelivery(work, len(msg.Payload))
+	came := h.arrivalOf(origins)
+	if origins == nil {
+		origins = originsIn(frameID(msg), len(events))
+	}
+	d := newDelivery(work, origins, came, len(msg.Payload))
 	d.trace = traceOf(msg.Context())
 	return h.take(d)
+}
+
+// rejectFrame dead-letters a frame as a whole.
+func (h *hop) rejectFrame(msg *message.Message, events []*tracking.Event, origins []origin, cause error) error {
+	if err := h.processor.rejectFrame(msg, h.planned.Name, cause); err != nil {
+		return err
+	}
+	return h.enterRejected(msg, events, origins)
 }
 
 // take has a worker take a delivery and returns when it is settled.

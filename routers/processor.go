@@ -27,6 +27,8 @@ type ProcessorConfig struct {
 	// Settings are handed to the stages.
 	Settings pipeline.Settings
 	Letters  DeadLetterStore
+	// Ledger takes what became of events; nil keeps none.
+	Ledger   LedgerStore
 	Recorder Recorder
 	Metrics  *Metrics
 	Logger   *slog.Logger
@@ -42,6 +44,7 @@ type Processor struct {
 	router *message.Router
 	hops   []*hop
 	subs   []subscription
+	ledger *ledger // nil when none is kept
 
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
@@ -88,7 +91,7 @@ func (p *Processor) addHops() error {
 			return err
 		}
 	}
-	return p.addDeadLetters()
+	return errors.Join(p.addDeadLetters(), p.addLedger())
 }
 
 func (p *Processor) addHop(planned pipeline.Hop) error {
@@ -129,6 +132,9 @@ func (p *Processor) Run(ctx context.Context) error {
 		if h.chain.Emits() {
 			p.emitters.Go(func() { h.emit(p.work) })
 		}
+	}
+	if p.ledger != nil {
+		p.workers.Go(func() { p.ledger.run(p.work) })
 	}
 	// The router must not stop before what is in hand is settled, whatever ends ctx; Close sees to that.
 	if err := p.router.Run(context.WithoutCancel(ctx)); err != nil {

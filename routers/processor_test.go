@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rastrohq/rastro/internal/devstack/broker"
+	"github.com/rastrohq/rastro/internal/devstack/postgres/postgrestest"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
@@ -26,7 +27,11 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var databases = postgrestest.New(func(ctx context.Context, url string) error {
+	return store.Migrate(ctx, url, slog.New(slog.DiscardHandler))
+})
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(databases.Around(m)) }
 
 // bench is a broker and a pipeline of one stage, `work`, that reads `in` and writes `out`.
 type bench struct {

@@ -16,9 +16,10 @@ type destination struct{ topic, entry string }
 
 // shipment is what goes to one destination.
 type shipment struct {
-	to     destination
-	items  []*item
-	events []*tracking.Event
+	to      destination
+	items   []*item
+	events  []*tracking.Event
+	origins []origin
 }
 
 // shipments are few: they are looked up by going over them.
@@ -33,7 +34,8 @@ func (s *shipments) add(to destination, it *item, event *tracking.Event) {
 		i = len(*s)
 		*s = append(*s, &shipment{to: to})
 	}
-	(*s)[i].items, (*s)[i].events = append((*s)[i].items, it), append((*s)[i].events, event)
+	known := (*s)[i]
+	known.items, known.events, known.origins = append(known.items, it), append(known.events, event), append(known.origins, it.origin)
 }
 
 // publish hands on what the chain passed, the copies that were routed on the way and the dead letters of what it rejected, and
@@ -77,6 +79,9 @@ func (h *hop) publish(b *batch) error {
 		for _, it := range rejected {
 			it.open = true
 		}
+	}
+	if err := h.enter(b); err != nil {
+		failed = firstOf(failed, err)
 	}
 	h.observeLatency(b)
 	crash.At(crash.Published)
@@ -122,7 +127,7 @@ func (h *hop) ship(out *shipments, it *item) error {
 }
 
 func (h *hop) send(s *shipment) error {
-	messages, err := h.processor.codec.Encode(s.events, s.to.entry, h.processor.config.Transport.MaxFrameBytes())
+	messages, err := h.processor.codec.encodeFrames(s.events, s.origins, s.to.entry, h.processor.config.Transport.MaxFrameBytes())
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 var confined = []string{
 	"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings", "aggregate_windows",
 	"dead_letter_history", "dead_letter_jobs", "dead_letter_job_items", "ops_audit",
+	"ledger_marks", "ledger_totals", "duplicates",
 }
 
 // A table that names a tenant is one that must be confined, also when somebody adds it later.
@@ -37,6 +38,8 @@ func fill(t *testing.T, s *Store, tenant string) {
 	require.NoError(t, err)
 	require.NoError(t, s.AddStats(t.Context(), time.Now(), []StatDelta{{tenant, "p", "s", "pass", 1}}))
 	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: tenant}}))
+	require.NoError(t, s.AddLedger(t.Context(), "p", []LedgerMark{{Frame: newUID(), TenantID: tenant, Received: 1}},
+		[]Duplicate{{UID: newUID(), TenantID: tenant, ReceivedAt: time.Now()}}))
 	join(t, s, time.Now(), windowOf(tenant, time.Now()), newUID())
 }
 
@@ -71,6 +74,7 @@ func TestQueryRoleCanDoNothingElse(t *testing.T) {
 		"SELECT * FROM dedupe_claims",
 		"SELECT * FROM aggregate_members",
 		"DELETE FROM aggregate_windows",
+		"UPDATE ledger_totals SET received = 0",
 		"INSERT INTO stage_stats VALUES ('acme', now(), 'p', 's', 'x', 1)",
 		"UPDATE traces SET status = 'lost'",
 		"DELETE FROM dead_letters",

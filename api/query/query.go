@@ -27,6 +27,8 @@ type Traces interface {
 type Deps struct {
 	Traces Traces
 	Counts *Counts
+	// Ledger is read for the balance and for duplicates; without one there are no operations for these.
+	Ledger Ledger
 	Logger *slog.Logger
 }
 
@@ -51,7 +53,7 @@ type aggregateInput struct {
 }
 
 type traceOutput struct {
-	Body tracking.Trace
+	Body TraceAnswer
 }
 
 // Register adds the operations to an API whose requests were authenticated before they come here. Paths are relative to
@@ -84,6 +86,9 @@ func (h *Handler) Register(api huma.API) {
 		Description: "How many events of the tenant were accepted, stored, dropped and dead-lettered so far. Needs the role traces:read.",
 		Security:    bearer, Errors: []int{401, 403},
 	}, h.getCounts)
+	if h.deps.Ledger != nil {
+		h.registerLedger(api)
+	}
 }
 
 type find func(ctx context.Context, tenant, id string) (tracking.Trace, error)
@@ -102,7 +107,11 @@ func (h *Handler) trace(ctx context.Context, what, id string, find find) (*trace
 	if err != nil {
 		return nil, h.unavailable(ctx, "read a trace", err)
 	}
-	return &traceOutput{trace}, nil
+	answer, err := h.answer(ctx, identity.TenantID, trace)
+	if err != nil {
+		return nil, h.unavailable(ctx, "count copies", err)
+	}
+	return &traceOutput{answer}, nil
 }
 
 type countsOutput struct {

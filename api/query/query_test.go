@@ -54,7 +54,7 @@ func newEdge(t *testing.T) *edge {
 		Subject: "s", TenantID: "talma-pe", Roles: []string{auth.RoleTracesRead}, ExpiresAt: time.Now().Add(time.Hour),
 	}}
 	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Logger: slog.New(slog.DiscardHandler),
+		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Ledger: db, Logger: slog.New(slog.DiscardHandler),
 	})
 	t.Cleanup(handler.Close)
 	e.app = fiber.New(fiber.Config{

@@ -138,7 +138,7 @@ func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	for n, i := range indices {
 		// Invariant 7: the UID that came first passes however often it is delivered; any other is a duplicate.
 		if holders[n] != claims[n].UID {
-			batch.Drop(i, pipeline.Reason{Code: CodeDuplicate, Message: "duplicate of " + holders[n].String()})
+			batch.Drop(i, pipeline.Reason{Code: CodeDuplicate, Message: "duplicate of " + holders[n].String(), Of: holders[n]})
 		}
 	}
 	return nil

@@ -88,7 +88,7 @@ func TestTheFirstDeliveryPassesAndOthersAreDropped(t *testing.T) {
 	elsewhere.TenantID, anotherSource.Source = "talma-ec", "AV"
 	batch := process(t, stage, again, correction, elsewhere, anotherSource)
 	require.Equal(t, []pipeline.Outcome{drop, pass, pass, pass}, outcomes(batch))
-	require.Equal(t, pipeline.Reason{Code: "duplicate", Message: "duplicate of " + first.UID.String()}, batch.Verdict(0).Reason)
+	require.Equal(t, pipeline.Reason{Code: "duplicate", Message: "duplicate of " + first.UID.String(), Of: first.UID}, batch.Verdict(0).Reason)
 	require.Same(t, again, batch.Event(0))
 	require.JSONEq(t, `{"location":"LIM"}`, string(again.Payload))
 }

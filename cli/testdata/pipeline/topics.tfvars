@@ -8,6 +8,14 @@ rastro_topics = {
       }
     }
   }
+  "audit.ledger" = {
+    readers = {
+      "audit" = {
+        queue             = "rastro-audit-ledger"
+        dead_letter_queue = "rastro-audit-ledger-DLQ"
+      }
+    }
+  }
   "events.audited" = { readers = {} }
   "events.ingested" = {
     readers = {
@@ -41,11 +49,27 @@ rastro_topics = {
       }
     }
   }
+  "notify.ledger" = {
+    readers = {
+      "notify" = {
+        queue             = "rastro-notify-ledger"
+        dead_letter_queue = "rastro-notify-ledger-DLQ"
+      }
+    }
+  }
   "tracking.dead_letters" = {
     readers = {
       "tracking" = {
         queue             = "rastro-tracking-dead_letters"
         dead_letter_queue = "rastro-tracking-dead_letters-DLQ"
+      }
+    }
+  }
+  "tracking.ledger" = {
+    readers = {
+      "tracking" = {
+        queue             = "rastro-tracking-ledger"
+        dead_letter_queue = "rastro-tracking-ledger-DLQ"
       }
     }
   }
