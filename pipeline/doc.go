@@ -28,4 +28,6 @@
 //     redelivered. (routers: Processor, Subscriber)
 //  13. An event's tenant is its sender's token's, whatever the body says, and the database confines who reads to their
 //     tenant. (api/ingest, store)
+//  14. Everything reconciles: received = passed + duplicates + dropped + dead-lettered + in flight, per tenant and pipeline,
+//     whatever is killed or delivered again. (routers: ledger, store: AddLedger)
 package pipeline

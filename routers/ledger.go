@@ -14,7 +14,7 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// The books of a pipeline balance when every event that came in has ended in one way, or is still under way. Hops say what came
+// Invariant 14: the books of a pipeline balance when every event that came in has ended in one way, or is still under way. Hops say what came
 // and what ended; nothing that they say may count twice when a frame is delivered again. Therefore they do not count: they
 // name. An event has the same name on its way through all pipelines and however often it is delivered: the frame in which
 // it first came in, whose UUID the broker keeps over redeliveries, and its place in that frame. An event that a stage made has its

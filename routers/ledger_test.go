@@ -235,7 +235,7 @@ func expected(ids []string) (p, q store.Balance) {
 	return p, q
 }
 
-// Whatever comes again, fails or is killed in the middle, and whatever becomes of events, the books balance, exactly.
+// Invariant 14: whatever comes again, fails or is killed in the middle, and whatever becomes of events, the books balance, exactly.
 func TestTheBooksBalance(t *testing.T) {
 	for range 4 {
 		seed := rand.Uint64()

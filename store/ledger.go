@@ -90,7 +90,9 @@ ON CONFLICT (tenant_id, pipeline) DO UPDATE SET
     twice = t.twice + excluded.twice, unreceived = t.unreceived + excluded.unreceived`
 )
 
-// AddLedger enters what became of events of a pipeline, all or nothing. What is known already is not counted again.
+// AddLedger enters what became of events of a pipeline, all or nothing.
+//
+// Invariant 14: what is known already is not counted again.
 func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMark, duplicates []Duplicate) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
