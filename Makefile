@@ -64,6 +64,7 @@ fmt: bin/golangci-lint ## format the code
 e2e: build ## the built binary, driven from outside: samples, traces, a browser, a kill in the middle
 	@.ci/need postgres chromium
 	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
+	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 20m -run 'TestAnOutage|TestOverload' -v ./cli
 
 conformance: ## the whole of Watermill's suite on every transport, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs

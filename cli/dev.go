@@ -66,6 +66,7 @@ over an emulator in this process that keeps nothing from one run to the next. Th
 			if flags.configDir != "" {
 				process.ConfigDir = flags.configDir
 			}
+			process.ShutdownDelay = 0 // no load balancer has to notice
 			if flags.broker != "" {
 				process.Broker.Kind = flags.broker
 			}

@@ -50,6 +50,7 @@ func serveIngest(d ingestDeps) error {
 	}
 	c := ingest.DefaultConfig()
 	c.MaxBodyBytes, c.MaxEvents, c.Timeout = d.Process.Ingest.MaxBodyBytes, d.Process.Ingest.MaxEvents, d.Process.Ingest.Timeout
+	c.MaxInFlightBytes = d.Process.Ingest.MaxInFlightBytes
 	// Later stages add to an event, and a dead letter to that; all of it must still fit in a frame.
 	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
 	handler, err := ingest.New(c, ingest.Deps{

@@ -122,6 +122,9 @@ func newTracerProvider(lc fx.Lifecycle, s surroundings) (*sdktrace.TracerProvide
 	return provider, nil
 }
 
+// closeTime is how long taking leave of the database may take when the process stops. Nothing is in hand any more by then.
+const closeTime = 2 * time.Second
+
 func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider) (*store.Store, error) {
 	db, err := store.Open(context.Background(), storeConfig(process), store.WithTelemetry(tracers, noop.NewMeterProvider()))
 	if err != nil {
@@ -129,8 +132,14 @@ func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerP
 	}
 	lc.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error { return checkSchema(ctx, db) },
-		OnStop: func(context.Context) error {
-			db.Close()
+		OnStop: func(ctx context.Context) error {
+			closed := make(chan struct{})
+			go func() { db.Close(); close(closed) }()
+			select {
+			case <-closed:
+			case <-time.After(closeTime): // each connection waits for the database to say goodbye, which may hang
+			case <-ctx.Done():
+			}
 			return nil
 		},
 	})

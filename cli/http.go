@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +22,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/ingest"
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/api/reference"
 	"github.com/rastrohq/rastro/config"
@@ -39,7 +42,11 @@ type httpServer struct {
 	api    huma.API
 	logger *slog.Logger
 	listen string
-	stop   time.Duration
+	// connections is how many clients may be connected at once.
+	connections int
+	// stop is how long stopping may take, delay how much of that requests are still taken while /readyz says that it stops.
+	stop, delay time.Duration
+	stopping    atomic.Bool
 	// closing is run before the server stops, to end what would keep its connections open.
 	closing []func()
 	// pages adds the dashboard, which must be asked only after everything else because it answers every address.
@@ -66,18 +73,22 @@ func newServer(d serverDeps) *httpServer {
 	app := fiber.New(fiber.Config{
 		AppName: "rastro", DisableStartupMessage: true, ServerHeader: "",
 		// Larger bodies are answered by the ingest edge, in its own words, up to a point where reading on is no use.
-		BodyLimit:      d.Process.Ingest.MaxBodyBytes + 64<<10,
+		BodyLimit: d.Process.Ingest.MaxBodyBytes + 64<<10,
+		// A body is read when there is room for it, not when it comes: see wholeBodies and the ingest edge.
+		StreamRequestBody: true, DisablePreParseMultipartForm: true,
 		ReadBufferSize: auth.HeaderBytes,
 		ReadTimeout:    time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		ErrorHandler:   problem.Handler(logInternal(d.Logger)),
 	})
-	app.Use(requestid.New(), fiberrecover.New(fiberrecover.Config{EnableStackTrace: true, StackTraceHandler: logPanic(d.Logger)}))
 	s := &httpServer{
-		app: app, logger: d.Logger, listen: d.Process.Listen, listener: d.Surroundings.listener, stop: d.Process.ShutdownTimeout,
+		app: app, logger: d.Logger, listen: d.Process.Listen, listener: d.Surroundings.listener, connections: d.Process.MaxConnections,
+		stop: d.Process.ShutdownTimeout, delay: min(d.Process.ShutdownDelay, d.Process.ShutdownTimeout/2),
 	}
+	app.Use(requestid.New(), fiberrecover.New(fiberrecover.Config{EnableStackTrace: true, StackTraceHandler: logPanic(d.Logger)}),
+		s.sendAway, wholeBodies)
 
-	ready := readiness(map[string]func(context.Context) error{"database": d.Store.Ping, "broker": d.Transport.Ping})
+	ready := readiness(&s.stopping, map[string]func(context.Context) error{"database": d.Store.Ping, "broker": d.Transport.Ping})
 	app.Get("/livez", func(c *fiber.Ctx) error { return c.JSON(fiber.Map{"status": "ok"}) })
 	app.Get("/readyz", ready)
 	app.Get("/api/v1/events/health", ready)
@@ -121,31 +132,77 @@ func (s *httpServer) start(lc fx.Lifecycle, shutdown fx.Shutdowner) error {
 				}
 			}
 			go func() {
-				if err := s.app.Listener(lingering{s.listener}); err != nil {
+				if err := s.app.Listener(newLingering(s.listener, s.connections)); err != nil {
 					s.logger.Error("HTTP server stopped", slog.Any("error", err))
 					_ = shutdown.Shutdown(fx.ExitCode(exitFailure))
 				}
 			}()
 			return nil
 		},
-		OnStop: func(ctx context.Context) error {
-			for _, f := range s.closing {
-				f()
-			}
-			ctx, cancel := context.WithTimeout(ctx, s.stop)
-			defer cancel()
-			if err := s.app.ShutdownWithContext(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("stop HTTP server: %w", err)
-			}
-			return nil
-		},
+		OnStop: s.end,
 	})
 	return nil
 }
 
-// readiness answers whether everything that the process depends on answers.
-func readiness(checks map[string]func(context.Context) error) fiber.Handler {
+// end has load balancers notice that the process stops, finishes the requests in hand and closes.
+func (s *httpServer) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.stop)
+	defer cancel()
+	s.stopping.Store(true)
+	select {
+	case <-time.After(s.delay):
+	case <-ctx.Done():
+	}
+	for _, f := range s.closing {
+		f()
+	}
+	if err := s.app.ShutdownWithContext(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop HTTP server: %w", err)
+	}
+	return nil
+}
+
+// sendAway has clients that keep their connection come back over another one, to another process, once this one stops.
+func (s *httpServer) sendAway(c *fiber.Ctx) error {
+	err := c.Next()
+	if s.stopping.Load() {
+		c.Context().SetConnectionClose()
+	}
+	return err
+}
+
+// smallBody is the largest body of a request that is not read by the ingest edge, in bytes.
+const smallBody = 256 << 10
+
+// wholeBodies reads the bodies of requests, but for those that the ingest edge reads in its own time, and closes the connections
+// of requests whose body nobody has read.
+func wholeBodies(c *fiber.Ctx) error {
+	request := c.Request()
+	if stream := request.BodyStream(); stream != nil && !ingest.ReadsBody(c.Method(), c.Path()) {
+		body, err := io.ReadAll(io.LimitReader(stream, smallBody+1))
+		switch {
+		case err != nil:
+			c.Context().SetConnectionClose()
+			return problem.New(http.StatusBadRequest, "malformed", "The body ended before all of it had come.")
+		case len(body) > smallBody:
+			c.Context().SetConnectionClose()
+			return fiber.ErrRequestEntityTooLarge
+		}
+		request.SetBodyRaw(body)
+	}
+	err := c.Next()
+	if request.IsBodyStream() {
+		c.Context().SetConnectionClose()
+	}
+	return err
+}
+
+// readiness answers whether everything that the process depends on answers, and that it is not when the process stops.
+func readiness(stopping *atomic.Bool, checks map[string]func(context.Context) error) fiber.Handler {
 	return func(c *fiber.Ctx) error {
+		if stopping.Load() {
+			return c.Status(http.StatusServiceUnavailable).JSON(fiber.Map{"status": "stopping"})
+		}
 		ctx, cancel := context.WithTimeout(c.UserContext(), 2*time.Second)
 		defer cancel()
 		status, states := http.StatusOK, fiber.Map{}

@@ -28,7 +28,10 @@ type Process struct {
 	Ingest   Ingest
 	Log      Log
 
-	ShutdownTimeout time.Duration `env:"RASTRO_SHUTDOWN_TIMEOUT" envDefault:"25s" help:"how long a stopping process may take to finish what it has in hand"`
+	MaxConnections int `env:"RASTRO_MAX_CONNECTIONS" envDefault:"2048" help:"connections of clients at once; further ones are told to come again"`
+
+	ShutdownDelay   time.Duration `env:"RASTRO_SHUTDOWN_DELAY" envDefault:"2s" help:"how long a stopping process goes on taking requests while /readyz says that it stops, for load balancers to notice; at most half of RASTRO_SHUTDOWN_TIMEOUT"`
+	ShutdownTimeout time.Duration `env:"RASTRO_SHUTDOWN_TIMEOUT" envDefault:"25s" help:"how long a stopping process may take to finish what it has in hand, the delay included"`
 }
 
 // Database says where PostgreSQL is.
@@ -42,10 +45,11 @@ type Database struct {
 type Broker struct {
 	Kind string `env:"RASTRO_BROKER" envDefault:"nats" help:"which broker carries the events: nats, or sqs (with SNS)"`
 
-	NATSURL  string        `env:"RASTRO_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS server or cluster with JetStream" secret:"true"`
-	AckWait  time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"10s" help:"how long after a crash what a process had in hand is delivered again"`
-	MaxBytes int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
-	Replicas int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
+	NATSURL          string        `env:"RASTRO_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS server or cluster with JetStream" secret:"true"`
+	AckWait          time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"10s" help:"how long after a crash what a process had in hand is delivered again"`
+	MaxBytes         int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
+	Replicas         int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
+	MaxInFlightBytes int           `env:"RASTRO_NATS_MAX_IN_FLIGHT_BYTES" envDefault:"16777216" help:"what the messages in hand of one hop take in memory at most, in bytes"`
 
 	SQS SQS
 }
@@ -85,10 +89,11 @@ type Identity struct {
 
 // Ingest bounds what is taken in.
 type Ingest struct {
-	MaxBodyBytes  int           `env:"RASTRO_INGEST_MAX_BODY_BYTES" envDefault:"4194304" help:"largest request body, in bytes"`
-	MaxEvents     int           `env:"RASTRO_INGEST_MAX_EVENTS" envDefault:"10000" help:"most events in a request"`
-	MaxEventBytes int           `env:"RASTRO_INGEST_MAX_EVENT_BYTES" envDefault:"131072" help:"largest single event, in bytes"`
-	Timeout       time.Duration `env:"RASTRO_INGEST_TIMEOUT" envDefault:"10s" help:"how long a request waits for the broker before it is told to come again"`
+	MaxBodyBytes     int           `env:"RASTRO_INGEST_MAX_BODY_BYTES" envDefault:"4194304" help:"largest request body, in bytes"`
+	MaxEvents        int           `env:"RASTRO_INGEST_MAX_EVENTS" envDefault:"10000" help:"most events in a request"`
+	MaxEventBytes    int           `env:"RASTRO_INGEST_MAX_EVENT_BYTES" envDefault:"131072" help:"largest single event, in bytes"`
+	Timeout          time.Duration `env:"RASTRO_INGEST_TIMEOUT" envDefault:"10s" help:"how long a request waits for the broker before it is told to come again"`
+	MaxInFlightBytes int64         `env:"RASTRO_INGEST_MAX_IN_FLIGHT_BYTES" envDefault:"67108864" help:"what the bodies of all requests in hand take at most, in bytes; further requests wait, and are then told to come again"`
 }
 
 // Log says what is logged.
@@ -171,8 +176,12 @@ func (p Process) Validate() error {
 	check(p.Ingest.MaxBodyBytes >= 1024, "RASTRO_INGEST_MAX_BODY_BYTES is %d; give it 1024 or more", p.Ingest.MaxBodyBytes)
 	check(p.Ingest.MaxEvents >= 1, "RASTRO_INGEST_MAX_EVENTS is %d; give it 1 or more", p.Ingest.MaxEvents)
 	check(p.Ingest.MaxEventBytes >= 1024, "RASTRO_INGEST_MAX_EVENT_BYTES is %d; give it 1024 or more", p.Ingest.MaxEventBytes)
+	check(p.Ingest.MaxInFlightBytes >= int64(p.Ingest.MaxBodyBytes),
+		"RASTRO_INGEST_MAX_IN_FLIGHT_BYTES is %d; give it room for one body of RASTRO_INGEST_MAX_BODY_BYTES", p.Ingest.MaxInFlightBytes)
+	check(p.MaxConnections >= 1, "RASTRO_MAX_CONNECTIONS is %d; give it 1 or more", p.MaxConnections)
 	check(p.Ingest.Timeout > 0, "RASTRO_INGEST_TIMEOUT is %v; give it more than 0", p.Ingest.Timeout)
 	check(p.ShutdownTimeout > 0, "RASTRO_SHUTDOWN_TIMEOUT is %v; give it more than 0", p.ShutdownTimeout)
+	check(p.ShutdownDelay >= 0, "RASTRO_SHUTDOWN_DELAY is %v; give it 0 or more", p.ShutdownDelay)
 	check(p.Identity.SessionKey == "" || len(p.Identity.SessionKey) >= 32,
 		"RASTRO_SESSION_KEY has %d characters; give it 32 or more", len(p.Identity.SessionKey))
 	check(p.Log.Format == "json" || p.Log.Format == "text", "RASTRO_LOG_FORMAT is %q; it is json or text", p.Log.Format)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -26,6 +27,9 @@ type PublisherConfig struct {
 	// MaxEvents is the most events in a frame. Defaults to 500.
 	MaxEvents int
 }
+
+// eventOverhead is about what an event has besides its payload, in bytes.
+const eventOverhead = 512
 
 // DefaultPublisherConfig returns the defaults for a topic.
 func DefaultPublisherConfig(topic string) PublisherConfig {
@@ -58,7 +62,27 @@ type Publisher struct {
 
 type publication struct {
 	events []*tracking.Event
+	bytes  int             // about
+	gone   <-chan struct{} // closed when nobody waits for the result any more
 	result chan error
+}
+
+func newPublication(ctx context.Context, events []*tracking.Event) *publication {
+	pub := &publication{events: events, gone: ctx.Done(), result: make(chan error, 1)}
+	for _, e := range events {
+		pub.bytes += eventOverhead + len(e.Payload)
+	}
+	return pub
+}
+
+// abandoned reports whether nobody waits for the result any more.
+func (p *publication) abandoned() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // NewPublisher starts a publisher on a transport. Close must be called.
@@ -79,12 +103,12 @@ func NewPublisher(config PublisherConfig, codec *Codec, transport Transport) (*P
 }
 
 // Publish returns nil once the broker has stored all the events. On an error some of them may have been stored: sending them
-// again is safe, what comes twice is dropped.
+// again is safe, what comes twice is dropped. Events that still wait when ctx ends are not sent.
 func (p *Publisher) Publish(ctx context.Context, events []*tracking.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	pub := &publication{events: events, result: make(chan error, 1)}
+	pub := newPublication(ctx, events)
 	select {
 	case <-p.closed:
 		return fmt.Errorf("publish to %s: %w", p.config.Topic, ErrClosed)
@@ -143,12 +167,12 @@ func (p *Publisher) run() {
 // gather takes what waits in the queue beside first, up to a frame's worth.
 func (p *Publisher) gather(first *publication) []*publication {
 	taken := []*publication{first}
-	n := len(first.events)
-	for n < p.config.MaxEvents {
+	n, bytes := len(first.events), first.bytes
+	for n < p.config.MaxEvents && bytes < p.maxBytes {
 		select {
 		case next := <-p.queue:
 			taken = append(taken, next)
-			n += len(next.events)
+			n, bytes = n+len(next.events), bytes+next.bytes
 		default:
 			return taken
 		}
@@ -157,6 +181,12 @@ func (p *Publisher) gather(first *publication) []*publication {
 }
 
 func (p *Publisher) publish(taken []*publication) {
+	// What was given up while it waited has been answered as not stored, and is sent again: storing it now would be work for
+	// nothing, in the very moment when there is too much of it.
+	taken = slices.DeleteFunc(taken, (*publication).abandoned)
+	if len(taken) == 0 {
+		return
+	}
 	var events []*tracking.Event
 	for _, pub := range taken {
 		events = append(events, pub.events...)

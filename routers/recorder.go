@@ -64,7 +64,11 @@ func (r *StatsRecorder) run() {
 		select {
 		case <-ticker.C:
 		case <-r.stop:
+		}
+		select { // the ticker may have been as ready
+		case <-r.stop:
 			stopped = true
+		default:
 		}
 		err := r.flush()
 		if err != nil && !failing {
@@ -72,6 +76,31 @@ func (r *StatsRecorder) run() {
 		}
 		failing = err != nil
 	}
+}
+
+const (
+	// flushTime is how long adding counts may take.
+	flushTime = 5 * time.Second
+	// lastFlushTime is how long it may hold up a process that stops.
+	lastFlushTime = time.Second
+)
+
+// limit returns a context for one flush, which ends soon once the recorder is closed.
+func (r *StatsRecorder) limit() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	go func() {
+		select {
+		case <-r.stop:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(lastFlushTime):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 func (r *StatsRecorder) flush() error {
@@ -88,7 +117,7 @@ func (r *StatsRecorder) flush() error {
 			TenantID: k.tenant, Pipeline: k.pipeline, Stage: k.stage, Outcome: k.outcome, Events: n,
 		})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := r.limit()
 	defer cancel()
 	if err := r.stats.AddStats(ctx, r.now(), deltas); err != nil {
 		r.mu.Lock()

@@ -134,6 +134,8 @@ func (s *Store) claim(ctx context.Context, window time.Duration, keys [][]byte, 
 		now := s.now()
 		at = &now
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)

@@ -94,6 +94,8 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []DeadLetter) error 
 	text := func(value func(DeadLetter) string) []string {
 		return column(letters, func(d DeadLetter) string { return storable(value(d)) })
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	args := []any{
 		column(letters, func(d DeadLetter) uuid.UUID { return d.UID }),
 		text(func(d DeadLetter) string { return d.TenantID }),

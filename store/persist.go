@@ -103,6 +103,8 @@ type touched struct {
 // persistTogether stores rows in one transaction of two round trips, or three when a trace must be rebuilt. It returns the uids
 // that it inserted.
 func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)

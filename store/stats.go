@@ -53,6 +53,8 @@ func (s *Store) AddStats(ctx context.Context, at time.Time, deltas []StatDelta) 
 	if len(deltas) == 0 {
 		return nil
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("get connection: %w", err)

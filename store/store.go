@@ -56,6 +56,9 @@ func WithTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) Op
 // WithClock has claims dated by a clock other than the database's.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
+// connectTimeout is how long a new connection may take to be ready.
+const connectTimeout = 5 * time.Second
+
 // Open connects to a database that Migrate has prepared. The caller must Close the store.
 func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
 	if err := config.Validate(); err != nil {
@@ -71,6 +74,10 @@ func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("parse database URL: %w", err)
 	}
 	poolConfig.MaxConns = config.MaxConns
+	if poolConfig.ConnConfig.ConnectTimeout == 0 { // the URL may say otherwise
+		// What waits for a connection holds a place in the pool, also when nobody waits for it any more.
+		poolConfig.ConnConfig.ConnectTimeout = connectTimeout
+	}
 	params := poolConfig.ConnConfig.RuntimeParams
 	params["application_name"] = config.ApplicationName
 	params["statement_timeout"] = strconv.FormatInt(max(1, config.StatementTimeout.Milliseconds()), 10)
@@ -100,6 +107,16 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("reach database: %w", err)
 	}
 	return nil
+}
+
+// answerTime is how long an answer may take besides what the server needs for it: the way there and back, and a turn to connect.
+const answerTime = 5 * time.Second
+
+// within bounds an operation by as long as its statements may take at the server, and a while for the answer to come. The
+// server's own limit does not help with a server that hangs, or that the network no longer reaches: nothing would come then, not
+// even an error, and whoever waits would wait for as long as TCP does.
+func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.config.StatementTimeout+answerTime)
 }
 
 // send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the

@@ -74,6 +74,8 @@ func (s *Store) Tenant(ctx context.Context, id string) (Tenant, error) {
 
 // Tenants returns the settings of all tenants, in the order of their ids.
 func (s *Store) Tenants(ctx context.Context) ([]Tenant, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, "SELECT "+tenantColumns+" FROM tenant_tracking_settings ORDER BY tenant_id")
 	if err != nil {
 		return nil, fmt.Errorf("read tenants: %w", err)

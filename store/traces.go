@@ -44,6 +44,8 @@ func (s *Store) trace(ctx context.Context, tenant, sql, id string) (tracking.Tra
 // readAs runs a query that sees the rows of one tenant and nothing else, in one round trip: a read-only transaction in the role
 // that row-level security confines (Invariant 13).
 func readAs[T any](ctx context.Context, s *Store, tenant string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)

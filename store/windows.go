@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // WindowOwner says whose windows are meant: those of one stage of one pipeline, in whatever process it runs.
@@ -84,6 +83,8 @@ func (s *Store) JoinWindows(ctx context.Context, owner WindowOwner, now time.Tim
 	if len(members) == 0 {
 		return nil, nil
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)
@@ -159,6 +160,8 @@ RETURNING w.id, w.tenant_id, w.window_start, w.window_end, w.closes_at, w.about`
 // DueWindows closes the windows whose time has come, the first to close first, takes them for the lease's holder and returns
 // them, limit at most. What a holder has taken and not sent is returned to it again; others get it when the lease is over.
 func (s *Store) DueWindows(ctx context.Context, owner WindowOwner, lease WindowLease, now time.Time, limit int) ([]Window, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, takeDue, owner.Pipeline, owner.Stage, now, lease.Holder, lease.For, limit)
 	if err != nil {
 		return nil, fmt.Errorf("take windows: %w", err)
@@ -203,7 +206,7 @@ func (s *Store) EachWindowMember(ctx context.Context, windows [][32]byte, visit 
 	ids := column(windows, func(id [32]byte) []byte { return id[:] })
 	seen := make(map[[32]byte]int, len(windows))
 	last := make(map[[32]byte]uuid.UUID)
-	err := eachMember(ctx, s.pool, func(m WindowMember) error {
+	err := s.eachMember(ctx, func(m WindowMember) error {
 		seen[m.Window]++
 		if before := last[m.Window]; bytes.Compare(m.UID[:], before[:]) > 0 {
 			last[m.Window] = m.UID
@@ -217,7 +220,7 @@ func (s *Store) EachWindowMember(ctx context.Context, windows [][32]byte, visit 
 		after := last[id]
 		for n >= firstMembers {
 			n = 0
-			err := eachMember(ctx, s.pool, func(m WindowMember) error {
+			err := s.eachMember(ctx, func(m WindowMember) error {
 				n, after = n+1, m.UID
 				return visit(m)
 			}, readMoreMembers, id[:], after, moreMembers)
@@ -229,8 +232,10 @@ func (s *Store) EachWindowMember(ctx context.Context, windows [][32]byte, visit 
 	return nil
 }
 
-func eachMember(ctx context.Context, pool *pgxpool.Pool, visit func(WindowMember) error, sql string, args ...any) error {
-	rows, err := pool.Query(ctx, sql, args...)
+func (s *Store) eachMember(ctx context.Context, visit func(WindowMember) error, sql string, args ...any) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("read members of windows: %w", err)
 	}
@@ -252,6 +257,8 @@ const markSent = `UPDATE aggregate_windows SET sent_at = $2 WHERE id = ANY($1::b
 
 // SentWindows says that what came of windows was sent: they are no longer due.
 func (s *Store) SentWindows(ctx context.Context, now time.Time, windows [][32]byte) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	if _, err := s.pool.Exec(ctx, markSent, column(windows, func(id [32]byte) []byte { return id[:] }), now); err != nil {
 		return fmt.Errorf("mark %d windows as sent: %w", len(windows), err)
 	}
@@ -274,6 +281,8 @@ DELETE FROM aggregate_members WHERE ctid = ANY (ARRAY (
 // PruneWindows forgets windows that were sent by an instant, with their members, limit at most, and returns how many. Several
 // processes may do so at once.
 func (s *Store) PruneWindows(ctx context.Context, owner WindowOwner, sentBy time.Time, limit int) (int, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	pruned := 0
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, lockSent, owner.Pipeline, owner.Stage, sentBy, limit)

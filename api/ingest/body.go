@@ -49,7 +49,7 @@ func decodeJSON(body []byte, o formats.Options) ([]formats.Result, error) {
 	return native.Decode(body, native.JSON, o)
 }
 
-func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result, error) {
+func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity, taken *seat) ([]formats.Result, error) {
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	decode, known := decoders()[media]
 	if err != nil || !known {
@@ -61,6 +61,7 @@ func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity) ([]formats.Result
 	if err != nil {
 		return nil, err
 	}
+	taken.shrink(len(body))
 	results, err := decode(body, formats.Options{DefaultSource: defaultSource(identity), MaxEvents: h.config.MaxEvents})
 	if b, ok := errors.AsType[*formats.BodyError](err); ok {
 		if b.Code == formats.CodeTooMany {
@@ -86,18 +87,17 @@ func defaultSource(identity auth.Identity) string {
 	return identity.Subject
 }
 
-// body returns the request's body, decompressed when it came as gzip. It is a copy: events keep parts of it for longer than
-// the server keeps its buffer.
+// body returns the request's body, decompressed when it came as gzip. It is the request's own: events keep parts of it for longer
+// than the server keeps its buffers.
 func (h *Handler) body(c *fiber.Ctx) ([]byte, error) {
-	raw := c.Request().Body()
-	tooLarge := problem.New(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf(
-		"The body is larger than %d bytes; send the events in several smaller requests.", h.config.MaxBodyBytes))
-	if len(raw) > h.config.MaxBodyBytes {
-		return nil, tooLarge
+	raw, err := h.read(c)
+	if err != nil {
+		return nil, err
 	}
+	tooLarge := h.tooLarge()
 	switch encoding := c.Get(fiber.HeaderContentEncoding); encoding {
 	case "", "identity":
-		return bytes.Clone(raw), nil
+		return raw, nil
 	case "gzip":
 		reader, err := gzip.NewReader(bytes.NewReader(raw))
 		if err != nil {

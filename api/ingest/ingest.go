@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
@@ -36,17 +38,24 @@ type Config struct {
 	MaxEventBytes int
 	// Timeout is how long a request waits for the broker. Defaults to 10 s.
 	Timeout time.Duration
+	// MaxInFlightBytes bounds the bodies of all requests in hand together, in bytes, from when they are read until they are
+	// answered; a small one counts as minBody. Further requests wait unread, and are told to come again when that takes too
+	// long. Defaults to 64 MiB.
+	MaxInFlightBytes int64
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{MaxBodyBytes: 4 << 20, MaxEvents: 10_000, MaxEventBytes: 128 << 10, Timeout: 10 * time.Second}
+	return Config{MaxBodyBytes: 4 << 20, MaxEvents: 10_000, MaxEventBytes: 128 << 10, Timeout: 10 * time.Second, MaxInFlightBytes: 64 << 20}
 }
 
 // Validate reports what is wrong with the config.
 func (c Config) Validate() error {
 	if c.MaxBodyBytes < 1 || c.MaxEvents < 1 || c.MaxEventBytes < 1 || c.Timeout <= 0 {
 		return errors.New("ingest config: body bytes, events, event bytes and timeout must all be above zero")
+	}
+	if c.MaxInFlightBytes < max(int64(c.MaxBodyBytes), minBody) {
+		return fmt.Errorf("ingest config: %d bytes in flight is less than one body of %d may have", c.MaxInFlightBytes, max(c.MaxBodyBytes, minBody))
 	}
 	return nil
 }
@@ -65,6 +74,7 @@ type Deps struct {
 type Handler struct {
 	config Config
 	deps   Deps
+	room   *semaphore.Weighted // for bodies, in bytes
 }
 
 // New returns the edge's handler.
@@ -72,7 +82,12 @@ func New(config Config, deps Deps) (*Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Handler{config: config, deps: deps}, nil
+	return &Handler{config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes)}, nil
+}
+
+// ReadsBody reports whether a request is one whose body the edge reads itself, when there is room for it.
+func ReadsBody(method, path string) bool {
+	return method == http.MethodPost && (path == "/api/v1/events" || strings.HasPrefix(path, "/api/v1/carriers/"))
 }
 
 // Register adds the operations to a router whose requests were authenticated before they come here.
@@ -125,9 +140,14 @@ func (h *Handler) accept(c *fiber.Ctx) error {
 	defer cancel()
 	rules, err := h.deps.Tenants.Rules(ctx, identity.TenantID)
 	if err != nil {
-		return err
+		return later(c, err)
 	}
-	results, err := h.decode(c, identity)
+	taken, err := h.enter(ctx, c)
+	if err != nil {
+		return later(c, err)
+	}
+	defer taken.leave()
+	results, err := h.decode(c, identity, taken)
 	if err != nil {
 		return err
 	}
@@ -144,9 +164,8 @@ func (h *Handler) accept(c *fiber.Ctx) error {
 	if err := h.deps.Publisher.Publish(ctx, events); err != nil {
 		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
 		h.deps.Logger.ErrorContext(ctx, "cannot hand events to the broker", slog.Int("events", len(events)), slog.Any("error", err))
-		c.Set(fiber.HeaderRetryAfter, "2")
-		return problem.New(http.StatusServiceUnavailable, "unavailable",
-			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds.")
+		return later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
+			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds."))
 	}
 	h.count(identity.TenantID, response)
 	return answer(c, response)

@@ -35,6 +35,7 @@ type edge struct {
 	clock   time.Time
 	tenants map[string]store.Tenant
 	noStore error
+	hang    bool // the store does not answer
 	broker  func([]*tracking.Event) error
 	got     []*tracking.Event
 	counted map[string]int64
@@ -50,7 +51,11 @@ func (e *edge) Publish(_ context.Context, events []*tracking.Event) error {
 	return nil
 }
 
-func (e *edge) Tenant(_ context.Context, id string) (store.Tenant, error) {
+func (e *edge) Tenant(ctx context.Context, id string) (store.Tenant, error) {
+	if e.hang {
+		<-ctx.Done()
+		return store.Tenant{}, ctx.Err()
+	}
 	if e.noStore != nil {
 		return store.Tenant{}, e.noStore
 	}
@@ -74,7 +79,7 @@ func newEdge(t *testing.T, identity auth.Identity) *edge {
 	logger := slog.New(slog.DiscardHandler)
 	clock := func() time.Time { return e.clock }
 	c := ingest.DefaultConfig()
-	c.MaxBodyBytes, c.MaxEvents, c.MaxEventBytes = 64<<10, 100, 1000
+	c.MaxBodyBytes, c.MaxEvents, c.MaxEventBytes, c.MaxInFlightBytes = 64<<10, 100, 1000, 64<<10
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: e, Tenants: ingest.NewTenants(e, 5*time.Second, clock, logger), Recorder: e, Metrics: metrics, Logger: logger, Now: clock,
 	})
@@ -300,4 +305,35 @@ func TestAnOutageOfTheStoreDoesNotStopKnownTenants(t *testing.T) {
 	fresh := newEdge(t, carrier())
 	fresh.noStore = errors.New("database is down")
 	require.Equal(t, http.StatusServiceUnavailable, fresh.post("application/json", good).status)
+}
+
+// A store that hangs holds known tenants up for a moment at most, and only one request every so often.
+func TestAStoreThatHangsDoesNotHoldUpKnownTenants(t *testing.T) {
+	e := newEdge(t, carrier())
+	require.Equal(t, http.StatusAccepted, e.post("application/json", good).status)
+	e.hang = true
+	e.clock = e.clock.Add(time.Minute)
+	start := time.Now()
+	for range 20 {
+		require.Equal(t, http.StatusAccepted, e.post("application/json", good).status)
+	}
+	require.Less(t, time.Since(start), 3*time.Second)
+}
+
+// There is room for so many bytes; who finds none is told when to come again, and the room comes back.
+func TestBodiesHaveTheirRoom(t *testing.T) {
+	e := newEdge(t, carrier())
+	inside, leave := make(chan struct{}), make(chan struct{})
+	e.broker = func([]*tracking.Event) error { inside <- struct{}{}; <-leave; return nil }
+	first := make(chan answer)
+	go func() { first <- e.post("application/json", good) }()
+	<-inside
+	full := e.post("application/json", good, "Content-Encoding", "gzip") // may become as large as all the room there is
+	require.Equal(t, http.StatusServiceUnavailable, full.status)
+	require.Equal(t, "/problems/overloaded", full.Type)
+	require.NotEmpty(t, full.header.Get("Retry-After"))
+	close(leave)
+	require.Equal(t, http.StatusAccepted, (<-first).status)
+	e.broker = nil
+	require.Equal(t, http.StatusAccepted, e.post("application/json", good).status)
 }

@@ -10,6 +10,8 @@ import (
 type Metrics struct {
 	events   *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	refused  prometheus.Counter
 }
 
 // NewMetrics registers the metrics.
@@ -22,8 +24,14 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 			Name: "rastro_ingest_request_seconds", Help: "Time to answer a request with events, by HTTP status.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}, []string{"status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rastro_ingest_in_flight_bytes", Help: "Room that the bodies of requests in hand take.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rastro_ingest_overloads_total", Help: "Requests that were told to come again because there was no room for them.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.events, m.requests} {
+	for _, c := range []prometheus.Collector{m.events, m.requests, m.inFlight, m.refused} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register ingest metrics: %w", err)
 		}

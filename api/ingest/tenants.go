@@ -31,13 +31,29 @@ type Tenants struct {
 	now    func() time.Time
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	rules map[string]*Rules
+	mu        sync.Mutex
+	rules     map[string]*Rules
+	refreshes map[string]*refresh // under way
 }
+
+// refresh is one reading of a tenant's settings, which all who wait for them share.
+type refresh struct {
+	done  chan struct{} // closed when rules and err are set
+	rules *Rules
+	err   error
+}
+
+const (
+	// readTime is how long reading a tenant's settings may take.
+	readTime = 5 * time.Second
+	// refreshPatience is how long one request waits for settings to be read again before it goes by those that are known. A
+	// store that hangs must not hold up tenants that are known.
+	refreshPatience = 250 * time.Millisecond
+)
 
 // NewTenants returns a cache of the tenants' rules.
 func NewTenants(store TenantStore, maxAge time.Duration, now func() time.Time, logger *slog.Logger) *Tenants {
-	return &Tenants{store: store, maxAge: maxAge, now: now, logger: logger, rules: map[string]*Rules{}}
+	return &Tenants{store: store, maxAge: maxAge, now: now, logger: logger, rules: map[string]*Rules{}, refreshes: map[string]*refresh{}}
 }
 
 // Rules is what holds for the events of one tenant.
@@ -49,21 +65,76 @@ type Rules struct {
 
 // Rules returns the rules of an active tenant; the error is a Problem.
 func (t *Tenants) Rules(ctx context.Context, id string) (*Rules, error) {
-	t.mu.Lock()
-	known := t.rules[id]
-	t.mu.Unlock()
-	if known == nil || t.now().Sub(known.checked) > t.maxAge {
-		fresh, err := t.load(ctx, id, known)
-		if err != nil {
-			return nil, err
-		}
-		known = fresh
+	rules, err := t.current(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	if !known.tenant.Active {
+	if !rules.tenant.Active {
 		return nil, problem.New(http.StatusForbidden, "tenant-inactive", fmt.Sprintf(
 			"Tenant %s is switched off; ask the operator of this service to switch it on.", id))
 	}
-	return known, nil
+	return rules, nil
+}
+
+// current returns the rules that hold: those that are known while they are fresh, or for as long as the store does not answer.
+func (t *Tenants) current(ctx context.Context, id string) (*Rules, error) {
+	t.mu.Lock()
+	known := t.rules[id]
+	if known != nil && t.now().Sub(known.checked) <= t.maxAge {
+		t.mu.Unlock()
+		return known, nil
+	}
+	r, underWay := t.refreshes[id]
+	if !underWay {
+		r = &refresh{done: make(chan struct{})}
+		t.refreshes[id] = r
+		go t.refresh(context.WithoutCancel(ctx), id, known, r)
+	}
+	t.mu.Unlock()
+
+	var patience <-chan time.Time // for ever, but for ctx
+	switch {
+	case known == nil:
+	case underWay:
+		return known, nil
+	default:
+		timer := time.NewTimer(refreshPatience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case <-r.done:
+		return r.rules, ownProblem(r.err)
+	case <-patience:
+		return known, nil
+	case <-ctx.Done():
+		return nil, settingsUnknown()
+	}
+}
+
+// ownProblem returns an error that several requests have in common as one of this request's own: each adds to it who it is.
+func ownProblem(err error) error {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		own := *p
+		return &own
+	}
+	return err
+}
+
+// settingsUnknown is the answer when a tenant's settings are not known and cannot be read.
+func settingsUnknown() error {
+	return problem.New(http.StatusServiceUnavailable, "unavailable",
+		"The tenant's settings cannot be read just now, and nothing was accepted. Send the same request again in a few seconds.")
+}
+
+func (t *Tenants) refresh(ctx context.Context, id string, known *Rules, r *refresh) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	r.rules, r.err = t.load(ctx, id, known)
+	t.mu.Lock()
+	delete(t.refreshes, id)
+	t.mu.Unlock()
+	close(r.done)
 }
 
 func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, error) {
@@ -77,8 +148,7 @@ func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, er
 		tenant = known.tenant
 	case err != nil:
 		t.logger.ErrorContext(ctx, "cannot read a tenant's settings", slog.String("tenant", id), slog.Any("error", err))
-		return nil, problem.New(http.StatusServiceUnavailable, "unavailable",
-			"The tenant's settings cannot be read just now, and nothing was accepted. Send the same request again in a few seconds.")
+		return nil, settingsUnknown()
 	}
 	fresh := &Rules{tenant: tenant, checked: t.now()}
 	switch {

@@ -79,7 +79,8 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer close(polled)
 		defer stop()
 		defer release()
-		s.poll(ctx, polling, topic, consumer, out)
+		room := newRoom(s.transport.config.MaxInFlightBytes, s.transport.largestMessage())
+		s.poll(ctx, polling, source{topic, consumer, room, out})
 	})
 	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
 	s.closers.Go(func() {
@@ -93,19 +94,33 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	return out, nil
 }
 
+// source is a topic that a subscriber receives, and where what it receives goes.
+type source struct {
+	topic    string
+	consumer jetstream.Consumer
+	room     *room
+	out      chan<- *message.Message
+}
+
 // poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains.
-func (s *Subscriber) poll(ctx, polling context.Context, topic string, consumer jetstream.Consumer, out chan<- *message.Message) {
+func (s *Subscriber) poll(ctx, polling context.Context, from source) {
 	failing := false
 	for {
 		if err := s.gate.Wait(polling); err != nil {
 			return
 		}
-		n := s.acquire(polling)
-		if n == 0 {
+		bytes := from.room.acquire(polling)
+		if bytes == 0 {
 			return
 		}
-		got, err := s.fetch(ctx, polling, consumer, n, out)
+		n := s.acquire(polling)
+		if n == 0 {
+			from.room.release(bytes)
+			return
+		}
+		got, size, err := s.fetch(ctx, polling, from, n, bytes)
 		s.give(n - got)
+		from.room.release(bytes - size)
 		switch {
 		case polling.Err() != nil:
 			return
@@ -114,7 +129,7 @@ func (s *Subscriber) poll(ctx, polling context.Context, topic string, consumer j
 			continue
 		case !failing:
 			failing = true
-			s.transport.logger.Warn("cannot receive; trying again", slog.String("topic", topic), slog.Any("error", err))
+			s.transport.logger.Warn("cannot receive; trying again", slog.String("topic", from.topic), slog.Any("error", err))
 		}
 		select {
 		case <-time.After(250 * time.Millisecond):
@@ -148,22 +163,20 @@ func (s *Subscriber) give(n int) {
 	}
 }
 
-// fetch asks for up to n messages and hands them out as they come. It returns how many permits went with messages.
-func (s *Subscriber) fetch(
-	ctx, polling context.Context, consumer jetstream.Consumer, n int, out chan<- *message.Message,
-) (int, error) {
+// fetch asks for up to n messages of so many bytes together and hands them out as they come. It returns how many permits and how
+// much room went with messages.
+func (s *Subscriber) fetch(ctx, polling context.Context, from source, n, bytes int) (handed, size int, err error) {
 	open, shut := s.gate.WhileOpen(polling)
 	defer shut()
 	request, done := context.WithTimeout(open, fetchWait)
 	defer done()
-	batch, err := consumer.Fetch(n, jetstream.FetchContext(request))
+	batch, err := from.consumer.Fetch(n, jetstream.FetchContext(request), jetstream.FetchMaxBytes(bytes))
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			return 0, nil
+			return 0, 0, nil
 		}
-		return 0, fmt.Errorf("fetch: %w", err)
+		return 0, 0, fmt.Errorf("fetch: %w", err)
 	}
-	handed := 0
 	var unreadable error
 	for raw := range batch.Messages() {
 		if polling.Err() != nil {
@@ -176,19 +189,19 @@ func (s *Subscriber) fetch(
 			s.giveBack(raw)
 			continue
 		}
-		s.take(ctx, msg, raw)
-		handed++
+		s.take(ctx, msg, raw, from.room)
+		handed, size = handed+1, size+sizeOf(raw)
 		select {
-		case out <- msg:
+		case from.out <- msg:
 		case <-polling.Done():
 			msg.Nack()
 		}
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) &&
 		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return handed, fmt.Errorf("fetch: %w", err)
+		return handed, size, fmt.Errorf("fetch: %w", err)
 	}
-	return handed, unreadable
+	return handed, size, unreadable
 }
 
 func unmarshal(raw jetstream.Msg) (*message.Message, error) {
@@ -202,7 +215,7 @@ func unmarshal(raw jetstream.Msg) (*message.Message, error) {
 }
 
 // take notes a message as in hand and settles it with the broker once its handler has settled it.
-func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstream.Msg) {
+func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstream.Msg, held *room) {
 	own, cancel := context.WithCancel(ctx)
 	msg.SetContext(own)
 	s.mu.Lock()
@@ -229,6 +242,7 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstre
 		s.mu.Lock()
 		delete(s.pending, msg)
 		s.mu.Unlock()
+		held.release(sizeOf(raw))
 		s.permits <- struct{}{}
 	}()
 }

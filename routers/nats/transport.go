@@ -39,11 +39,14 @@ type Config struct {
 	MaxBytes int64
 	// Replicas is how many servers hold each topic. Defaults to 1.
 	Replicas int
+	// MaxInFlightBytes bounds the messages that a subscriber holds of a topic, in bytes: it asks for no more, however small what came so
+	// far was. Defaults to 16 MiB, of which one message may be all.
+	MaxInFlightBytes int
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{URL: nats.DefaultURL, AckWait: 10 * time.Second, MaxBytes: 2 << 30, Replicas: 1}
+	return Config{URL: nats.DefaultURL, AckWait: 10 * time.Second, MaxBytes: 2 << 30, Replicas: 1, MaxInFlightBytes: 16 << 20}
 }
 
 // Validate reports what is wrong with the config.
@@ -53,6 +56,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("nats: ack wait %v is below a second", c.AckWait)
 	case c.MaxBytes < 1<<20:
 		return fmt.Errorf("nats: a topic of %d bytes is too small; give it a MiB or more", c.MaxBytes)
+	case c.MaxInFlightBytes < minInFlightBytes:
+		return fmt.Errorf("nats: %d bytes in flight do not hold one message of %d", c.MaxInFlightBytes, minInFlightBytes)
 	case c.Replicas < 1 || c.Replicas > 5:
 		return fmt.Errorf("nats: %d replicas; JetStream takes 1 to 5", c.Replicas)
 	}
@@ -138,15 +143,28 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 	return nil
 }
 
+// largestMessage is what a message takes at most, in bytes, whoever published it.
+func (t *Transport) largestMessage() int {
+	return min(max(int(t.conn.MaxPayload())+headerBytes, minInFlightBytes), t.config.MaxInFlightBytes)
+}
+
 // Publisher implements routers.Transport.
 func (t *Transport) Publisher() message.Publisher { return t.publisher }
 
 // MaxFrameBytes implements routers.Transport.
 func (t *Transport) MaxFrameBytes() int { return frameBytes(t.conn.MaxPayload()) }
 
+// headerBytes is what a message may have besides its payload; it counts against the server's limit.
+const headerBytes = 4 << 10
+
+// maxFrameBytes is the largest payload of a message, in bytes, however large the server takes them.
+const maxFrameBytes = 1 << 20
+
+// minInFlightBytes is room for one message of any size that is published here.
+const minInFlightBytes = maxFrameBytes + headerBytes
+
 func frameBytes(maxPayload int64) int {
-	const headers = 4 << 10 // the headers count against the server's limit
-	return min(int(maxPayload)-headers, 1<<20)
+	return min(int(maxPayload)-headerBytes, maxFrameBytes)
 }
 
 // Backlog implements routers.Transport.

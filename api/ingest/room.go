@@ -1,0 +1,96 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/rastrohq/rastro/api/problem"
+)
+
+// minBody is what the smallest request counts as, in bytes: its buffers, its events and its answer take room too.
+const minBody = 16 << 10
+
+// maxWait is how long a request waits for room before it is told to come again. The queue is kept short on purpose: whoever is
+// let in late has no time left to be answered in.
+const maxWait = 2 * time.Second
+
+// later adds to an answer that asks for the same request again when to send it.
+func later(c *fiber.Ctx, err error) error {
+	if p, ok := err.(*problem.Problem); ok && p.Status == http.StatusServiceUnavailable { //nolint:errorlint // made right here
+		c.Set(fiber.HeaderRetryAfter, "2")
+	}
+	return err
+}
+
+// seat is the room that one request takes.
+type seat struct {
+	handler *Handler
+	bytes   int64
+}
+
+// shrink gives back what a body of a size does not need.
+func (s *seat) shrink(size int) { s.give(max(0, s.bytes-int64(max(size, minBody)))) }
+
+// leave gives back everything.
+func (s *seat) leave() { s.give(s.bytes) }
+
+func (s *seat) give(n int64) {
+	s.bytes -= n
+	s.handler.deps.Metrics.inFlight.Sub(float64(n))
+	s.handler.room.Release(n)
+}
+
+// enter waits for room for the request's body, which has not been read yet. The caller must leave the seat.
+func (h *Handler) enter(ctx context.Context, c *fiber.Ctx) (*seat, error) {
+	size := c.Request().Header.ContentLength()
+	if size > h.config.MaxBodyBytes {
+		return nil, h.tooLarge()
+	}
+	if size < 0 || c.Get(fiber.HeaderContentEncoding) != "" {
+		size = h.config.MaxBodyBytes // as large as it may become
+	}
+	n := int64(max(size, minBody))
+	ctx, cancel := context.WithTimeout(ctx, min(maxWait, h.config.Timeout))
+	defer cancel()
+	if err := h.room.Acquire(ctx, n); err != nil {
+		h.deps.Metrics.refused.Inc()
+		return nil, problem.New(http.StatusServiceUnavailable, "overloaded",
+			"More is being sent than can be taken in, and nothing of this request was accepted. Send it again after Retry-After seconds.")
+	}
+	h.deps.Metrics.inFlight.Add(float64(n))
+	return &seat{h, n}, nil
+}
+
+// read reads the request's body as it was sent.
+func (h *Handler) read(c *fiber.Ctx) ([]byte, error) {
+	stream := c.Request().BodyStream()
+	if stream == nil {
+		raw := c.Request().Body()
+		if len(raw) > h.config.MaxBodyBytes {
+			return nil, h.tooLarge()
+		}
+		return bytes.Clone(raw), nil
+	}
+	var body bytes.Buffer
+	body.Grow(max(0, min(c.Request().Header.ContentLength(), h.config.MaxBodyBytes)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(stream, int64(h.config.MaxBodyBytes)+1)); err != nil {
+		return nil, problem.New(http.StatusBadRequest, "malformed", "The body ended before all of it had come.")
+	}
+	if body.Len() > h.config.MaxBodyBytes {
+		return nil, h.tooLarge()
+	}
+	// All of it was read: the connection may go on. Bytes are kept for the events, not for the server.
+	c.Request().SetBodyRaw(nil)
+	return body.Bytes(), nil
+}
+
+func (h *Handler) tooLarge() error {
+	return problem.New(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf(
+		"The body is larger than %d bytes; send the events in several smaller requests.", h.config.MaxBodyBytes))
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rastrohq/rastro/internal/devstack/faults"
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// A database that hangs, or that the network swallows, sends no error and closes no connection: whoever asks it must be told all
+// the same, and find it again once it is back.
+func TestASilentDatabaseIsAnError(t *testing.T) {
+	t.Parallel()
+	target, err := url.Parse(databases.URL(t))
+	require.NoError(t, err)
+	proxy, err := faults.Start(target.Host)
+	require.NoError(t, err)
+	t.Cleanup(proxy.Stop)
+	target.Host = proxy.Address()
+	s, err := Open(t.Context(), Config{URL: target.String(), StatementTimeout: 200 * time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: "talma-pe", Active: true}}))
+	event := newEvent("talma-pe", "SILENT", "e-1")
+	window := Window{ID: [32]byte{1}, TenantID: "talma-pe", Start: time.Now(), End: time.Now().Add(time.Hour), ClosesAt: time.Now().Add(time.Hour)}
+	owner := WindowOwner{Pipeline: "p", Stage: "s"}
+
+	operations := map[string]func(context.Context) error{
+		"persist": func(ctx context.Context) error {
+			_, err := s.Persist(ctx, []*tracking.Event{event})
+			return err
+		},
+		"claim": func(ctx context.Context) error {
+			_, err := s.Claim(ctx, time.Hour, []Claim{{Key: [32]byte{1}, UID: event.UID}})
+			return err
+		},
+		"dead letters": func(ctx context.Context) error {
+			return s.AddDeadLetters(ctx, []DeadLetter{{UID: event.UID, TenantID: "talma-pe", Pipeline: "p", Stage: "s", Event: []byte("{}"), At: time.Now()}})
+		},
+		"counts": func(ctx context.Context) error {
+			return s.AddStats(ctx, time.Now(), []StatDelta{{TenantID: "talma-pe", Pipeline: "p", Stage: "s", Outcome: "pass", Events: 1}})
+		},
+		"tenant": func(ctx context.Context) error {
+			_, err := s.Tenant(ctx, "talma-pe")
+			return err
+		},
+		"tenants": func(ctx context.Context) error {
+			_, err := s.Tenants(ctx)
+			return err
+		},
+		"join": func(ctx context.Context) error {
+			_, err := s.JoinWindows(ctx, owner, time.Now(), []Window{window}, []WindowMember{{Window: window.ID, UID: uuid.Must(uuid.NewV7())}})
+			return err
+		},
+		"due": func(ctx context.Context) error {
+			_, err := s.DueWindows(ctx, owner, WindowLease{Holder: uuid.Must(uuid.NewV7()), For: time.Minute}, time.Now(), 10)
+			return err
+		},
+		"members": func(ctx context.Context) error {
+			return s.EachWindowMember(ctx, [][32]byte{window.ID}, func(WindowMember) error { return nil })
+		},
+		"sent": func(ctx context.Context) error { return s.SentWindows(ctx, time.Now(), [][32]byte{window.ID}) },
+		"prune": func(ctx context.Context) error {
+			_, err := s.PruneWindows(ctx, owner, time.Now(), 10)
+			return err
+		},
+	}
+	for name, operation := range operations {
+		require.NoError(t, operation(t.Context()), name)
+	}
+
+	require.NoError(t, proxy.Silence())
+	bound := s.config.StatementTimeout + answerTime
+	type outcome struct {
+		name string
+		took time.Duration
+		err  error
+	}
+	outcomes := make(chan outcome, len(operations))
+	patience, cancel := context.WithTimeout(t.Context(), bound+10*time.Second)
+	defer cancel()
+	for name, operation := range operations {
+		go func() {
+			start := time.Now()
+			err := operation(patience)
+			outcomes <- outcome{name, time.Since(start), err}
+		}()
+	}
+	for range operations {
+		o := <-outcomes
+		require.Error(t, o.err, o.name)
+		require.Less(t, o.took, bound+5*time.Second, "%s waits for what does not come", o.name)
+	}
+
+	require.NoError(t, proxy.Mend())
+	for name, operation := range operations {
+		require.Eventually(t, func() bool { return operation(t.Context()) == nil }, 20*time.Second, 50*time.Millisecond, name)
+	}
+}
