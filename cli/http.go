@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -178,7 +179,8 @@ const smallBody = 256 << 10
 // of requests whose body nobody has read.
 func wholeBodies(c *fiber.Ctx) error {
 	request := c.Request()
-	if stream := request.BodyStream(); stream != nil && !ingest.ReadsBody(c.Method(), c.Path()) {
+	stream, whole := request.BodyStream(), false
+	if stream != nil && !ingest.ReadsBody(c.Method(), c.Path()) {
 		body, err := io.ReadAll(io.LimitReader(stream, smallBody+1))
 		switch {
 		case err != nil:
@@ -188,10 +190,12 @@ func wholeBodies(c *fiber.Ctx) error {
 			c.Context().SetConnectionClose()
 			return fiber.ErrRequestEntityTooLarge
 		}
-		request.SetBodyRaw(body)
+		// Typed operations read a stream where the server streams, and know nothing of bodies that were set otherwise.
+		request.SetBodyStream(bytes.NewReader(body), len(body))
+		whole = true
 	}
 	err := c.Next()
-	if request.IsBodyStream() {
+	if request.IsBodyStream() && !whole {
 		c.Context().SetConnectionClose()
 	}
 	return err
