@@ -97,7 +97,7 @@ Start with ` + "`rastro dev`" + `, then in another terminal:
 		return exitWith(exitUsage, fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newDevCommand(o), newServeCommand(o), newMigrateCommand(), newVersionCommand(), newPipelineCommand(o, streams),
+		newDevCommand(o), newServeCommand(o), newMigrateCommand(), newReplayCommand(), newVersionCommand(), newPipelineCommand(o, streams),
 		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams), newDLQCommand(streams),
 		newBalanceCommand(streams), newDuplicatesCommand(streams),
 	)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,6 +32,8 @@ type traceOptions struct {
 	target
 
 	by    string
+	asOf  string
+	known string
 	json  bool
 	watch bool
 	every time.Duration
@@ -49,13 +52,17 @@ ID is looked up as a correlation (air waybill, bag tag, parcel number) and then 
 
 Exit code 4: there is no such trace. 5: the server cannot be reached, or does not let us in.`,
 		Example: `  rastro trace 0455123456
-  rastro trace 045-12345675 --by correlation --json | jq .status`,
+  rastro trace 045-12345675 --by correlation --json | jq .status
+  rastro trace 0455123456 --as-of 2026-06-20T12:00:00Z --known-at 2026-06-20T12:00:00Z`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch options.by {
 			case "", byCorrelation, byAggregate:
 			default:
 				return exitWith(exitUsage, fmt.Errorf("--by is %q; it must be %s or %s", options.by, byCorrelation, byAggregate))
+			}
+			if err := options.checkTimes(); err != nil {
+				return exitWith(exitUsage, err)
 			}
 			if args[0] == "" {
 				return exitWith(exitUsage, errors.New("the id is empty"))
@@ -71,7 +78,7 @@ Exit code 4: there is no such trace. 5: the server cannot be reached, or does no
 				view.clear = streams.terminal(out) && !options.json
 				return view.watch(cmd.Context(), client, args[0])
 			}
-			body, err := fetchTrace(cmd.Context(), client, args[0], options.by)
+			body, err := fetchTrace(cmd.Context(), client, args[0], options.by, options.times())
 			if err != nil {
 				return err
 			}
@@ -81,19 +88,44 @@ Exit code 4: there is no such trace. 5: the server cannot be reached, or does no
 	options.addFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&options.by, "by", "", "what ID is: correlation or aggregate (default: whichever is found, in this order)")
+	flags.StringVar(&options.asOf, "as-of", "", "what had happened by this time (RFC 3339)")
+	flags.StringVar(&options.known, "known-at", "", "what was known at this time (RFC 3339)")
 	flags.BoolVar(&options.json, "json", false, "print the answer as received")
 	flags.BoolVar(&options.watch, "watch", false, "print the trace again whenever it changes, until interrupted")
 	return cmd
 }
 
+// times are the parameters that ask for a trace as it was.
+func (o *traceOptions) times() url.Values {
+	values := url.Values{}
+	for name, text := range map[string]string{"asOf": o.asOf, "knownAt": o.known} {
+		if text != "" {
+			values.Set(name, text)
+		}
+	}
+	return values
+}
+
+func (o *traceOptions) checkTimes() error {
+	_, asOf := replayTime("--as-of", o.asOf)
+	_, known := replayTime("--known-at", o.known)
+	return errors.Join(asOf, known)
+}
+
 // fetchTrace returns the JSON of a trace. The error has exitNotFound when there is none.
-func fetchTrace(ctx context.Context, client *apiClient, id, by string) ([]byte, error) {
+func fetchTrace(ctx context.Context, client *apiClient, id, by string, times url.Values) ([]byte, error) {
 	var paths []string
 	if by != byAggregate {
-		paths = append(paths, tracePath+"/"+url.PathEscape(id))
+		path := tracePath + "/" + url.PathEscape(id)
+		if len(times) > 0 {
+			path += "?" + times.Encode()
+		}
+		paths = append(paths, path)
 	}
 	if by != byCorrelation {
-		paths = append(paths, tracePath+"?"+url.Values{"aggregateId": {id}}.Encode())
+		asked := url.Values{"aggregateId": {id}}
+		maps.Copy(asked, times)
+		paths = append(paths, tracePath+"?"+asked.Encode())
 	}
 	for _, path := range paths {
 		answer, err := client.do(ctx, http.MethodGet, path, "", nil)
@@ -146,7 +178,7 @@ func (v *traceView) watch(ctx context.Context, client *apiClient, id string) err
 	var last []byte
 	answered := false
 	for {
-		body, err := fetchTrace(ctx, client, id, v.options.by)
+		body, err := fetchTrace(ctx, client, id, v.options.by, v.options.times())
 		if err == nil || exitCode(err) == exitNotFound {
 			answered = true
 		} else if ctx.Err() == nil && (!answered || !transient(err)) {

@@ -39,6 +39,7 @@ func renderTrace(t *tracking.Trace, p painter) string {
 	writeMilestones(&out, t, p)
 	writeLegs(&out, t, p)
 	writePieces(&out, t, p)
+	writeAggregates(&out, t, p)
 	writeEvents(&out, t, p)
 	return out.String()
 }
@@ -135,6 +136,26 @@ func writePieces(out *strings.Builder, t *tracking.Trace, p painter) {
 	writeRows(out, rows, p)
 }
 
+// writeAggregates writes how far each thing has come, when there are several.
+func writeAggregates(out *strings.Builder, t *tracking.Trace, p painter) {
+	if len(t.ByAggregate) < 2 {
+		return
+	}
+	fmt.Fprintf(out, "\n%s\n", p.paint(bold, "Aggregates"))
+	rows := make([][]cell, len(t.ByAggregate))
+	for i := range t.ByAggregate {
+		a := &t.ByAggregate[i]
+		rows[i] = []cell{{text: clean(a.AggregateID)}, {text: words(string(a.Status)), style: statusStyle(a.Status)}, {}, {}, {}}
+		if last := a.LastEvent; last != nil {
+			rows[i][2], rows[i][3] = cell{text: stamp(last.At)}, cell{text: clean(last.Type)}
+		}
+		if a.Exception != "" {
+			rows[i][4] = cell{text: "! " + words(a.Exception), style: red}
+		}
+	}
+	writeRows(out, rows, p)
+}
+
 func writeEvents(out *strings.Builder, t *tracking.Trace, p painter) {
 	if len(t.Events) == 0 {
 		return
@@ -158,6 +179,9 @@ func writeEvents(out *strings.Builder, t *tracking.Trace, p painter) {
 // eventRow makes the row of an event. corrected says that one of its revisions was superseded by another.
 func eventRow(e *tracking.TraceEvent, corrected bool) []cell {
 	milestone := cell{text: words(string(e.Enrichment.Milestone)), style: statusStyle(e.Enrichment.Milestone)}
+	if e.Enrichment.Milestone == tracking.None {
+		milestone = cell{}
+	}
 	row := []cell{{text: stamp(e.OccurredAt)}, milestone, {text: clean(e.Type)}, {text: eventPlace(e.Event)}, {}, {}, {}}
 	if leg := e.Leg(); leg != nil {
 		row[4] = cell{text: legName(leg), style: cyan}

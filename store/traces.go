@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,34 +12,63 @@ import (
 
 const (
 	traceEvents = `
-SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlation_id = $2`
+SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlation_id = $2
+    AND ($3::timestamptz IS NULL OR received_at <= $3)`
 
 	// aggregateEvents reads the journey that the aggregate was last seen on.
 	aggregateEvents = `
-SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlation_id = (
-    SELECT correlation_id FROM event_store WHERE tenant_id = $1 AND aggregate_id = $2 ORDER BY occurred_at DESC, uid DESC LIMIT 1)`
+SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND ($3::timestamptz IS NULL OR received_at <= $3) AND correlation_id = (
+    SELECT correlation_id FROM event_store WHERE tenant_id = $1 AND aggregate_id = $2
+        AND ($3::timestamptz IS NULL OR received_at <= $3) AND ($4::timestamptz IS NULL OR occurred_at <= $4)
+    ORDER BY occurred_at DESC, uid DESC LIMIT 1)`
 )
+
+// Times narrow a trace; a zero one does not.
+type Times struct {
+	// AsOf leaves out what occurred later: what had happened by then.
+	AsOf time.Time
+	// KnownAt leaves out what was received later: what we knew then.
+	KnownAt time.Time
+}
 
 // Trace returns the whole story of a journey, or ErrNotFound.
 func (s *Store) Trace(ctx context.Context, tenant, correlationID string) (tracking.Trace, error) {
-	return s.trace(ctx, tenant, traceEvents, correlationID)
+	return s.TraceAt(ctx, tenant, correlationID, Times{})
+}
+
+// TraceAt returns the story of a journey as it was, or ErrNotFound when it had not begun.
+func (s *Store) TraceAt(ctx context.Context, tenant, correlationID string, times Times) (tracking.Trace, error) {
+	return s.trace(ctx, tenant, traceEvents, correlationID, times)
 }
 
 // TraceByAggregate returns the journey with the latest event of an aggregate, or ErrNotFound. Identifiers are reused, so one
 // aggregate may have been on several journeys.
 func (s *Store) TraceByAggregate(ctx context.Context, tenant, aggregateID string) (tracking.Trace, error) {
-	return s.trace(ctx, tenant, aggregateEvents, aggregateID)
+	return s.TraceByAggregateAt(ctx, tenant, aggregateID, Times{})
 }
 
-func (s *Store) trace(ctx context.Context, tenant, sql, id string) (tracking.Trace, error) {
-	events, err := readAs(ctx, s, tenant, scanEvent, sql, tenant, id)
+// TraceByAggregateAt returns the journey that an aggregate was on then, as it was, or ErrNotFound.
+func (s *Store) TraceByAggregateAt(ctx context.Context, tenant, aggregateID string, times Times) (tracking.Trace, error) {
+	return s.trace(ctx, tenant, aggregateEvents, aggregateID, times)
+}
+
+func (s *Store) trace(ctx context.Context, tenant, sql, id string, times Times) (tracking.Trace, error) {
+	args := []any{tenant, id, instant(times.KnownAt)}
+	if sql == aggregateEvents {
+		args = append(args, instant(times.AsOf))
+	}
+	events, err := readAs(ctx, s, tenant, scanEvent, sql, args...)
 	if err != nil {
 		return tracking.Trace{}, fmt.Errorf("read trace: %w", err)
 	}
-	if len(events) == 0 {
+	trace := tracking.Fold(events)
+	if !times.AsOf.IsZero() {
+		trace = tracking.FoldAsOf(events, times.AsOf)
+	}
+	if len(trace.Events) == 0 {
 		return tracking.Trace{}, ErrNotFound
 	}
-	return tracking.Fold(events), nil
+	return trace, nil
 }
 
 // readAs runs a query that sees the rows of one tenant and nothing else, in one round trip: a read-only transaction in the role

@@ -37,8 +37,9 @@ type Catalog struct {
 //	    on_hold: {exception: on_hold}
 //	    offloaded: {milestone: processing, exception: offloaded}
 //	kinds:                   # codes that mean this only for a kind of thing
-//	  cargo: {DEP: in_transit}
+//	  cargo: {DEP: in_transit, DOC: none}
 //
+// A milestone of "none" is that of a code which is known and moves nothing.
 // An exception of "cleared" ends whatever trouble was open. Every fault is reported, one a line, as line:column: message.
 func LoadCatalog(r io.Reader) (*Catalog, error) {
 	data, err := io.ReadAll(r)
@@ -189,8 +190,8 @@ func (b *catalogReader) meaning(code string, node ast.Node) (Meaning, bool) {
 
 func (b *catalogReader) milestone(node ast.Node) Milestone {
 	m := Milestone(node.GetToken().Value)
-	if _, scalar := node.(ast.ScalarNode); !scalar || m.Rank() == 0 {
-		b.fail(node.GetToken(), "unknown milestone %q; it must be one of %s", m, list(Milestones()))
+	if _, scalar := node.(ast.ScalarNode); !scalar || m.Rank() == 0 && m != None {
+		b.fail(node.GetToken(), "unknown milestone %q; it must be one of %s, %s", m, list(Milestones()), None)
 	}
 	return m
 }

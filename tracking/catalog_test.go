@@ -23,10 +23,11 @@ vocabularies:
     NO: arrived      # not a boolean
     12: loaded
     lost: lost
+    remark: {milestone: none}
   aftership:
     InTransit_003: arrived
 kinds:
-  cargo: {DEP: in_transit, NO: cancelled}
+  cargo: {DEP: in_transit, NO: cancelled, DOC: none}
   parcel:
 `
 
@@ -49,6 +50,8 @@ func TestCatalog(t *testing.T) {
 		{tracking.Parcel, "com.andes.parcel.checked_in", tracking.Meaning{Milestone: accepted}},
 		{tracking.Cargo, "https://onerecord.iata.org/StatusCode/DEP", tracking.Meaning{Milestone: inTransit}},
 		{"", "out_for_delivery", tracking.Meaning{Milestone: outFor}},
+		{tracking.Cargo, "doc", tracking.Meaning{Milestone: tracking.None}},
+		{"", "remark", tracking.Meaning{Milestone: tracking.None}},
 		{"", "a.Delivered", tracking.Meaning{Milestone: delivered}},
 	} {
 		got, ok := c.Lookup(test.kind, test.code)

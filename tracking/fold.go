@@ -2,14 +2,28 @@ package tracking
 
 import (
 	"cmp"
-	"slices"
 	"time"
 )
 
 // Fold is the definition of a trace: a pure function of the set of its events, all of one tenant and correlation. Any
 // permutation, duplication (the same UID) or redelivery of them gives the same trace (Invariant 10 of package pipeline).
-func Fold(events []*Event) Trace {
+func Fold(events []*Event) Trace { return traceOf(resolve(events)) }
+
+// FoldAsOf is the trace of what had happened at a time, as far as is known from events: those that occurred later are left out. What
+// corrections and revisions say of the others holds whenever they were made: what did not occur had not occurred then.
+func FoldAsOf(events []*Event, at time.Time) Trace {
 	r := resolve(events)
+	then := &resolution{corrected: r.corrected, conflict: r.conflict}
+	for i, e := range r.events {
+		if !e.OccurredAt.After(at) {
+			then.events = append(then.events, e)
+			then.voided, then.superseded = append(then.voided, r.voided[i]), append(then.superseded, r.superseded[i])
+		}
+	}
+	return traceOf(then)
+}
+
+func traceOf(r *resolution) Trace {
 	state := rebuild(r)
 	trace := Trace{Summary: state.Summary(), Events: make([]TraceEvent, len(r.events))}
 	for i, e := range r.events {
@@ -46,29 +60,33 @@ func markLate(r *resolution, events []TraceEvent) {
 // Summary returns what the trace comes to.
 func (s *State) Summary() Summary {
 	f := &s.data
-	legs := inOrder(f.Legs)
-	j := f.journey(legs)
+	whole := f.whole()
+	legs := inOrder(whole.Legs)
+	o := f.outcome(whole, legs)
 	span := f.span()
 	out := Summary{
 		TenantID: f.Tenant, CorrelationID: f.Correlation,
 		AggregateID: span.Aggregate.Word,
-		Aggregates:  slices.Clone(f.Aggregates),
+		Aggregates:  make([]string, 0, len(f.Parts)),
+		ByAggregate: o.things,
 		Kind:        f.kind(),
-		Status:      j.status,
-		Exception:   f.exception(),
-		Milestones:  make([]MilestoneReached, 0, len(f.Milestones)),
+		Status:      o.status,
+		Furthest:    o.furthest,
+		Exception:   o.exception,
+		Milestones:  make([]MilestoneReached, 0, len(whole.Milestones)),
 		EventCount:  f.Events, VoidedCount: f.Voided, UnknownCount: f.Unknown,
+		Pieces:    o.pieces,
 		Legs:      make([]LegStatus, 0, len(legs)),
-		Anomalies: j.anomalies,
+		Anomalies: o.anomalies,
 	}
-	if out.Aggregates == nil {
-		out.Aggregates = []string{}
+	for i := range f.Parts {
+		out.Aggregates = append(out.Aggregates, f.Parts[i].ID)
 	}
 	if f.Events > 0 {
 		out.FirstEventAt, out.LastEventAt = microTime(span.First.At), microTime(span.Last.At)
 		out.UpdatedAt = microTime(f.Updated)
 	}
-	for _, b := range f.Milestones {
+	for _, b := range whole.Milestones {
 		out.Milestones = append(out.Milestones, MilestoneReached{b.Milestone, microTime(b.First), microTime(b.Last), b.Count})
 	}
 	for i := range legs {
@@ -78,9 +96,6 @@ func (s *State) Summary() Summary {
 	if f.Located {
 		where := f.Location
 		out.LastLocation = &where
-	}
-	if j.reached != nil {
-		out.Pieces = &Pieces{Total: f.Total, ByMilestone: j.reached}
 	}
 	if f.Estimate.Set {
 		at := microTime(f.Estimate.At)
@@ -107,16 +122,6 @@ func (f *fold) kind() Kind {
 		return Kind(f.Out.Kind.Word)
 	}
 	return Kind(cmp.Or(f.Actual.Kind.Word, f.Foreseen.Kind.Word))
-}
-
-// exception is the latest trouble that no later event has ended: one that clears it, at the same time or later, or one of
-// progress, which must be later.
-func (f *fold) exception() string {
-	at := f.Exception.When.At
-	if f.Cleared.Set && f.Cleared.At >= at || f.Progress.Set && f.Progress.At > at {
-		return ""
-	}
-	return f.Exception.Word
 }
 
 // whereabouts is where an event took place: what the sender said, completed by what the reference data knows.

@@ -17,14 +17,14 @@ import (
 // come only when messy.
 func journeys(messy bool) *rapid.Generator[[]*tracking.Event] {
 	return rapid.Custom(func(t *rapid.T) []*tracking.Event {
-		milestones := append(tracking.Milestones(), tracking.Unknown, "")
+		milestones := append(tracking.Milestones(), tracking.Unknown, tracking.None, "")
 		n := rapid.IntRange(0, 14).Draw(t, "events")
 		events := make([]*tracking.Event, n)
 		for i := range events {
 			e := &tracking.Event{
 				UID: uuid.UUID{byte(i + 1)}, TenantID: "t", CorrelationID: "c", EventID: fmt.Sprintf("e%d", i),
 				Source:      rapid.SampledFrom([]string{"a", "b"}).Draw(t, "source"),
-				AggregateID: rapid.SampledFrom([]string{"p1", "p2"}).Draw(t, "aggregate"),
+				AggregateID: rapid.SampledFrom([]string{"p1", "p2", "c"}).Draw(t, "aggregate"),
 				Kind:        rapid.SampledFrom([]tracking.Kind{"", tracking.Cargo, tracking.Parcel}).Draw(t, "kind"),
 				Classifier: rapid.SampledFrom([]tracking.Classifier{
 					tracking.Actual, tracking.Actual, tracking.Actual, "", tracking.Estimated, tracking.Requested,

@@ -156,7 +156,15 @@ func TestSummary(t *testing.T) {
 	lat, lon := -12.0, -77.0
 	require.Equal(t, tracking.Summary{
 		TenantID: "latam", CorrelationID: "045-12345675", AggregateID: "BAG001", Aggregates: []string{"BAG001", "BAG002"},
-		Kind: tracking.Baggage, Status: inTransit,
+		ByAggregate: []tracking.AggregateStatus{
+			{AggregateID: "BAG001", Status: inTransit, Milestone: inTransit, EventCount: 2, LastEvent: &tracking.LastEvent{
+				UID: s.events[1].UID, Type: "in_transit", Milestone: inTransit, At: day.Add(90 * time.Minute),
+			}},
+			{AggregateID: "BAG002", Status: accepted, Milestone: accepted, EventCount: 1, LastEvent: &tracking.LastEvent{
+				UID: s.events[0].UID, Type: "accepted", Milestone: accepted, At: day.Add(time.Hour),
+			}},
+		},
+		Kind: tracking.Baggage, Status: accepted, Furthest: inTransit,
 		Milestones: []tracking.MilestoneReached{
 			{Milestone: accepted, FirstAt: day.Add(time.Hour), LastAt: day.Add(time.Hour), Count: 1},
 			{Milestone: inTransit, FirstAt: day.Add(90 * time.Minute), LastAt: day.Add(90 * time.Minute), Count: 1},
@@ -180,7 +188,7 @@ func TestSummary(t *testing.T) {
 
 	wire := map[string]any{}
 	require.NoError(t, json.Unmarshal(marshal(t, trace), &wire))
-	require.Equal(t, "in_transit", wire["status"])
+	require.Equal(t, "accepted", wire["status"])
 	first := wire["events"].([]any)[0].(map[string]any)
 	require.Equal(t, "QQQ", first["event_type"])
 	require.Equal(t, true, first["late"])
@@ -190,6 +198,7 @@ func TestEmptyTrace(t *testing.T) {
 	trace := tracking.Fold(nil)
 	require.Equal(t, unknown, trace.Status)
 	require.Contains(t, string(marshal(t, trace)), `"aggregates":[]`)
+	require.Contains(t, string(marshal(t, trace)), `"by_aggregate":[]`)
 	require.Contains(t, string(marshal(t, trace)), `"milestones":[]`)
 	require.Contains(t, string(marshal(t, trace)), `"legs":[]`)
 	require.Contains(t, string(marshal(t, trace)), `"events":[]`)

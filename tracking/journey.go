@@ -27,41 +27,46 @@ type position struct {
 	pieces    int
 }
 
-// journey is what a fold comes to.
+// journey is what a course comes to.
 type journey struct {
 	status Milestone
-	// reached counts pieces by milestone; nil when pieces are not counted.
-	reached   map[Milestone]int
-	anomalies []string
+	// phase is the status but for how the journey ended, at is its place in the journey, and front that of the part which is
+	// furthest ahead.
+	phase     Milestone
+	at, front position
+	// ending is how the journey ended and ended since when; empty while it has not.
+	ending Milestone
+	ended  int64
+	// reached counts pieces by milestone.
+	reached map[Milestone]int
+	// movedOn says that the thing moved on after its journey had ended.
+	movedOn bool
 }
 
-// journey works out how far the thing has come. legs are in order.
+// furthest is the phase that the part which is furthest ahead has come to; empty when there is none.
+func (j *journey) furthest() Milestone { return j.front.milestone }
+
+// journey works out how far the thing has come, of which there are total pieces. legs are those of the course in order.
 //
 // Positions are ordered by hop, then by rank. Within a hop the phase is therefore monotonic, and a later hop opens it
 // again. Hops are ordered by when they last moved the thing rather than by when they began, so that hearing late of a scan
 // for another flight does not undo an arrival that followed it. A milestone between legs (transfer, available, out for
 // delivery) and a leg-bound one that names no leg belong to the last hop that had begun when they last occurred. The status
 // is the furthest position that all pieces are known to have come to, unless the journey has ended.
-func (f *fold) journey(legs []leg) journey {
-	if len(f.Milestones) == 0 {
-		return journey{status: Unknown}
+func (c *course) journey(legs []leg, total int) journey {
+	if len(c.Milestones) == 0 {
+		return journey{status: Unknown, phase: Unknown, reached: map[Milestone]int{}, at: nowhere, front: nowhere}
 	}
-	total := max(f.Total, 1)
-	hops := f.hops(legs, total)
-	positions := f.positions(hops, total)
-
-	j := journey{status: furthest(positions, total)}
-	if f.Total > 0 {
-		j.reached = f.reached(hops, total)
+	hops := c.hops(legs, total)
+	positions := c.positions(hops, total)
+	at := furthest(positions, total)
+	j := journey{status: at.milestone, phase: at.milestone, at: at, front: at, reached: c.reached(hops, total)}
+	if len(positions) > 0 {
+		j.front = positions[0]
 	}
-	if f.Conflict {
-		j.anomalies = append(j.anomalies, IDConflict)
-	}
-	if ending, at, ok := f.ending(total); ok {
-		j.status = ending
-		if f.LastPhase.Set && f.LastPhase.At > at {
-			j.anomalies = append(j.anomalies, PostTerminal)
-		}
+	if ending, since, ok := c.ending(total); ok {
+		j.status, j.ending, j.ended = ending, ending, since
+		j.movedOn = c.LastPhase.Set && c.LastPhase.At > since
 	}
 	return j
 }
@@ -69,7 +74,7 @@ func (f *fold) journey(legs []leg) journey {
 // hops groups the legs that have begun. Each leg is a hop of its own, unless it carries only a part of the pieces: then it
 // is one with other such legs that leave from, or go to, the same place or, where that cannot be compared, as many as
 // together carry no more than all pieces.
-func (f *fold) hops(legs []leg, total int) []hop {
+func (c *course) hops(legs []leg, total int) []hop {
 	var hops []hop
 	for i := range legs {
 		l := &legs[i]
@@ -141,7 +146,7 @@ func (h *hop) add(l *leg, size, total int) {
 }
 
 // positions lists the phases reached, in no order.
-func (f *fold) positions(hops []hop, total int) []position {
+func (c *course) positions(hops []hop, total int) []position {
 	var list []position
 	add := func(at int, m Milestone, pieces int) {
 		for i := range list {
@@ -159,8 +164,8 @@ func (f *fold) positions(hops []hop, total int) []position {
 	}
 	last := 2 * len(hops)
 	settled := false // whether the thing has come further than arrival by the last hop
-	for i := range f.Milestones {
-		b := &f.Milestones[i]
+	for i := range c.Milestones {
+		b := &c.Milestones[i]
 		m := b.Milestone
 		switch {
 		case m.legBound() || m.Rank() > Delivered.Rank():
@@ -178,16 +183,23 @@ func (f *fold) positions(hops []hop, total int) []position {
 			add(at, m, b.reached(total, total))
 		}
 	}
-	for i := range f.Loose {
-		b := &f.Loose[i]
+	for i := range c.Loose {
+		b := &c.Loose[i]
 		at := 2 * begunBy(hops, b.Last)
-		if at == last && !settled && f.reopens(b, total) {
+		if at == last && !settled && c.reopens(b, total) {
 			at++
 		}
 		add(at, b.Milestone, b.reached(total, total))
 	}
 	return list
 }
+
+func comparePositions(a, b position) int {
+	return cmp.Or(cmp.Compare(a.hop, b.hop), cmp.Compare(a.milestone.Rank(), b.milestone.Rank()))
+}
+
+// nowhere is before every position.
+var nowhere = position{hop: -1}
 
 // begunBy counts the hops that had begun at a time.
 func begunBy(hops []hop, at int64) int {
@@ -202,11 +214,11 @@ func begunBy(hops []hop, at int64) int {
 
 // reopens reports whether a departure without a leg begins an unnamed one: it does when it follows the last arrival, for
 // what has arrived can only leave with something else. Parts of a consignment come and go at will, so there it says nothing.
-func (f *fold) reopens(b *bucket, total int) bool {
-	if b.Milestone == Arrived || f.partial(total) {
+func (c *course) reopens(b *bucket, total int) bool {
+	if b.Milestone == Arrived || c.partial(total) {
 		return false
 	}
-	arrived, transfer := f.Milestones.get(Arrived), f.Milestones.get(Transfer)
+	arrived, transfer := c.Milestones.get(Arrived), c.Milestones.get(Transfer)
 	if arrived.Count == 0 && transfer.Count == 0 {
 		return false
 	}
@@ -214,38 +226,33 @@ func (f *fold) reopens(b *bucket, total int) bool {
 }
 
 // partial reports whether some milestone was only reached part by part.
-func (f *fold) partial(total int) bool {
-	return slices.ContainsFunc(f.Milestones, func(b bucket) bool { return !b.Whole && b.Most < total })
+func (c *course) partial(total int) bool {
+	return slices.ContainsFunc(c.Milestones, func(b bucket) bool { return !b.Whole && b.Most < total })
 }
 
 // furthest is the status of a journey that has not ended: the furthest phase that all pieces have come to. While there is
 // none, all that is known of all pieces is that they were announced.
-func furthest(positions []position, total int) Milestone {
-	slices.SortFunc(positions, func(a, b position) int {
-		if a.hop != b.hop {
-			return b.hop - a.hop
-		}
-		return b.milestone.Rank() - a.milestone.Rank()
-	})
+func furthest(positions []position, total int) position {
+	slices.SortFunc(positions, func(a, b position) int { return comparePositions(b, a) })
 	known := 0
 	for _, p := range positions {
 		if known = max(known, p.pieces); known >= total && p.milestone != Delivered {
-			return p.milestone
+			return p
 		}
 	}
-	return Announced
+	return position{hop: -1, milestone: Announced}
 }
 
 // ending returns how the journey ended and when that ending began to stand. The latest ending by occurrence stands, and
 // delivery is one of them; being found undoes a loss. An ending counts when it is true of all pieces.
-func (f *fold) ending(total int) (ending Milestone, at int64, ok bool) {
+func (c *course) ending(total int) (ending Milestone, at int64, ok bool) {
 	var last int64
-	for i := range f.Milestones { // in order, so that the last of several at one time stands
-		b := &f.Milestones[i]
+	for i := range c.Milestones { // in order, so that the last of several at one time stands
+		b := &c.Milestones[i]
 		if !b.Milestone.Terminal() || b.reached(total, total) < total {
 			continue
 		}
-		if b.Milestone == Lost && f.Cleared.Set && f.Cleared.At >= b.Last {
+		if b.Milestone == Lost && c.Cleared.Set && c.Cleared.At >= b.Last {
 			continue
 		}
 		if ok && b.Last < last {
@@ -260,10 +267,10 @@ func (f *fold) ending(total int) (ending Milestone, at int64, ok bool) {
 }
 
 // reached counts the pieces that have come to each milestone at least once.
-func (f *fold) reached(hops []hop, total int) map[Milestone]int {
-	out := make(map[Milestone]int, len(f.Milestones))
-	for i := range f.Milestones {
-		b := &f.Milestones[i]
+func (c *course) reached(hops []hop, total int) map[Milestone]int {
+	out := make(map[Milestone]int, len(c.Milestones))
+	for i := range c.Milestones {
+		b := &c.Milestones[i]
 		if !b.Milestone.legBound() {
 			out[b.Milestone] = b.reached(total, total)
 			continue
@@ -272,7 +279,7 @@ func (f *fold) reached(hops []hop, total int) map[Milestone]int {
 		for h := range hops {
 			most = max(most, hops[h].stated[b.Milestone])
 		}
-		loose := f.Loose.get(b.Milestone)
+		loose := c.Loose.get(b.Milestone)
 		out[b.Milestone] = min(most+loose.reached(total, total), total)
 	}
 	return out

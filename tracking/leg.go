@@ -22,7 +22,7 @@ type leg struct {
 }
 
 // travel adds an event to the leg it names. It returns false when the event names none.
-func (f *fold) travel(e *Event, when moment, b bucket) bool {
+func (c *course) travel(e *Event, when moment, b bucket) bool {
 	l, ok := legOf(e)
 	if !ok {
 		return false
@@ -44,13 +44,18 @@ func (f *fold) travel(e *Event, when moment, b bucket) bool {
 		l.Origin.earliest(when, code(t.Origin))
 		l.Destination.latest(when, code(t.Destination))
 	}
-	at, found := slices.BinarySearchFunc(f.Legs, l.Key, func(l leg, key string) int { return strings.Compare(l.Key, key) })
-	if found {
-		f.Legs[at].merge(l)
-	} else {
-		f.Legs = slices.Insert(f.Legs, at, l)
-	}
+	c.addLeg(l)
 	return true
+}
+
+// addLeg adds to the legs, which are sorted by their keys.
+func (c *course) addLeg(l leg) {
+	at, found := slices.BinarySearchFunc(c.Legs, l.Key, func(l leg, key string) int { return strings.Compare(l.Key, key) })
+	if found {
+		c.Legs[at].merge(l)
+	} else {
+		c.Legs = slices.Insert(c.Legs, at, l)
+	}
 }
 
 // legOf returns the leg that an event names, without its events. A leg is a carrier's number on a date or, without a

@@ -24,9 +24,13 @@ const (
 	Expired   Milestone = "expired"
 
 	Unknown Milestone = "unknown"
+
+	// None is what a code means that is known and moves nothing: documents were received, a remark was made. It is never the
+	// status of a trace.
+	None Milestone = "none"
 )
 
-// Milestones lists every milestone but Unknown, in the order of a journey.
+// Milestones lists every milestone but Unknown and None, in the order of a journey.
 func Milestones() []Milestone {
 	return []Milestone{
 		Announced, Accepted, Processing, Loaded, InTransit, Arrived, Transfer, Available, OutForDelivery, Delivered,
@@ -34,8 +38,8 @@ func Milestones() []Milestone {
 	}
 }
 
-// Rank orders the phases of a journey: a higher rank is further along. Endings rank above every phase; Unknown and
-// anything that is no milestone rank 0.
+// Rank orders the phases of a journey: a higher rank is further along. Endings rank above every phase; Unknown, None
+// and anything that is no milestone rank 0.
 func (m Milestone) Rank() int {
 	switch m {
 	case Announced:

@@ -40,26 +40,19 @@ type fold struct {
 	Keys  []byte `cbor:"9,keyasint,omitempty"`
 	Bloom []byte `cbor:"10,keyasint,omitempty"`
 
-	Aggregates []string `cbor:"11,keyasint,omitempty"`
 	// Actual, Foreseen and Out frame the actual events that count, the plans and estimates that do, and what does not count.
 	Actual   frame `cbor:"12,keyasint"`
 	Foreseen frame `cbor:"13,keyasint"`
 	Out      frame `cbor:"14,keyasint"`
 
-	// Milestones sums up every actual event with a milestone, Loose those that are bound to a leg and name none.
-	Milestones buckets `cbor:"15,keyasint,omitempty"`
-	Loose      buckets `cbor:"16,keyasint,omitempty"`
-	Legs       []leg   `cbor:"17,keyasint,omitempty"`
-	Total      int     `cbor:"18,keyasint,omitempty"`
+	Where    moment      `cbor:"15,keyasint"`
+	Location Whereabouts `cbor:"16,keyasint"`
+	Located  bool        `cbor:"17,keyasint,omitempty"`
+	Estimate estimate    `cbor:"18,keyasint"`
 
-	Where     moment      `cbor:"19,keyasint"`
-	Location  Whereabouts `cbor:"20,keyasint"`
-	Located   bool        `cbor:"21,keyasint,omitempty"`
-	Exception sighting    `cbor:"22,keyasint"`
-	Cleared   instant     `cbor:"23,keyasint"`
-	Progress  instant     `cbor:"24,keyasint"`
-	LastPhase instant     `cbor:"25,keyasint"`
-	Estimate  estimate    `cbor:"26,keyasint"`
+	// Parts holds the smallest maxAggregates aggregates of the counted events, sorted; Rest sums up the others.
+	Parts []part `cbor:"19,keyasint,omitempty"`
+	Rest  *part  `cbor:"20,keyasint,omitempty"`
 }
 
 // instant is the latest of some times, in microseconds since the Unix epoch; Set is false when there was none.
@@ -140,7 +133,7 @@ func (s *State) Apply(e *Event) (exact bool) {
 	}
 	f.store(e)
 	f.count(e)
-	if len(f.Legs) > maxLegs {
+	if f.tooManyLegs() {
 		f.Inexact = true
 	}
 	return !f.Inexact
@@ -165,10 +158,9 @@ func rebuild(r *resolution) State {
 			f.Voided++
 		}
 	}
-	if len(f.Legs) > maxLegs {
+	if f.tooManyLegs() {
 		f.Inexact = true
-		slices.SortFunc(f.Legs, compareLegs)
-		f.Legs = slices.Clone(f.Legs[len(f.Legs)-maxLegs:])
+		f.keepLastLegs()
 	}
 	if f.Inexact {
 		f.Keys, f.Bloom = nil, nil
@@ -188,9 +180,9 @@ func (f *fold) store(e *Event) {
 // count adds an event that counts.
 func (f *fold) count(e *Event) {
 	when := momentOf(e)
-	f.aggregate(e.AggregateID)
-	milestone, exception := e.Enrichment.Milestone, e.Enrichment.Exception
-	if milestone.Rank() == 0 && exception == "" {
+	p := f.part(e.AggregateID)
+	milestone := e.Enrichment.Milestone
+	if milestone.Rank() == 0 && milestone != None && e.Enrichment.Exception == "" {
 		f.Unknown++
 	}
 	if e.Classifier != Actual && e.Classifier != "" {
@@ -200,46 +192,11 @@ func (f *fold) count(e *Event) {
 		}
 		return
 	}
-
 	f.Actual.add(e, when)
 	f.locate(e, when)
-	if q := e.Quantity; q != nil {
-		f.Total = max(f.Total, min(max(q.Pieces, q.TotalPieces), maxPieces))
-	}
-	switch exception {
-	case "":
-	case ExceptionCleared:
-		f.Cleared.latest(when.At)
-	default:
-		f.Exception.latest(when, exception)
-	}
-	rank := milestone.Rank()
-	if rank == 0 {
-		return
-	}
-	if rank < Delivered.Rank() {
-		f.LastPhase.latest(when.At)
-	}
-	if rank >= Accepted.Rank() && rank <= Delivered.Rank() && (exception == "" || exception == ExceptionCleared) {
-		f.Progress.latest(when.At)
-	}
-	b := bucketOf(e)
-	f.Milestones.add(b)
-	if !f.travel(e, when, b) && milestone.legBound() {
-		f.Loose.add(b)
-	}
-}
-
-// aggregate adds to the set of the smallest aggregates.
-func (f *fold) aggregate(id string) {
-	at, found := slices.BinarySearch(f.Aggregates, id)
-	if found || at >= maxAggregates {
-		return
-	}
-	f.Aggregates = slices.Insert(f.Aggregates, at, id)
-	if len(f.Aggregates) > maxAggregates {
-		f.Aggregates = f.Aggregates[:maxAggregates]
-	}
+	p.Last.offer(lastEvent{When: when, Type: e.Type, Milestone: milestone})
+	p.Count++
+	p.Course.add(e, when)
 }
 
 func (f *fold) locate(e *Event, when moment) {

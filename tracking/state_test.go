@@ -78,7 +78,7 @@ func TestStateIsBounded(t *testing.T) {
 	require.LessOrEqual(t, rebuilds, 30, "false alarms must be rare")
 	data, err := state.MarshalBinary()
 	require.NoError(t, err)
-	require.Less(t, len(data), 32<<10)
+	require.Less(t, len(data), 40<<10)
 	summary := state.Summary()
 	require.Len(t, summary.Aggregates, 100)
 	require.True(t, slices.IsSorted(summary.Aggregates))
@@ -117,7 +117,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 	require.ErrorIs(t, state.UnmarshalBinary(data), tracking.ErrStateVersion)
 
 	require.Error(t, state.UnmarshalBinary([]byte{0xff}))
-	damaged, err := cbor.Marshal([]any{1, map[int]any{9: []byte{1}}})
+	damaged, err := cbor.Marshal([]any{2, map[int]any{9: []byte{1}}})
 	require.NoError(t, err)
 	require.ErrorContains(t, state.UnmarshalBinary(damaged), "damaged")
 

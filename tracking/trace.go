@@ -1,6 +1,10 @@
 package tracking
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Trace is the whole story of a journey: its summary, and every event of it in order of occurrence. It marshals to one flat
 // JSON object.
@@ -32,10 +36,15 @@ type Summary struct {
 	AggregateID string `json:"aggregate_id"`
 	// Aggregates lists the distinct aggregates of the counted events in order; of more than 100, the smallest 100.
 	Aggregates []string `json:"aggregates"`
+	// ByAggregate says how far each of Aggregates has come.
+	ByAggregate []AggregateStatus `json:"by_aggregate"`
 	// Kind is that of the earliest counted event that has one.
 	Kind Kind `json:"kind,omitempty"`
-	// Status is how far the journey has come; Unknown when nothing maps.
+	// Status is how far the journey has come; Unknown when nothing maps. Of several aggregates, or of pieces that are counted,
+	// it is that of whatever is furthest behind: a journey is delivered when all that is known to be on it is.
 	Status Milestone `json:"status"`
+	// Furthest is the phase that whatever is furthest ahead has come to.
+	Furthest Milestone `json:"furthest,omitempty"`
 	// Exception is the trouble that is open, if any.
 	Exception string `json:"exception,omitempty"`
 	// Milestones lists those that actual events reached, in the order of a journey.
@@ -50,7 +59,7 @@ type Summary struct {
 	EventCount int `json:"event_count"`
 	// VoidedCount is the number of stored events that no longer count: voided, replaced or superseded.
 	VoidedCount int `json:"voided_count"`
-	// UnknownCount is the number of counted events whose code maps to neither a milestone nor an exception.
+	// UnknownCount is the number of counted events whose code no catalogue knows.
 	UnknownCount int     `json:"unknown_count"`
 	Pieces       *Pieces `json:"pieces,omitempty"`
 	// Legs lists the flights, voyages and trucks that events named, in order; of more than 64, the last 64 to begin.
@@ -77,6 +86,28 @@ type MilestoneReached struct {
 	FirstAt   time.Time `json:"first_at"`
 	LastAt    time.Time `json:"last_at"`
 	Count     int       `json:"count"`
+}
+
+// AggregateStatus is how far one of the things of a journey has come. What is said of the journey itself, under an aggregate id
+// that is its correlation id, is said of every thing on it.
+type AggregateStatus struct {
+	AggregateID string `json:"aggregate_id"`
+	// Status is Unknown while no actual event of the thing has a milestone.
+	Status    Milestone `json:"status"`
+	Exception string    `json:"exception,omitempty"`
+	// Milestone is the furthest phase that the thing, or a part of it, has come to.
+	Milestone Milestone `json:"milestone,omitempty"`
+	// EventCount is the number of actual events that count and name the thing; LastEvent is the last of them to occur.
+	EventCount int        `json:"event_count"`
+	LastEvent  *LastEvent `json:"last_event,omitempty"`
+}
+
+// LastEvent is the event that a thing was last seen by.
+type LastEvent struct {
+	UID       uuid.UUID `json:"uid"`
+	Type      string    `json:"event_type"`
+	Milestone Milestone `json:"milestone,omitempty"`
+	At        time.Time `json:"timestamp"`
 }
 
 // Pieces counts a consignment that may travel in parts.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -19,8 +20,8 @@ import (
 
 // Traces finds traces. Every method sees one tenant's data only; what is not there is an error that wraps store.ErrNotFound.
 type Traces interface {
-	Trace(ctx context.Context, tenant, correlationID string) (tracking.Trace, error)
-	TraceByAggregate(ctx context.Context, tenant, aggregateID string) (tracking.Trace, error)
+	TraceAt(ctx context.Context, tenant, correlationID string, times store.Times) (tracking.Trace, error)
+	TraceByAggregateAt(ctx context.Context, tenant, aggregateID string, times store.Times) (tracking.Trace, error)
 }
 
 // Deps is what the edge works with.
@@ -44,11 +45,23 @@ func New(deps Deps) *Handler { return &Handler{deps: deps, done: make(chan struc
 // Close ends the open streams, so that a server with watchers can stop.
 func (h *Handler) Close() { close(h.done) }
 
+// TimesInput asks for a trace as it was.
+type TimesInput struct {
+	AsOf    time.Time `query:"asOf" doc:"What had happened by then: without what occurred later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	KnownAt time.Time `query:"knownAt" doc:"What was known then: without what was received later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+}
+
+func (t TimesInput) times() store.Times { return store.Times{AsOf: t.AsOf, KnownAt: t.KnownAt} }
+
 type traceInput struct {
+	TimesInput
+
 	CorrelationID string `path:"correlationId" maxLength:"1024" doc:"The journey: air waybill, booking, parcel number, bag tag" example:"0045123456"`
 }
 
 type aggregateInput struct {
+	TimesInput
+
 	AggregateID string `query:"aggregateId" required:"true" minLength:"1" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
 }
 
@@ -64,21 +77,21 @@ func (h *Handler) Register(api huma.API) {
 		OperationID: "get-trace", Method: http.MethodGet, Path: "/api/v1/trace/{correlationId}", Tags: []string{"Traces"},
 		Summary:     "The trace of a journey",
 		Description: "Where it is, what it has reached, and every event that is known of it in order of occurrence. Needs the role traces:read.",
-		Security:    bearer, Errors: []int{401, 403, 404},
+		Security:    bearer, Errors: []int{401, 403, 404, 422},
 	}, func(ctx context.Context, in *traceInput) (*traceOutput, error) {
 		id, err := url.PathUnescape(in.CorrelationID)
 		if err != nil {
 			return nil, problem.New(http.StatusBadRequest, "malformed", "The correlation id in the address is not well escaped.")
 		}
-		return h.trace(ctx, "correlation id "+id, id, h.deps.Traces.Trace)
+		return h.trace(ctx, "correlation id "+id, id, in.times(), h.deps.Traces.TraceAt)
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "find-trace", Method: http.MethodGet, Path: "/api/v1/trace", Tags: []string{"Traces"},
 		Summary:     "The trace of a thing",
 		Description: "The journey that the thing was last seen on. Needs the role traces:read.",
-		Security:    bearer, Errors: []int{401, 403, 404},
+		Security:    bearer, Errors: []int{401, 403, 404, 422},
 	}, func(ctx context.Context, in *aggregateInput) (*traceOutput, error) {
-		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, h.deps.Traces.TraceByAggregate)
+		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, in.times(), h.deps.Traces.TraceByAggregateAt)
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "get-counts", Method: http.MethodGet, Path: "/api/v1/stats", Tags: []string{"Operations"},
@@ -91,14 +104,14 @@ func (h *Handler) Register(api huma.API) {
 	}
 }
 
-type find func(ctx context.Context, tenant, id string) (tracking.Trace, error)
+type find func(ctx context.Context, tenant, id string, times store.Times) (tracking.Trace, error)
 
-func (h *Handler) trace(ctx context.Context, what, id string, find find) (*traceOutput, error) {
+func (h *Handler) trace(ctx context.Context, what, id string, times store.Times, find find) (*traceOutput, error) {
 	identity, err := authorize(ctx, auth.RoleTracesRead)
 	if err != nil {
 		return nil, err
 	}
-	trace, err := find(ctx, identity.TenantID, id)
+	trace, err := find(ctx, identity.TenantID, id, times)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf(
 			"Tenant %s has no events with %s. Events show up a moment after they were accepted; check the id when they do not.",

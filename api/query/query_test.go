@@ -231,3 +231,27 @@ func TestTheStreamTellsWhatWasAndThenTicks(t *testing.T) {
 	require.Contains(t, events["tick"], `"accepted":5`)
 	require.Contains(t, events["tick"], `"accepted_per_second":0`)
 }
+
+func TestATraceAsItWas(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	event := &tracking.Event{
+		UID: uuid.Must(uuid.NewV7()), TenantID: "talma-pe", Source: "LA", EventID: "e1", CorrelationID: "J1", AggregateID: "B1",
+		Type: "loaded", Classifier: tracking.Actual, OccurredAt: e.clock, ReceivedAt: e.clock.Add(time.Minute),
+		Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
+	}
+	_, err := e.store.Persist(t.Context(), []*tracking.Event{event})
+	require.NoError(t, err)
+	for _, path := range []string{"/api/v1/trace/J1?", "/api/v1/trace?aggregateId=B1&"} {
+		for query, want := range map[string]int{
+			"asOf=" + e.clock.Format(time.RFC3339):                     http.StatusOK,
+			"asOf=" + e.clock.Add(-time.Second).Format(time.RFC3339):   http.StatusNotFound,
+			"knownAt=" + e.clock.Format(time.RFC3339):                  http.StatusNotFound,
+			"knownAt=" + e.clock.Add(time.Minute).Format(time.RFC3339): http.StatusOK,
+			"asOf=yesterday": http.StatusUnprocessableEntity, "knownAt=2026-13-01T00:00:00Z": http.StatusUnprocessableEntity,
+		} {
+			status, _, body := e.get(path + query)
+			require.Equal(t, want, status, "%s%s: %s", path, query, body)
+		}
+	}
+}

@@ -177,6 +177,12 @@ func (s *stack) compareTraces(ctx context.Context, v *verdict, rows []storedEven
 	}
 	close(work)
 	readers.Wait()
+	// What replay says is the same in every column.
+	if _, err := db.Replay(ctx, store.Replay{DryRun: true, Difference: func(d store.TraceDifference) {
+		v.find(&v.WrongTrace, "replay of trace %s of %s differs: %+v", d.CorrelationID, d.TenantID, d.Fields)
+	}}); err != nil {
+		failed = errors.Join(failed, err)
+	}
 	return failed
 }
 

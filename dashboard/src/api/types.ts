@@ -124,7 +124,8 @@ export interface Airline {
 }
 
 export interface Enrichment {
-  milestone?: Milestone;
+  /** 'none' of a code that is known and moves nothing. */
+  milestone?: Milestone | 'none';
   exception?: string;
   place?: Place;
   airline?: Airline;
@@ -183,13 +184,27 @@ export interface Leg {
   last_at: string;
 }
 
+export interface AggregateStatus {
+  aggregate_id: string;
+  status: Milestone;
+  exception?: string;
+  /** The furthest phase that it, or a part of it, has come to. */
+  milestone?: Milestone;
+  event_count: number;
+  last_event?: { uid: string; event_type: string; milestone?: Milestone | 'none'; timestamp: string };
+}
+
 interface TraceFields {
   tenant_id: string;
   correlation_id: string;
   aggregate_id?: string;
   aggregates?: string[] | null;
+  /** How far each of the aggregates has come. */
+  by_aggregate?: AggregateStatus[] | null;
   kind?: Kind;
   status: Milestone;
+  /** The phase that whatever is furthest ahead has come to. */
+  furthest?: Milestone;
   /** The trouble that is open, if any. */
   exception?: string;
   milestones?: MilestoneReached[] | null;

@@ -56,7 +56,7 @@ export const isTerminal = (milestone: Milestone | undefined): boolean => rank(mi
 
 export const milestoneOf = (event: TraceEvent): Milestone | undefined => {
   const milestone = event.enrichment?.milestone;
-  return milestone && milestone !== 'unknown' ? milestone : undefined;
+  return milestone && milestone !== 'unknown' && milestone !== 'none' ? milestone : undefined;
 };
 
 export const isActual = (event: TraceEvent): boolean => !event.classifier || event.classifier === 'actual';
@@ -73,7 +73,7 @@ export function inOrder(events: readonly TraceEvent[], order: Order): TraceEvent
     event,
     occurred: micros(event.timestamp),
     received: micros(event.received_at),
-    rank: rank(event.enrichment?.milestone),
+    rank: rank(milestoneOf(event)),
   }));
   keyed.sort((a, b) => {
     const occurred = compareNumbers(a.occurred, b.occurred);
