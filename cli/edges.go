@@ -97,7 +97,7 @@ func serveOps(d opsDeps) error {
 // serveQuery adds the query edge to the server.
 func serveQuery(server *httpServer, db *store.Store, logger *slog.Logger) {
 	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, time.Now), Ledger: db, Logger: logger,
+		Traces: db, Counts: query.NewCounts(db, time.Now), Ledger: db, Search: db, Logger: logger,
 	})
 	server.closing = append(server.closing, handler.Close)
 	handler.RegisterStream(server.app.Group("/api/v1"))

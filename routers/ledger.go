@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
@@ -222,11 +223,16 @@ func (p *page) note(o origin, tenant string, came arrival, end ending) {
 	}
 }
 
-func (p *page) duplicate(w *pipeline.Work) {
-	e, reason := w.Event, w.Verdict.Reason
+// duplicate says of what an event is a copy or, with a time, that it was dropped then for another reason.
+func (p *page) duplicate(w *pipeline.Work, droppedAt time.Time) {
+	e, reason, message := w.Event, w.Verdict.Reason, ""
+	if !droppedAt.IsZero() {
+		message = reason.Message
+	}
 	p.entries = append(p.entries, ledgerEntry{Duplicate: &store.Duplicate{
 		UID: e.UID, Of: reason.Of, TenantID: e.TenantID, Stage: w.Stage, Code: reason.Code, Source: e.Source,
 		EventID: e.EventID, EventType: e.Type, CorrelationID: e.CorrelationID, ReceivedAt: e.ReceivedAt,
+		DroppedAt: droppedAt, Message: message,
 	}})
 }
 
@@ -244,8 +250,12 @@ func (h *hop) enter(b *batch) error {
 			continue
 		}
 		p.note(it.origin, it.work.Event.TenantID, it.came, end)
-		if end == duplicateEnd {
-			p.duplicate(it.work)
+		switch end {
+		case duplicateEnd:
+			p.duplicate(it.work, time.Time{})
+		case droppedEnd:
+			p.duplicate(it.work, time.Now().UTC())
+		case openEnd, passedEnd, rejectedEnd:
 		}
 		told = append(told, it)
 	}

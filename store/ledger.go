@@ -100,8 +100,19 @@ func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMa
 		batch.Queue(ledgerLock, pipeline)
 		batch.Queue(addMarks, append([]any{pipeline}, markArgs(marks)...)...)
 	}
-	if len(duplicates) > 0 {
-		batch.Queue(insertDuplicates, duplicateArgs(pipeline, duplicates)...)
+	var copies, drops []Duplicate
+	for _, d := range duplicates {
+		if d.DroppedAt.IsZero() {
+			copies = append(copies, d)
+		} else {
+			drops = append(drops, d)
+		}
+	}
+	if len(copies) > 0 {
+		batch.Queue(insertDuplicates, duplicateArgs(pipeline, copies)...)
+	}
+	if len(drops) > 0 {
+		batch.Queue(insertDrops, dropArgs(pipeline, drops)...)
 	}
 	if batch.Len() == 1 {
 		return nil
@@ -171,6 +182,10 @@ DELETE FROM ledger_marks WHERE ctid = ANY (ARRAY(
         AND received | emitted = passed | duplicates | dropped | rejected
     LIMIT $3))`
 
+	pruneDrops = `
+DELETE FROM drops WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM drops WHERE received_at < $1::timestamptz - make_interval(days => $2::int) LIMIT $3))`
+
 	pruneDuplicates = `
 DELETE FROM duplicates WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM duplicates WHERE received_at < $1::timestamptz - make_interval(days => $2::int) LIMIT $3))`
@@ -182,7 +197,7 @@ func (s *Store) PruneLedger(ctx context.Context, now time.Time) error {
 	for _, old := range []struct {
 		sql  string
 		days int
-	}{{pruneMarks, ledgerDays}, {pruneDuplicates, duplicateDays}} {
+	}{{pruneMarks, ledgerDays}, {pruneDuplicates, duplicateDays}, {pruneDrops, duplicateDays}} {
 		for {
 			// Piece by piece, so that nobody waits long for a row.
 			tag, err := s.pool.Exec(ctx, old.sql, now, old.days, pruneChunk)

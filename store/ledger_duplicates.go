@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Duplicate is an event that was dropped as a copy of another.
+// Duplicate is an event that was dropped: as a copy of another or, when DroppedAt is set, for another reason.
 type Duplicate struct {
 	UID           uuid.UUID `cbor:"1,keyasint"`
 	Of            uuid.UUID `cbor:"2,keyasint,omitzero"` // zero when the stage did not say
@@ -21,6 +21,9 @@ type Duplicate struct {
 	EventType     string    `cbor:"8,keyasint,omitempty"`
 	CorrelationID string    `cbor:"9,keyasint,omitempty"`
 	ReceivedAt    time.Time `cbor:"10,keyasint"`
+	// DroppedAt is set, with Message, of an event that was dropped for another reason than being a copy.
+	DroppedAt time.Time `cbor:"11,keyasint,omitzero"`
+	Message   string    `cbor:"12,keyasint,omitempty"`
 }
 
 const insertDuplicates = `
@@ -29,6 +32,32 @@ SELECT $1, d.* FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::t
     $11::timestamptz[], $12::timestamptz[]) AS d
 ORDER BY 2
 ON CONFLICT DO NOTHING`
+
+const insertDrops = `
+INSERT INTO drops (pipeline, uid, tenant_id, stage, code, message, source, event_type, correlation_id, received_at, dropped_at)
+SELECT $1, d.* FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::timestamptz[], $11::timestamptz[]) AS d
+ORDER BY 2
+ON CONFLICT DO NOTHING`
+
+func dropArgs(pipeline string, drops []Duplicate) []any {
+	text := func(value func(Duplicate) string) []string {
+		return column(drops, func(d Duplicate) string { return storable(value(d)) })
+	}
+	return []any{
+		pipeline,
+		column(drops, func(d Duplicate) uuid.UUID { return d.UID }),
+		text(func(d Duplicate) string { return d.TenantID }),
+		text(func(d Duplicate) string { return d.Stage }),
+		text(func(d Duplicate) string { return d.Code }),
+		text(func(d Duplicate) string { return d.Message }),
+		text(func(d Duplicate) string { return d.Source }),
+		text(func(d Duplicate) string { return d.EventType }),
+		text(func(d Duplicate) string { return d.CorrelationID }),
+		column(drops, func(d Duplicate) time.Time { return d.ReceivedAt }),
+		column(drops, func(d Duplicate) time.Time { return d.DroppedAt }),
+	}
+}
 
 func duplicateArgs(pipeline string, duplicates []Duplicate) []any {
 	text := func(value func(Duplicate) string) []string {

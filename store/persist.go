@@ -259,6 +259,7 @@ func writeBack(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*tou
 	}
 	var batch pgx.Batch
 	batch.Queue(updateTraces, updateArgs(rows)...)
+	batch.Queue(insertFacets, facetArgs(traces)...)
 	if len(tenants) > 0 {
 		batch.Queue(deleteTraces, tenants, correlations)
 	}

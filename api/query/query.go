@@ -3,11 +3,13 @@ package query
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -30,6 +32,8 @@ type Deps struct {
 	Counts *Counts
 	// Ledger is read for the balance and for duplicates; without one there are no operations for these.
 	Ledger Ledger
+	// Search finds traces and events by filters; without one there are no operations for that.
+	Search Searcher
 	Logger *slog.Logger
 }
 
@@ -65,8 +69,20 @@ type aggregateInput struct {
 	AggregateID string `query:"aggregateId" required:"true" minLength:"1" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
 }
 
-type traceOutput struct {
-	Body TraceAnswer
+// traceResponses documents a trace and its entity tag.
+func traceResponses(api huma.API) map[string]*huma.Response {
+	return map[string]*huma.Response{
+		"200": {
+			Description: "The trace",
+			Headers: map[string]*huma.Param{
+				"ETag": {Description: "Identifies this state of the trace, for If-None-Match", Schema: &huma.Schema{Type: "string"}},
+			},
+			Content: map[string]*huma.MediaType{
+				typeJSON: {Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[TraceAnswer](), true, "TraceAnswer")},
+			},
+		},
+		"304": {Description: "The trace is as it was when it had the ETag that If-None-Match gives"},
+	}
 }
 
 // Register adds the operations to an API whose requests were authenticated before they come here. Paths are relative to
@@ -77,8 +93,8 @@ func (h *Handler) Register(api huma.API) {
 		OperationID: "get-trace", Method: http.MethodGet, Path: "/api/v1/trace/{correlationId}", Tags: []string{"Traces"},
 		Summary:     "The trace of a journey",
 		Description: "Where it is, what it has reached, and every event that is known of it in order of occurrence. Needs the role traces:read.",
-		Security:    bearer, Errors: []int{401, 403, 404, 422},
-	}, func(ctx context.Context, in *traceInput) (*traceOutput, error) {
+		Security:    bearer, Errors: []int{401, 403, 404, 422}, Responses: traceResponses(api),
+	}, func(ctx context.Context, in *traceInput) (*huma.StreamResponse, error) {
 		id, err := url.PathUnescape(in.CorrelationID)
 		if err != nil {
 			return nil, problem.New(http.StatusBadRequest, "malformed", "The correlation id in the address is not well escaped.")
@@ -89,8 +105,8 @@ func (h *Handler) Register(api huma.API) {
 		OperationID: "find-trace", Method: http.MethodGet, Path: "/api/v1/trace", Tags: []string{"Traces"},
 		Summary:     "The trace of a thing",
 		Description: "The journey that the thing was last seen on. Needs the role traces:read.",
-		Security:    bearer, Errors: []int{401, 403, 404, 422},
-	}, func(ctx context.Context, in *aggregateInput) (*traceOutput, error) {
+		Security:    bearer, Errors: []int{401, 403, 404, 422}, Responses: traceResponses(api),
+	}, func(ctx context.Context, in *aggregateInput) (*huma.StreamResponse, error) {
 		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, in.times(), h.deps.Traces.TraceByAggregateAt)
 	})
 	huma.Register(api, huma.Operation{
@@ -102,11 +118,14 @@ func (h *Handler) Register(api huma.API) {
 	if h.deps.Ledger != nil {
 		h.registerLedger(api)
 	}
+	if h.deps.Search != nil {
+		h.registerSearch(api)
+	}
 }
 
 type find func(ctx context.Context, tenant, id string, times store.Times) (tracking.Trace, error)
 
-func (h *Handler) trace(ctx context.Context, what, id string, times store.Times, find find) (*traceOutput, error) {
+func (h *Handler) trace(ctx context.Context, what, id string, times store.Times, find find) (*huma.StreamResponse, error) {
 	identity, err := authorize(ctx, auth.RoleTracesRead)
 	if err != nil {
 		return nil, err
@@ -124,7 +143,11 @@ func (h *Handler) trace(ctx context.Context, what, id string, times store.Times,
 	if err != nil {
 		return nil, h.unavailable(ctx, "count copies", err)
 	}
-	return &traceOutput{answer}, nil
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("encode trace: %w", err)
+	}
+	return tagged(body, false), nil
 }
 
 type countsOutput struct {

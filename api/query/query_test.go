@@ -39,6 +39,7 @@ type edge struct {
 	t     *testing.T
 	app   *fiber.App
 	store *store.Store
+	url   string
 	who   auth.Identity
 	clock time.Time
 }
@@ -50,11 +51,11 @@ func newEdge(t *testing.T) *edge {
 	db, err := store.Open(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	e := &edge{t: t, store: db, clock: time.Now().UTC().Truncate(time.Second), who: auth.Identity{
+	e := &edge{t: t, store: db, url: config.URL, clock: time.Now().UTC().Truncate(time.Second), who: auth.Identity{
 		Subject: "s", TenantID: "talma-pe", Roles: []string{auth.RoleTracesRead}, ExpiresAt: time.Now().Add(time.Hour),
 	}}
 	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Ledger: db, Logger: slog.New(slog.DiscardHandler),
+		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Ledger: db, Search: db, Logger: slog.New(slog.DiscardHandler),
 	})
 	t.Cleanup(handler.Close)
 	e.app = fiber.New(fiber.Config{

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// The letters that facets begin with.
+const (
+	facetSource    = "s"
+	facetType      = "t"
+	facetKind      = "k"
+	facetMilestone = "m" // reached: of an actual event
+	facetForeseen  = "e" // of a plan or an estimate
+	facetLocation  = "l"
+	facetCarrier   = "c"
+	facetFlight    = "f"
+)
+
+const (
+	// longestFacet is how many bytes of a value a facet holds; of a longer one it holds a digest.
+	longestFacet = 200
+	// longestFaceted bounds tenant and correlation of what has facets, in bytes: an index entry has its limits, and an event
+	// must be stored even when it cannot be found by everything.
+	longestFaceted = 2000
+)
+
+func facet(letter, value string) string {
+	if len(value) > longestFacet {
+		digest := sha256.Sum256([]byte(value))
+		value = "sha256:" + hex.EncodeToString(digest[:])
+	}
+	return letter + ":" + value
+}
+
+func facets(letter string, values []string) []string {
+	return column(values, func(value string) string { return facet(letter, value) })
+}
+
+// facetsOf returns what an event can be searched by, sorted; the function event_facets of the schema says the same.
+func facetsOf(e *tracking.Event) []string {
+	var all []string
+	add := func(letter, value string) {
+		if value != "" {
+			all = append(all, facet(letter, value))
+		}
+	}
+	add(facetSource, e.Source)
+	add(facetType, e.Type)
+	add(facetKind, string(e.Kind))
+	milestone := facetForeseen
+	if e.Classifier == tracking.Actual {
+		milestone = facetMilestone
+	}
+	add(milestone, string(e.Enrichment.Milestone))
+	if l := e.Location; l != nil {
+		for _, code := range []string{l.IATA, l.ICAO, l.UNLocode, l.GLN, l.Name} {
+			add(facetLocation, code)
+		}
+	}
+	if p := e.Enrichment.Place; p != nil {
+		add(facetLocation, p.IATA)
+	}
+	add(facetCarrier, carrierOf(e))
+	add(facetFlight, flightOf(e))
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// carrierOf returns the carrier of the event's leg: its IATA designator where that is known.
+func carrierOf(e *tracking.Event) string {
+	leg := e.Leg()
+	if leg == nil {
+		return ""
+	}
+	carrier := upper(leg.Carrier)
+	if a := e.Enrichment.Airline; a != nil && a.IATA != "" && a.ICAO != "" && a.ICAO == carrier {
+		return a.IATA
+	}
+	return carrier
+}
+
+// flightOf returns carrier and number of the event's leg, without leading zeros of the number; empty when it has no number.
+func flightOf(e *tracking.Event) string {
+	leg := e.Leg()
+	if leg == nil {
+		return ""
+	}
+	number := strings.TrimLeft(upper(leg.Number), "0")
+	if number == "" {
+		return ""
+	}
+	return carrierOf(e) + number
+}
+
+// upper is upper() of the collation C: ASCII only.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
+}
+
+// insertFacets takes the arguments that facetArgs makes. Whoever inserts has locked the traces, so nobody else inserts the same.
+const insertFacets = `
+INSERT INTO trace_facets (tenant_id, facet, correlation_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING`
+
+// facetArgs returns the facets that events bring to their traces, as columns.
+func facetArgs(traces map[traceKey]*touched) []any {
+	var tenants, found, correlations []string
+	for key, t := range traces {
+		if len(key.tenant)+len(key.correlation) > longestFaceted {
+			continue
+		}
+		var all []string
+		for _, e := range t.events {
+			all = append(all, facetsOf(e)...)
+		}
+		slices.Sort(all)
+		for _, f := range slices.Compact(all) {
+			tenants, found, correlations = append(tenants, key.tenant), append(found, f), append(correlations, key.correlation)
+		}
+	}
+	return []any{tenants, found, correlations}
+}

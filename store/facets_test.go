@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rastrohq/rastro/tracking"
+)
+
+// The backfill of a migration and what persist writes are the same.
+func TestFacetsAreTheSameInGoAndInTheSchema(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	value := rapid.OneOf(rapid.StringMatching(`[ -~éñß]{0,6}`), rapid.Just(""), rapid.Just("0047"), rapid.Just("LAN"),
+		rapid.Just(strings.Repeat("ñ", 101)), rapid.Just(strings.Repeat("x", 200)))
+	rapid.Check(t, func(rt *rapid.T) {
+		e := newEvent("acme", "c1", "e1")
+		text := func(name string) string { return value.Draw(rt, name) }
+		transport := func(name string) *tracking.Transport {
+			if !rapid.Bool().Draw(rt, "has "+name) {
+				return nil
+			}
+			return &tracking.Transport{Carrier: text(name + " carrier"), Number: text(name + " number")}
+		}
+		e.Source, e.Type, e.Kind = text("source"), text("type"), tracking.Kind(text("kind"))
+		e.Classifier = rapid.SampledFrom(tracking.Classifiers()).Draw(rt, "classifier")
+		e.Enrichment.Milestone = tracking.Milestone(text("milestone"))
+		e.Transport, e.Enrichment.Transport = transport("own"), transport("read")
+		if rapid.Bool().Draw(rt, "has airline") {
+			e.Enrichment.Airline = &tracking.Airline{IATA: text("airline iata"), ICAO: text("airline icao")}
+		}
+		if rapid.Bool().Draw(rt, "has location") {
+			e.Location = &tracking.Location{IATA: text("iata"), UNLocode: text("unlocode"), ICAO: text("icao"), GLN: text("gln"), Name: text("name")}
+		}
+		if rapid.Bool().Draw(rt, "has place") {
+			e.Enrichment.Place = &tracking.Place{IATA: text("place")}
+		}
+		row, err := rowOf(e)
+		require.NoError(rt, err)
+		rows, err := s.pool.Query(context.Background(), "SELECT event_facets($1, $2, $3, $4, $5, $6::jsonb)",
+			e.Source, e.Type, string(e.Kind), string(e.Classifier), string(e.Enrichment.Milestone), row.details)
+		require.NoError(rt, err)
+		inSchema, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(rt, err)
+		slices.Sort(inSchema)
+		require.Equal(rt, slices.Compact(inSchema), append([]string{}, facetsOf(e)...))
+	})
+}
+
+func TestFacetsNeverStandInTheWayOfAnEvent(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	long := newEvent("acme", strings.Repeat("a1b2c3d4", 256), "e1")
+	long.Source, long.Type = strings.Repeat("s", 3000), strings.Repeat("t", 3000)
+	persistAll(t, s, long, newEvent("acme", "c1", "e2"))
+	require.Equal(t, []string{"c1"}, get[[]string](t, s, "SELECT array_agg(DISTINCT correlation_id) FROM trace_facets"))
+}
