@@ -21,12 +21,21 @@ var docBlock = regexp.MustCompile("(?s)(?:<!-- file: ([^\n]+) -->\n)?```([a-z]+)
 // The newcomer's page says what happens: its files are written, its commands run in order, and what they print is what it
 // shows. RASTRO_UPDATE_GOLDEN=1 writes what they print into it.
 func TestThePipelinesPageSaysWhatHappens(t *testing.T) {
-	page := filepath.Join("..", "docs", "pipelines.md")
+	require.Greater(t, pageSaysWhatHappens(t, "pipelines.md"), 10)
+}
+
+func TestTheCostPageSaysWhatHappens(t *testing.T) {
+	require.Equal(t, 1, pageSaysWhatHappens(t, "cost.md"))
+}
+
+// pageSaysWhatHappens runs a page and returns how many commands it has.
+func pageSaysWhatHappens(t *testing.T, name string) (commands int) {
+	t.Helper()
+	page := filepath.Join("..", "docs", name)
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
 	dir := t.TempDir()
 	environment := commandEnvironment(t)
-	commands := 0
 	updated := docBlock.ReplaceAllStringFunc(string(text), func(block string) string {
 		parts := docBlock.FindStringSubmatch(block)
 		file, language, body := parts[1], parts[2], parts[3]
@@ -51,10 +60,10 @@ func TestThePipelinesPageSaysWhatHappens(t *testing.T) {
 		}
 		return block
 	})
-	require.Greater(t, commands, 10)
 	if os.Getenv("RASTRO_UPDATE_GOLDEN") != "" {
 		require.NoError(t, os.WriteFile(page, []byte(updated), 0o644))
 	}
+	return commands
 }
 
 type step struct{ command, want string }

@@ -80,7 +80,7 @@ Exit codes: 0 done, 1 something is wrong with a pipeline, 2 the command line is 
 	}
 	cmd.PersistentFlags().StringVar(&p.config, "config", "", "`folder` whose files stand before the built-in ones (default $RASTRO_CONFIG_DIR)")
 	cmd.AddCommand(p.lintCommand(), p.testCommand(), p.runCommand(), p.newCommand(), p.listCommand(), p.planCommand(), p.graphCommand(), p.topicsCommand(), p.describeCommand(), p.schemaCommand(),
-		p.tidyCommand())
+		p.costCommand(), p.tidyCommand())
 	return cmd
 }
 

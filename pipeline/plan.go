@@ -120,6 +120,15 @@ func (s StageSpec) Build(pipeline string, settings Settings) (Stage, error) {
 // Config returns the stage's own config as it was decoded: what `with` says over the defaults.
 func (s StageSpec) Config() any { return s.config }
 
+// PassesOn reports whether any event may go on from the stage to the next one.
+func (s StageSpec) PassesOn() bool { return s.passesOn() }
+
+// Deduplicates reports whether the stage lets only one copy of an event pass.
+func (s StageSpec) Deduplicates() bool {
+	d, ok := trait[Deduplicating](s.config)
+	return ok && d.Deduplicates()
+}
+
 // Destinations returns where the stage may send events to besides the next stage.
 func (s StageSpec) Destinations() []Destination {
 	if d, ok := trait[Destined](s.config); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -26,6 +27,8 @@ const (
 
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
+	// itemsHeader says how much is in a frame to whoever counts without decoding.
+	itemsHeader = "items"
 )
 
 // ErrTooLarge says that one event alone is larger than a frame may be.
@@ -68,11 +71,11 @@ func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]
 
 func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {
 	var messages []*message.Message
-	frame := slices.Clone(head)
+	frame, n := slices.Clone(head), 0
 	flush := func() {
-		if len(frame) > len(head) {
-			messages = append(messages, newMessage(frame))
-			frame = slices.Clone(head)
+		if n > 0 {
+			messages = append(messages, newMessage(frame, n))
+			frame, n = slices.Clone(head), 0
 		}
 	}
 	for _, item := range items {
@@ -87,15 +90,26 @@ func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*m
 			flush()
 		}
 		frame = append(frame, encoded...)
+		n++
 	}
 	flush()
 	return messages, nil
 }
 
-func newMessage(frame []byte) *message.Message {
+func newMessage(frame []byte, items int) *message.Message {
 	msg := message.NewMessage(watermill.NewUUID(), frame)
 	msg.Metadata.Set(contentHeader, contentType)
+	msg.Metadata.Set(itemsHeader, strconv.Itoa(items))
 	return msg
+}
+
+// FrameItems returns how many events, or letters, or ledger entries, a frame says that it holds; 0 when it does not say.
+func FrameItems(msg *message.Message) int {
+	n, err := strconv.Atoi(msg.Metadata.Get(itemsHeader))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // Decode unpacks the events of a frame, and the name of the stage at which they enter. Anything but a whole frame is an error.

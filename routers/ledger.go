@@ -324,12 +324,13 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, entry s
 	var messages []*message.Message
 	var body []byte
 	var packer originPacker
+	n := 0
 	flush := func() {
 		packer.flush()
 		frame := slices.Grow(slices.Clone(head), binary.MaxVarintLen32+len(packer.packed)+len(body))
 		frame = append(binary.AppendUvarint(frame, uint64(len(packer.packed))), packer.packed...)
-		messages = append(messages, newMessage(append(frame, body...)))
-		packer, body = originPacker{}, body[:0]
+		messages = append(messages, newMessage(append(frame, body...), n))
+		packer, body, n = originPacker{}, body[:0], 0
 	}
 	fixed := len(head) + binary.MaxVarintLen32 + maxPackedOrigin
 	for i, event := range events {
@@ -345,6 +346,7 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, entry s
 		}
 		packer.add(origins[i])
 		body = append(body, encoded...)
+		n++
 	}
 	if len(body) > 0 {
 		flush()

@@ -46,6 +46,8 @@ type Processor struct {
 	subs   []subscription
 	ledger *ledger // nil when none is kept
 
+	letters *deadLetters
+
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
 	workers sync.WaitGroup
@@ -91,7 +93,7 @@ func (p *Processor) addHops() error {
 			return err
 		}
 	}
-	return errors.Join(p.addDeadLetters(), p.addLedger())
+	return errors.Join(p.addDeadLetters(), p.addLedger(), p.addGivenUp())
 }
 
 func (p *Processor) addHop(planned pipeline.Hop) error {
@@ -107,9 +109,13 @@ func (p *Processor) addHop(planned pipeline.Hop) error {
 // framesInHand is how many frames a worker may have waiting: together they make its next batch.
 const framesInHand = 64
 
+// lettersInHand is how many frames of dead letters are held until they are stored.
+const lettersInHand = 4
+
 func (p *Processor) addDeadLetters() error {
 	d := newDeadLetters(p)
-	return p.subscribe("dead_letters", p.config.Plan.DeadLetters, 4, &d.gate, d.handle)
+	p.letters = d
+	return p.subscribe("dead_letters", p.config.Plan.DeadLetters, lettersInHand, &d.gate, d.handle)
 }
 
 func (p *Processor) subscribe(name, topic string, inFlight int, gate *Gate, handle message.NoPublishHandlerFunc) error {

@@ -29,6 +29,14 @@ type Transport interface {
 	Close() error
 }
 
+// GivingUp is implemented by a Transport whose broker puts messages aside that were received too often.
+type GivingUp interface {
+	// GivenUp returns a subscriber of what the broker put aside of the topics that the named reader reads.
+	GivenUp(reader string, inFlight int, gate *Gate) (Subscriber, error)
+	// MaxReceives is how often a message is received before that.
+	MaxReceives() int
+}
+
 // Tidier is implemented by a Transport whose broker keeps messages for readers that no pipeline has any more.
 type Tidier interface {
 	// Stale returns the readers that the broker knows and the topics do not name.

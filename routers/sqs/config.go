@@ -58,6 +58,9 @@ type Config struct {
 	// NackDelay is how long a message that was not handled stays hidden the first time; it doubles with every receive up to
 	// MaxNackDelay. What a stopping process lets go of is visible again at once. Whole seconds. Defaults to 1 s and 60 s.
 	NackDelay, MaxNackDelay time.Duration
+	// GivenUpEvery is how often dead-letter queues are looked at that were found empty; what is in them is brought in. Defaults
+	// to 1 min.
+	GivenUpEvery time.Duration
 	// PublishTimeout is how long storing messages may take, retries included. Defaults to 15 s.
 	PublishTimeout time.Duration
 }
@@ -68,6 +71,7 @@ func DefaultConfig() Config {
 		Prefix: "rastro", VisibilityTimeout: 30 * time.Second, Wait: maxWait, Pollers: 4,
 		MaxMessageBytes: DefaultMessageBytes, MaxInFlightBytes: 16 << 20, MaxReceives: 50,
 		NackDelay: time.Second, MaxNackDelay: time.Minute, PublishTimeout: 15 * time.Second,
+		GivenUpEvery: time.Minute,
 	}
 }
 
@@ -93,6 +97,7 @@ func (c Config) Validate() error {
 	check(c.MaxReceives >= 1 && c.MaxReceives <= 1000, "%d receives: give it 1 to 1000", c.MaxReceives)
 	check(c.NackDelay >= 0 && seconds(c.NackDelay) && c.MaxNackDelay >= c.NackDelay && c.MaxNackDelay <= maxVisibility && seconds(c.MaxNackDelay),
 		"nack delays %v to %v: give them whole seconds, the first no longer than the last", c.NackDelay, c.MaxNackDelay)
+	check(c.GivenUpEvery > 0, "looking at dead-letter queues every %v: give it more than 0", c.GivenUpEvery)
 	check(c.PublishTimeout > 0, "publish timeout %v: give it more than 0", c.PublishTimeout)
 	return errors.Join(errs...)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // httpClient sends the SDK's requests.
@@ -19,16 +18,16 @@ import (
 // visibility timeout: 1 to 3% of a queue of messages of 33 kB in 3 of 6 runs over loopback. So the body that net/http gets is
 // a plain one, and the answer is read to its end, so that an answer that breaks off is an error here.
 type httpClient struct {
-	client   http.Client
-	requests *prometheus.CounterVec
+	client  http.Client
+	metrics *Metrics
 }
 
 // newHTTPClient makes a client of the transport that the SDK loaded, which trusts the certificates of AWS_CA_BUNDLE.
-func newHTTPClient(transport *http.Transport, requests *prometheus.CounterVec) *httpClient {
+func newHTTPClient(transport *http.Transport, metrics *Metrics) *httpClient {
 	transport.IdleConnTimeout = 50 * time.Second // AWS closes idle connections after a minute
 	transport.MaxIdleConns = 256
 	transport.MaxIdleConnsPerHost = 256 // two hosts, and every subscription keeps several connections busy
-	return &httpClient{requests: requests, client: http.Client{
+	return &httpClient{metrics: metrics, client: http.Client{
 		Transport: transport,
 		// The SDK signs a request for its host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -45,7 +44,9 @@ func (c *httpClient) Do(request *http.Request) (*http.Response, error) {
 	case response.StatusCode >= http.StatusBadRequest:
 		outcome = "refused"
 	}
-	c.requests.WithLabelValues(awsmiddleware.GetOperationName(request.Context()), outcome).Inc()
+	operation := awsmiddleware.GetOperationName(request.Context())
+	c.metrics.requests.WithLabelValues(operation, outcome).Inc()
+	c.metrics.billed.WithLabelValues(operation).Inc()
 	return response, err
 }
 

@@ -32,6 +32,13 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
+func testMetrics(t *testing.T) *Metrics {
+	t.Helper()
+	metrics, err := NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	return metrics
+}
+
 // net/http may close a request's body before it begins to write it. The bodies of smithy-go then say io.EOF, and the answer is
 // lost with the connection. This plays such a net/http; that the SDK's request passes it is what httpClient is for.
 func TestARequestSurvivesTheEarlyEndOfItsBody(t *testing.T) {
@@ -39,7 +46,7 @@ func TestARequestSurvivesTheEarlyEndOfItsBody(t *testing.T) {
 	body := &slowBody{Reader: strings.NewReader(answer)}
 	var sent bytes.Buffer
 	client := &httpClient{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests"}, []string{"operation", "outcome"}),
+		metrics: testMetrics(t),
 		client: http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			if err := r.Body.Close(); err != nil {
 				return nil, err
@@ -72,7 +79,7 @@ func TestARequestSurvivesTheEarlyEndOfItsBody(t *testing.T) {
 func TestAnAnswerIsReadWholeBeforeItIsAnAnswer(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader(`{"Messages":[`), iotestErr{})
 	client := &httpClient{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests"}, []string{"operation", "outcome"}),
+		metrics: testMetrics(t),
 		client: http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(broken), Request: r}, nil
 		})},

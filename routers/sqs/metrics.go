@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,6 +10,8 @@ import (
 // Metrics is what the transport shows of its work: what it costs, and how old and how often received the messages are.
 type Metrics struct {
 	requests     *prometheus.CounterVec
+	billed       *prometheus.CounterVec
+	items        *prometheus.HistogramVec
 	batch        *prometheus.HistogramVec
 	bytes        *prometheus.CounterVec
 	receives     *prometheus.HistogramVec
@@ -25,6 +28,13 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rastro_sqs_requests_total", Help: "Requests to SQS and SNS, each try counted, by what came of them: ok, refused or unanswered.",
 		}, []string{"operation", "outcome"}),
+		billed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rastro_sqs_billed_requests_total", Help: "Requests to SQS and SNS as AWS charges them: each try once for every 64 KiB of messages begun.",
+		}, []string{"operation"}),
+		items: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rastro_sqs_frame_events", Help: "Events in a frame, by topic; of the topics of dead letters and ledgers, their entries.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
+		}, []string{"topic", "direction"}),
 		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rastro_sqs_request_messages", Help: "Messages in a request that can have ten.",
 			Buckets: prometheus.LinearBuckets(0, 1, 11),
@@ -52,11 +62,29 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		}, queue),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.batch, m.bytes, m.receives, m.age, m.inFlight, m.inFlightSize, m.lost,
+		m.requests, m.billed, m.items, m.batch, m.bytes, m.receives, m.age, m.inFlight, m.inFlightSize, m.lost,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register SQS metrics: %w", err)
 		}
 	}
 	return m, nil
+}
+
+// chunk is how many bytes of messages a request may carry before it is charged as several.
+const chunk = 64 << 10
+
+// charged is how many requests AWS charges for one that carries so many bytes of messages.
+func charged(bytes float64) float64 { return max(1, math.Ceil(bytes/chunk)) }
+
+// carried adds what a request is charged for its messages besides itself, which the HTTP client counts.
+func (m *Metrics) carried(operation string, bytes int) {
+	m.billed.WithLabelValues(operation).Add(charged(float64(bytes)) - 1)
+}
+
+// framed counts the events of a frame.
+func (m *Metrics) framed(topic, direction string, items int) {
+	if items > 0 {
+		m.items.WithLabelValues(topic, direction).Observe(float64(items))
+	}
 }

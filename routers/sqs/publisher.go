@@ -46,6 +46,9 @@ type entry struct {
 	id   string // in its request
 	raw  *types.Message
 	size int // as SQS counts it: the body, and names, types and values of the attributes
+
+	topic string
+	items int // events in the frame
 }
 
 // Publish implements message.Publisher. It returns nil once the queue, or the SNS topic, has every message; on an error some
@@ -89,7 +92,7 @@ func (p *Publisher) publish(ctx context.Context, topic string, messages []*messa
 	}
 	entries := make([]entry, len(messages))
 	for i, msg := range messages {
-		if entries[i], err = p.entry(msg); err != nil {
+		if entries[i], err = p.entry(topic, msg); err != nil {
 			return err
 		}
 	}
@@ -118,7 +121,7 @@ func (p *Publisher) publish(ctx context.Context, topic string, messages []*messa
 	return nil
 }
 
-func (p *Publisher) entry(msg *message.Message) (entry, error) {
+func (p *Publisher) entry(topic string, msg *message.Message) (entry, error) {
 	raw, err := p.transport.marshaler.Marshal(msg)
 	if err != nil {
 		return entry{}, err
@@ -127,7 +130,7 @@ func (p *Publisher) entry(msg *message.Message) (entry, error) {
 	if size > p.transport.config.MaxMessageBytes {
 		return entry{}, fmt.Errorf("message %s has %d bytes: %w", msg.UUID, size, routers.ErrTooLarge)
 	}
-	return entry{raw: raw, size: size}, nil
+	return entry{raw: raw, size: size, topic: topic, items: routers.FrameItems(msg)}, nil
 }
 
 // messageSize is a message's size as SQS counts it, in bytes.
@@ -137,6 +140,13 @@ func messageSize(raw *types.Message) int {
 		size += len(name) + len(aws.ToString(value.DataType)) + len(aws.ToString(value.StringValue)) + len(value.BinaryValue)
 	}
 	return size
+}
+
+func sizeOf(entries []entry) (bytes int) {
+	for _, e := range entries {
+		bytes += e.size
+	}
+	return bytes
 }
 
 // requests cuts entries into requests of up to ten messages and together no more bytes than one message may have.
@@ -238,6 +248,7 @@ func (p *Publisher) deliverOne(ctx context.Context, operation string, batch []en
 	var refused error
 	for {
 		p.transport.metrics.batch.WithLabelValues(operation).Observe(float64(len(batch)))
+		p.transport.metrics.carried(operation, sizeOf(batch))
 		taken, failed, err := send(ctx, batch)
 		if err != nil && (ctx.Err() != nil || !transient(err)) {
 			return errors.Join(refused, fmt.Errorf("%d of %d messages are not stored: %w", len(batch), total, err))
@@ -253,6 +264,7 @@ func (p *Publisher) deliverOne(ctx context.Context, operation string, batch []en
 			if err == nil && slices.Contains(taken, e.id) {
 				delete(left, e.id)
 				p.transport.metrics.bytes.WithLabelValues("sent").Add(float64(e.size))
+				p.transport.metrics.framed(e.topic, "sent", e.items)
 			}
 		}
 		for _, f := range failed {

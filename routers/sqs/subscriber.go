@@ -23,6 +23,8 @@ import (
 const (
 	// busyWait is how long a request waits for a message where there were some just now.
 	busyWait = time.Second
+	// givenUpWait is how long a request waits for what the queue gave up.
+	givenUpWait = time.Second
 	// drainGrace is how long a drain waits for a request for messages that is under way before it breaks it off. What SQS was
 	// just then answering would stay hidden until its visibility timeout; under load answers come at once.
 	drainGrace = time.Second
@@ -35,6 +37,7 @@ type Subscriber struct {
 	reader    string
 	inFlight  int
 	gate      *routers.Gate
+	givenUp   bool // it receives from dead-letter queues
 	room      *budget
 
 	ctx     context.Context // ends when the subscriber stops receiving
@@ -80,6 +83,24 @@ func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) 
 	}, nil
 }
 
+// GivenUp implements routers.GivingUp: it receives from the dead-letter queues of the reader's queues.
+func (t *Transport) GivenUp(reader string, inFlight int, gate *routers.Gate) (routers.Subscriber, error) {
+	if inFlight < 1 {
+		return nil, fmt.Errorf("subscriber %q: it must hold at least one message at a time", reader)
+	}
+	// As for Subscriber.
+	ctx, stop := context.WithCancel(context.Background())
+	return &Subscriber{
+		transport: t, reader: reader, inFlight: inFlight, gate: gate, givenUp: true, room: newBudget(inFlight, t.config.MaxInFlightBytes),
+		ctx: ctx, stop: stop, closing: make(chan struct{}),
+	}, nil
+}
+
+// MaxReceives implements routers.GivingUp.
+func (t *Transport) MaxReceives() int { return t.config.MaxReceives }
+
+var _ routers.GivingUp = (*Transport)(nil)
+
 // subscription is one call to Subscribe.
 type subscription struct {
 	*Subscriber
@@ -108,7 +129,15 @@ type received struct {
 
 // Subscribe implements message.Subscriber. The queue of the topic and the reader must exist.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	url, err := s.transport.queueURL(ctx, s.transport.names.Queue(topic, s.reader))
+	queue, pollers := s.transport.names.Queue(topic, s.reader), s.transport.config.Pollers
+	if s.givenUp {
+		queue, topic, pollers = s.transport.names.DeadLetterQueue(queue), topic+deadLetterSuffix, 1
+	}
+	url, err := s.transport.queueURL(ctx, queue)
+	if s.givenUp && errors.Is(err, errNoQueue) {
+		s.transport.logger.Warn("what is received too often is not brought in: its queue has another name", slog.String("queue", queue))
+		return s.nothing(ctx), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, err)
 	}
@@ -126,20 +155,20 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 
 	polling, stop := context.WithCancel(ctx)
 	release := context.AfterFunc(s.ctx, stop) //nolint:contextcheck // the subscriber's own end stops this poller too
-	var pollers sync.WaitGroup
+	var polled sync.WaitGroup
 	poll := func(first bool) {
 		s.polling.Add(1)
-		pollers.Go(func() {
+		polled.Go(func() {
 			defer s.polling.Done()
 			sub.poll(ctx, polling, first)
 		})
 	}
-	for i := range s.transport.config.Pollers {
+	for i := range pollers {
 		poll(i == 0)
 	}
 	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
 	s.closers.Go(func() {
-		pollers.Wait()
+		polled.Wait()
 		release()
 		stop()
 		select {
@@ -149,6 +178,19 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		close(sub.out)
 	})
 	return sub.out, nil
+}
+
+// nothing returns what a queue would that stays empty.
+func (s *Subscriber) nothing(ctx context.Context) <-chan *message.Message {
+	out := make(chan *message.Message)
+	s.closers.Go(func() {
+		select {
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+		close(out)
+	})
+	return out
 }
 
 // poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains. The first poller always
@@ -178,6 +220,10 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 		} else { // longer requests, which are fewer, the quieter it is
 			wait = min(2*wait, s.transport.config.Wait)
 		}
+		idle := time.Duration(0)
+		if s.givenUp && got == 0 {
+			wait, idle = givenUpWait, s.transport.config.GivenUpEvery
+		}
 		switch {
 		case polling.Err() != nil:
 			return
@@ -186,6 +232,9 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 			pause.Reset()
 			if full {
 				s.callHelp()
+			}
+			if !sleep(polling, idle) {
+				return
 			}
 			continue
 		case !failing:
@@ -197,6 +246,21 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 		case <-polling.Done():
 			return
 		}
+	}
+}
+
+// sleep waits and reports whether ctx goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -287,6 +351,11 @@ func (s *subscription) request(ctx, polling context.Context, n int, wait time.Du
 		return nil, fmt.Errorf("receive: %w", err)
 	}
 	s.transport.metrics.batch.WithLabelValues("ReceiveMessage").Observe(float64(len(out.Messages)))
+	bytes := 0
+	for i := range out.Messages {
+		bytes += messageSize(&out.Messages[i])
+	}
+	s.transport.metrics.carried("ReceiveMessage", bytes)
 	return out.Messages, nil
 }
 
@@ -343,6 +412,7 @@ func (s *subscription) read(raw *types.Message, answered time.Time) *received {
 func (s *subscription) observe(r *received, wire int) {
 	m := s.transport.metrics
 	m.bytes.WithLabelValues("received").Add(float64(wire))
+	m.framed(s.topic, "received", routers.FrameItems(r.msg))
 	m.receives.WithLabelValues(s.topic, s.reader).Observe(float64(r.Receives))
 	if !r.SentAt.IsZero() {
 		m.age.WithLabelValues(s.topic, s.reader).Observe(max(time.Since(r.SentAt), 0).Seconds())

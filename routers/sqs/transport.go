@@ -88,7 +88,7 @@ func Connect(ctx context.Context, config Config, metrics *Metrics, logger *slog.
 	if own, is := loaded.HTTPClient.(*awshttp.BuildableClient); is {
 		transport = own.GetTransport()
 	}
-	client := newHTTPClient(transport, metrics.requests)
+	client := newHTTPClient(transport, metrics)
 	loaded.HTTPClient = client
 	t := &Transport{
 		config: config, names: Names{config.Prefix}, http: client, marshaler: marshaler, metrics: metrics, logger: logger,
