@@ -78,8 +78,8 @@ func readStored(t *testing.T, url string) stored {
 		return list
 	}
 	return stored{
-		Events:  rows(`SELECT (to_jsonb(e) - 'stored_at')::text FROM event_store e ORDER BY uid`),
-		Traces:  rows(`SELECT (to_jsonb(t) - 'updated_at')::text FROM traces t ORDER BY tenant_id, correlation_id`),
+		Events:  rows(`SELECT (to_jsonb(e) - '{stored_at,chain_epoch,chain_seq,chain_prev,chain_hash}'::text[])::text FROM event_store e ORDER BY uid`),
+		Traces:  rows(`SELECT (to_jsonb(t) - '{updated_at,chain_hash}'::text[])::text FROM traces t ORDER BY tenant_id, correlation_id`),
 		Letters: rows(`SELECT concat_ws(' ', uid, pipeline, stage, code, message, field, attempts, convert_from(event, 'UTF8')) FROM dead_letters ORDER BY uid`),
 		Counts:  rows(`SELECT concat_ws(' ', tenant_id, pipeline, stage, outcome, events) FROM stage_totals ORDER BY 1`),
 	}

@@ -222,6 +222,9 @@ func keepPartitions(p processors) {
 		if err := p.Store.PruneLedger(ctx, now); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot prune the ledger; it grows until it works", slog.Any("error", err))
 		}
+		if _, err := p.Store.Seal(ctx); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "cannot seal what was stored; it is sealed when it works again", slog.Any("error", err))
+		}
 	}
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(start context.Context) error {

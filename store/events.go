@@ -25,6 +25,21 @@ type details struct {
 type eventRow struct {
 	*tracking.Event
 	details []byte // nil when there are none
+	chain   link   // known once the row's trace is locked
+}
+
+// offset is the one of the zone that the sender wrote the event's time in, in minutes.
+func (r eventRow) offset() int16 {
+	_, seconds := r.OccurredAt.Zone()
+	return int16(seconds / 60) //nolint:gosec // Offsets are within a day.
+}
+
+// payload is nil when there is none.
+func (r eventRow) payload() []byte {
+	if len(r.Payload) == 0 {
+		return nil
+	}
+	return r.Payload
 }
 
 // rowOf encodes an event. It fails for one that no database would take.
@@ -43,6 +58,9 @@ func rowOf(e *tracking.Event) (eventRow, error) {
 	if err != nil {
 		return eventRow{}, fmt.Errorf("encode details: %w", err)
 	}
+	if hasNUL(encoded) {
+		return eventRow{}, errors.New("the event's details hold a text with a NUL character")
+	}
 	return eventRow{Event: e, details: encoded}, nil
 }
 
@@ -50,16 +68,18 @@ func rowOf(e *tracking.Event) (eventRow, error) {
 // hold the same ones never wait for each other in a circle.
 const insertEvents = `
 INSERT INTO event_store (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
-    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details)
+    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details,
+    chain_epoch, chain_seq, chain_prev, chain_hash)
 SELECT uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
-    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload::json, details::jsonb
+    milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload::json, details::json,
+    chain_epoch, chain_seq, chain_prev, chain_hash
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::smallint[], $15::timestamptz[], $16::text[], $17::text[])
+    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::smallint[], $15::timestamptz[], $16::text[], $17::text[],
+    $18::bigint[], $19::bigint[], $20::bytea[], $21::bytea[])
     AS e (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
-        milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details)
-ORDER BY uid
-ON CONFLICT DO NOTHING
-RETURNING uid`
+        milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details,
+        chain_epoch, chain_seq, chain_prev, chain_hash)
+ORDER BY uid`
 
 // insertArgs turns rows into columns.
 func insertArgs(rows []eventRow) []any {
@@ -77,18 +97,14 @@ func insertArgs(rows []eventRow) []any {
 		column(rows, func(r eventRow) string { return string(r.Enrichment.Milestone) }),
 		column(rows, func(r eventRow) string { return string(r.TimeQuality) }),
 		column(rows, func(r eventRow) time.Time { return r.OccurredAt }),
-		column(rows, func(r eventRow) int16 {
-			_, seconds := r.OccurredAt.Zone()
-			return int16(seconds / 60) //nolint:gosec // Offsets are within a day.
-		}),
+		column(rows, eventRow.offset),
 		column(rows, func(r eventRow) time.Time { return r.ReceivedAt }),
-		column(rows, func(r eventRow) []byte {
-			if len(r.Payload) == 0 {
-				return nil
-			}
-			return r.Payload
-		}),
+		column(rows, eventRow.payload),
 		column(rows, func(r eventRow) []byte { return r.details }),
+		column(rows, func(r eventRow) int64 { return r.chain.epoch }),
+		column(rows, func(r eventRow) int64 { return r.chain.seq }),
+		column(rows, func(r eventRow) []byte { return r.chain.prev }),
+		column(rows, func(r eventRow) []byte { return r.chain.hash }),
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,16 +94,34 @@ type traceKey struct{ tenant, correlation string }
 // touched is a trace that a batch may advance.
 type touched struct {
 	state  tracking.State
+	head   chainHead
 	events []*tracking.Event // newly inserted
 	// fresh says that the row was made by this transaction.
 	fresh bool
+	// locked says that the row was there to be locked.
+	locked bool
 	// rebuild says that the state must be made from all events.
 	rebuild bool
 }
 
-// persistTogether stores rows in one transaction of two round trips, or three when a trace must be rebuilt. It returns the uids
-// that it inserted.
+// errOvertaken says that another transaction stored an event under another trace, or removed a trace, between two steps of ours.
+var errOvertaken = errors.New("another transaction stored or removed the same at the same time")
+
+// persistAttempts is how often a batch is tried that is overtaken. A second time is rare: it sees what the first one met.
+const persistAttempts = 8
+
+// persistTogether stores rows in one transaction, which it repeats when it is overtaken. It returns the uids that it inserted.
 func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
+	for attempt := 1; ; attempt++ {
+		inserted, err := s.persistOnce(ctx, rows)
+		if attempt == persistAttempts || !errors.Is(err, errOvertaken) {
+			return inserted, err
+		}
+	}
+}
+
+// persistOnce stores rows in one transaction of two round trips, or three when a trace must be rebuilt.
+func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
@@ -112,26 +131,32 @@ func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.
 	defer conn.Release()
 	defer abandon(ctx, conn)
 
-	traces, inserted, err := lockAndInsert(ctx, conn, rows)
+	before, err := lockAndLook(ctx, conn, rows)
 	if err != nil {
 		return nil, err
 	}
-	if len(inserted) == 0 {
+	fresh := slices.DeleteFunc(slices.Clone(rows), func(row eventRow) bool { return before.stored[row.UID] })
+	inserted := make(map[uuid.UUID]bool, len(fresh))
+	if len(fresh) == 0 {
 		return inserted, nil // Nothing to commit; abandon ends the transaction.
 	}
-	for _, row := range rows {
-		if inserted[row.UID] {
-			t := traces[traceKey{row.TenantID, row.CorrelationID}]
-			t.events = append(t.events, row.Event)
-		}
+	for _, row := range fresh {
+		inserted[row.UID] = true
+		t := before.traces[traceKey{row.TenantID, row.CorrelationID}]
+		t.events = append(t.events, row.Event)
 	}
-	for _, t := range traces {
+	chain(fresh, before.traces, before.epoch)
+	for _, t := range before.traces {
 		t.apply()
 	}
-	if err := rebuild(ctx, conn, traces); err != nil {
+	if err := rebuild(ctx, conn, before.traces); err != nil {
 		return nil, err
 	}
-	return inserted, writeBack(ctx, conn, traces)
+	err = writeBack(ctx, conn, fresh, before.traces)
+	if sqlState(err) == "23505" { // The uid has come to be stored under a trace that we did not lock.
+		return nil, errOvertaken
+	}
+	return inserted, err
 }
 
 // apply advances the state by the new events, as far as that is exact.
@@ -143,7 +168,8 @@ func (t *touched) apply() {
 
 // Traces are locked in two steps, each in the order of the keys: rows that are missing are made, where a concurrent maker of the
 // same row is waited for; then all are locked and read. Whoever holds a row in the second step waits for nobody in the first,
-// so there is no circle to deadlock in. Events come last, when the locks of all their traces are held.
+// so there is no circle to deadlock in. Events come last, when the locks of all their traces are held: what is stored of a trace
+// then stays so, and its chain is ours to continue.
 const (
 	makeTraces = `
 INSERT INTO traces (tenant_id, correlation_id)
@@ -153,64 +179,85 @@ ON CONFLICT DO NOTHING
 RETURNING tenant_id, correlation_id`
 
 	lockTraces = `
-SELECT t.tenant_id, t.correlation_id, t.state
+SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash
 FROM traces t JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
     ON t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id
 ORDER BY t.tenant_id, t.correlation_id
 FOR UPDATE OF t`
+
+	// The bounds tell the planner which months to look in.
+	findStored = `
+SELECT uid FROM event_store WHERE uid = ANY ($1) AND uid BETWEEN $2 AND $3`
 )
 
-// lockAndInsert opens the transaction: it locks the traces that rows belong to, reads their states and inserts the rows.
-func lockAndInsert(ctx context.Context, conn *pgxpool.Conn, rows []eventRow) (map[traceKey]*touched, map[uuid.UUID]bool, error) {
-	traces := make(map[traceKey]*touched, len(rows))
-	inserted := make(map[uuid.UUID]bool, len(rows))
+// looked is what a batch finds before it.
+type looked struct {
+	traces map[traceKey]*touched
+	stored map[uuid.UUID]bool
+	epoch  int64
+}
+
+// lockAndLook opens the transaction: it joins the epoch, locks the traces that rows belong to, reads their states and heads, and
+// looks which rows are stored. Rows are sorted by their uids.
+func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow) (looked, error) {
+	found := looked{traces: make(map[traceKey]*touched, len(rows)), stored: map[uuid.UUID]bool{}}
 	var tenants, correlations []string
 	for _, row := range rows {
 		key := traceKey{row.TenantID, row.CorrelationID}
-		if traces[key] == nil {
-			traces[key] = &touched{}
+		if found.traces[key] == nil {
+			found.traces[key] = &touched{}
 			tenants, correlations = append(tenants, key.tenant), append(correlations, key.correlation)
 		}
 	}
 	var key traceKey
 	var state []byte
+	var head chainHead
 	var uid uuid.UUID
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	batch.Queue("SELECT audit_epoch_join()").QueryRow(func(row pgx.Row) error { return row.Scan(&found.epoch) })
 	batch.Queue(makeTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
-			traces[key].fresh = true
+			found.traces[key].fresh = true
 			return nil
 		})
 		return err
 	})
 	batch.Queue(lockTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state}, func() error {
-			t := traces[key]
+		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash}, func() error {
+			t := found.traces[key]
 			// A state of another version of the fold cannot be read, and is made anew.
 			t.rebuild = t.state.UnmarshalBinary(state) != nil
+			t.head, t.locked = head, true
+			head.hash = nil
 			return nil
 		})
 		return err
 	})
-	batch.Queue(insertEvents, insertArgs(rows)...).Query(func(rows pgx.Rows) error {
+	uids := column(rows, func(r eventRow) uuid.UUID { return r.UID })
+	batch.Queue(findStored, uids, uids[0], uids[len(uids)-1]).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&uid}, func() error {
-			inserted[uid] = true
+			found.stored[uid] = true
 			return nil
 		})
 		return err
 	})
 	if err := send(ctx, conn, &batch); err != nil {
-		return nil, nil, err
+		return looked{}, err
 	}
-	return traces, inserted, nil
+	for _, t := range found.traces {
+		if !t.locked { // It was there to be made, and was removed before it could be locked.
+			return looked{}, errOvertaken
+		}
+	}
+	return found, nil
 }
 
 const readTraces = `
 SELECT ` + eventColumns + `
 FROM event_store JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id) USING (tenant_id, correlation_id)`
 
-// rebuild makes the states that could not be advanced from all events of their traces, the new ones included.
+// rebuild makes the states that could not be advanced from all events of their traces: those that are stored, and the new ones.
 func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touched) error {
 	var tenants, correlations []string
 	for key, t := range traces {
@@ -234,14 +281,15 @@ func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touch
 		key := traceKey{e.TenantID, e.CorrelationID}
 		byTrace[key] = append(byTrace[key], e)
 	}
-	for key, events := range byTrace {
-		traces[key].state = tracking.Rebuild(events)
+	for i := range tenants {
+		key := traceKey{tenants[i], correlations[i]}
+		traces[key].state = tracking.Rebuild(append(byTrace[key], traces[key].events...))
 	}
 	return nil
 }
 
-// writeBack writes the rows of the traces that advanced, removes those that were made for nothing, and commits.
-func writeBack(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touched) error {
+// writeBack inserts the events, writes the rows of the traces that advanced, removes those that were made for nothing, and commits.
+func writeBack(ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched) error {
 	rows := make([]traceRow, 0, len(traces))
 	var tenants, correlations []string // of the rows to remove
 	for key, t := range traces {
@@ -250,6 +298,7 @@ func writeBack(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*tou
 			if err != nil {
 				return fmt.Errorf("encode trace: %w", err)
 			}
+			row.head = t.head
 			rows = append(rows, row)
 			continue
 		}
@@ -258,6 +307,7 @@ func writeBack(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*tou
 		}
 	}
 	var batch pgx.Batch
+	batch.Queue(insertEvents, insertArgs(events)...)
 	batch.Queue(updateTraces, updateArgs(rows)...)
 	batch.Queue(insertFacets, facetArgs(traces)...)
 	if len(tenants) > 0 {

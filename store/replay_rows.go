@@ -59,8 +59,8 @@ FROM traces_replay r JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correl
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
 )
 
-// storedRow is a row of traces as it stands.
-type storedRow struct {
+// modelRow is a row of traces as it stands.
+type modelRow struct {
 	values  [17]string // of foldColumns without the key
 	version string     // xmin: which transaction wrote the row
 }
@@ -113,13 +113,13 @@ func (w *replayer) compareAndWrite(ctx context.Context, tx pgx.Tx, batch [][]*tr
 	return nil
 }
 
-func readStored(ctx context.Context, tx pgx.Tx, of []traceRow) (map[traceKey]*storedRow, error) {
+func readStored(ctx context.Context, tx pgx.Tx, of []traceRow) (map[traceKey]*modelRow, error) {
 	rows, err := tx.Query(ctx, readRows,
 		column(of, func(r traceRow) string { return r.TenantID }), column(of, func(r traceRow) string { return r.CorrelationID }))
 	if err != nil {
 		return nil, fmt.Errorf("read traces: %w", err)
 	}
-	found := make(map[traceKey]*storedRow, len(of))
+	found := make(map[traceKey]*modelRow, len(of))
 	var key traceKey
 	var r traceRow
 	var kind, status, place string
@@ -131,7 +131,7 @@ func readStored(ctx context.Context, tx pgx.Tx, of []traceRow) (map[traceKey]*st
 		&key.tenant, &key.correlation, &r.AggregateID, &aggregates, &kind, &status, &r.Exception, &anomalies, &first, &last, &estimated,
 		&place, &r.EventCount, &r.VoidedCount, &r.UnknownCount, &total, &delivered, &r.state, &r.UpdatedAt, &version,
 	}, func() error {
-		found[key] = &storedRow{version: version, values: [17]string{
+		found[key] = &modelRow{version: version, values: [17]string{
 			r.AggregateID, listText(aggregates), kind, status, r.Exception, listText(anomalies), timeText(first), timeText(last),
 			timeText(estimated), place, strconv.Itoa(r.EventCount), strconv.Itoa(r.VoidedCount), strconv.Itoa(r.UnknownCount),
 			numberText(total), numberText(delivered), string(r.state), timeText(&r.UpdatedAt),
@@ -162,7 +162,7 @@ func numberText(n *int) string {
 }
 
 // compareRows lists the columns in which a row differs from its rebuilt self.
-func compareRows(old *storedRow, row traceRow, there bool) []FieldDifference {
+func compareRows(old *modelRow, row traceRow, there bool) []FieldDifference {
 	if !there {
 		return []FieldDifference{{Field: "row", Now: string(row.Status)}}
 	}

@@ -76,8 +76,8 @@ func (f EventFilter) columns(q *query) {
 	}{
 		{"t.source = ANY(?::text[])", f.Sources}, {"t.event_type = ANY(?::text[])", f.EventTypes}, {"t.kind = ANY(?::text[])", f.Kinds},
 		{"t.milestone = ANY(?::text[])", f.Milestones}, {"t.classifier = ANY(?::text[])", f.Classifiers},
-		{"event_places(t.details) && ?::text[]", f.Locations}, {"event_carrier(t.details) = ANY(?::text[])", f.Carriers},
-		{"event_flight(t.details) = ANY(?::text[])", f.Flights},
+		{"event_places(t.details::jsonb) && ?::text[]", f.Locations}, {"event_carrier(t.details::jsonb) = ANY(?::text[])", f.Carriers},
+		{"event_flight(t.details::jsonb) = ANY(?::text[])", f.Flights},
 	} {
 		if len(by.values) > 0 {
 			q.where(by.condition, storables(by.values))

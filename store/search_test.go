@@ -284,7 +284,7 @@ INSERT INTO event_store SELECT ('0'||substr(md5(i::text), 2, 11)||'7000800000000
 FROM generate_series(1, 60000) i;
 INSERT INTO traces (tenant_id, correlation_id, status, first_event_at, last_event_at, event_count)
 SELECT 'acme', 'c'||i, 's'||i%9, now() - i * interval '1 minute', now() - i * interval '1 second', 4 FROM generate_series(0, 15000) i;
-INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM event_store, event_facets(source, event_type, kind, classifier, milestone, details) AS f (facet);`)
+INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM event_store, event_facets(source, event_type, kind, classifier, milestone, details::jsonb) AS f (facet);`)
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 var confined = []string{
 	"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings", "aggregate_windows",
 	"dead_letter_history", "dead_letter_jobs", "dead_letter_job_items", "ops_audit",
-	"ledger_marks", "ledger_totals", "duplicates",
+	"ledger_marks", "ledger_totals", "duplicates", "audit_seals",
 	"trace_facets", "drops",
 }
 
@@ -44,6 +44,8 @@ func fill(t *testing.T, s *Store, tenant string) {
 	_, err = s.pool.Exec(t.Context(), "INSERT INTO drops VALUES ($1, 'p', $2, 's', 'x', '', '', '', '', now(), now())", newUID(), tenant)
 	require.NoError(t, err)
 	join(t, s, time.Now(), windowOf(tenant, time.Now()), newUID())
+	_, err = s.Seal(t.Context())
+	require.NoError(t, err)
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.

@@ -14,6 +14,7 @@ type traceRow struct {
 	tracking.Summary
 	state                 []byte
 	aggregates, anomalies string // JSON
+	head                  chainHead
 }
 
 func traceRowOf(state *tracking.State) (traceRow, error) {
@@ -48,13 +49,13 @@ UPDATE traces t SET
     anomalies = r.anomalies::jsonb, first_event_at = r.first_event_at, last_event_at = r.last_event_at,
     estimated_at = r.estimated_at, last_place = r.last_place, event_count = r.event_count, voided_count = r.voided_count,
     unknown_count = r.unknown_count, pieces_total = r.pieces_total, pieces_delivered = r.pieces_delivered, state = r.state,
-    updated_at = r.updated_at
+    updated_at = r.updated_at, chain_seq = r.chain_seq, chain_hash = r.chain_hash
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
-    $19::timestamptz[])
+    $19::timestamptz[], $20::bigint[], $21::bytea[])
     AS r (tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at,
         last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state,
-        updated_at)
+        updated_at, chain_seq, chain_hash)
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
 
 	deleteTraces = `
@@ -86,6 +87,8 @@ func updateArgs(rows []traceRow) []any {
 		}),
 		column(rows, func(r traceRow) []byte { return r.state }),
 		column(rows, func(r traceRow) time.Time { return r.UpdatedAt }),
+		column(rows, func(r traceRow) int64 { return r.head.seq }),
+		column(rows, func(r traceRow) []byte { return r.head.hash }),
 	}
 }
 

@@ -59,7 +59,7 @@ $$;
 
 INSERT INTO trace_facets (tenant_id, facet, correlation_id)
 SELECT DISTINCT e.tenant_id, f.facet, e.correlation_id
-FROM event_store e, event_facets(e.source, e.event_type, e.kind, e.classifier, e.milestone, e.details) AS f (facet)
+FROM event_store e, event_facets(e.source, e.event_type, e.kind, e.classifier, e.milestone, e.details::jsonb) AS f (facet)
 WHERE octet_length(e.tenant_id) + octet_length(e.correlation_id) <= 2000;
 
 -- Lists of traces and of events, in the orders that they can be asked for.
