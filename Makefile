@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e chaos chaos-short fuzz clean
+.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e chaos chaos-short soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -64,7 +64,10 @@ fmt: bin/golangci-lint ## format the code
 e2e: build ## the built binary, driven from outside: samples, traces, a browser, a kill in the middle
 	@.ci/need postgres chromium
 	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
-	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 20m -run 'TestAnOutage|TestOverload' -v ./cli
+
+soak: ## outages of a minute and an overload of five, of which `make test` runs short ones
+	@.ci/need postgres
+	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 30m -run 'TestAnOutage|TestOverload' -v ./cli
 
 conformance: ## the whole of Watermill's suite on every transport, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs

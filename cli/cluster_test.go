@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,8 +12,10 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +26,8 @@ import (
 
 	"github.com/rastrohq/rastro/internal/devstack/faults"
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
+	"github.com/rastrohq/rastro/internal/devstack/postgres"
+	"github.com/rastrohq/rastro/store"
 )
 
 // cluster is a production system whose database and broker are reached through proxies that break.
@@ -66,6 +71,54 @@ func (c *cluster) before(rawURL *string) *faults.Proxy {
 	target.Host = proxy.Address()
 	*rawURL = target.String()
 	return proxy
+}
+
+// ownDatabase gives the cluster a PostgreSQL server of its own, which can be stopped without harm to others.
+func (c *cluster) ownDatabase() {
+	c.t.Helper()
+	server, err := postgres.Start(c.t.Context(), postgres.Config{Ephemeral: true})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { require.NoError(c.t, server.Stop(context.Background())) })
+	c.process.Database.URL = server.URL()
+	require.NoError(c.t, store.Migrate(c.t.Context(), server.URL(), slog.New(slog.DiscardHandler)))
+	require.NoError(c.t, setUp(c.t.Context(), c.process))
+	require.NoError(c.t, c.sql.Close(c.t.Context()))
+	c.sql, err = pgx.Connect(c.t.Context(), server.URL())
+	require.NoError(c.t, err)
+}
+
+// stopServer has every process of the cluster's own server hang (SIGSTOP), but for that of the test's connection, and returns what
+// has them go on.
+func (c *cluster) stopServer() (mend func() error) {
+	c.t.Helper()
+	var self, postmaster int
+	require.NoError(c.t, c.sql.QueryRow(c.t.Context(), "SELECT pg_backend_pid()").Scan(&self))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", self))
+	require.NoError(c.t, err)
+	_, parent, _ := strings.Cut(string(status), "\nPPid:")
+	_, err = fmt.Sscan(parent, &postmaster)
+	require.NoError(c.t, err)
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", postmaster))
+	require.NoError(c.t, err)
+	pids := []int{postmaster}
+	for child := range strings.FieldsSeq(string(children)) {
+		pid, err := strconv.Atoi(child)
+		require.NoError(c.t, err)
+		if pid != self {
+			pids = append(pids, pid)
+		}
+	}
+	send := func(signal syscall.Signal) (err error) {
+		for _, pid := range pids {
+			if e := syscall.Kill(pid, signal); !errors.Is(e, syscall.ESRCH) { // it may have ended
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}
+	require.NoError(c.t, send(syscall.SIGSTOP))
+	c.t.Cleanup(func() { _ = send(syscall.SIGCONT) })
+	return func() error { return send(syscall.SIGCONT) }
 }
 
 // play runs roles in this process and returns their address.

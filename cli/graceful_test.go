@@ -224,6 +224,8 @@ func TestAProcessorStopsWhileTheDatabaseHangs(t *testing.T) {
 		require.Fail(t, "it does not stop")
 	}
 	require.Less(t, time.Since(start), 8*time.Second, "its deadline, and five seconds: %s", leaving.words())
+	require.Zero(t, leaving.cmd.ProcessState.ExitCode(), "what it let go of is given back: %s", leaving.words())
+	require.Contains(t, leaving.words(), "given back to the broker")
 	require.NoError(t, c.database.Mend())
 	stop()
 	c.play(roleProcessor)

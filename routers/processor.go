@@ -172,7 +172,7 @@ func (p *Processor) close(ctx context.Context) error {
 	p.abandon()
 	p.emitters.Wait()
 	p.workers.Wait()
-	err := errors.Join(errors.Join(failed...), p.closeChains())
+	err := errors.Join(p.letGo(failed), p.closeChains())
 	if e := p.router.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close router: %w", e))
 	}
@@ -180,6 +180,22 @@ func (p *Processor) close(ctx context.Context) error {
 		<-p.running
 	}
 	return err
+}
+
+// letGo says which readers had frames in hand when their time was over. That is no failure: closing the router gives the frames
+// back, and whoever reads next finishes them.
+func (p *Processor) letGo(drains []error) error {
+	var failed error
+	for i, err := range drains {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			p.config.Logger.Warn("not everything in hand could be finished in time; the rest is given back to the broker, which delivers it again",
+				slog.String("pipeline", p.config.Plan.Pipeline), slog.String("topic", p.subs[i].topic))
+		case err != nil:
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 func (p *Processor) closeChains() error {

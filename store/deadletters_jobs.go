@@ -121,6 +121,8 @@ func (s *Store) StartLetterJob(ctx context.Context, n NewLetterJob) (LetterJob, 
 		return LetterJob{}, err
 	}
 	var job LetterJob
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		letters, err := matching(ctx, tx, n.TenantID, n.Filter)
 		if err != nil {
@@ -239,6 +241,8 @@ func (s *Store) LetterJobs(ctx context.Context, tenant string, limit int) ([]Let
 // was asked before, stays as it is. It returns ErrNotFound when there is no such job.
 func (s *Store) CancelLetterJob(ctx context.Context, tenant string, id uuid.UUID, by Actor) error {
 	by = Actor{storable(by.Subject), storable(by.Name), storable(by.Client)}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var filter []byte
 		var left int

@@ -305,8 +305,8 @@ SELECT count(*) FILTER (WHERE state = 'stored'), count(*) FROM settled`
 func (s *Store) SettleLetters(ctx context.Context) (int, error) {
 	settled := 0
 	for {
-		var stored, looked int
-		if err := s.pool.QueryRow(ctx, settleStored, checkedLetters).Scan(&stored, &looked); err != nil {
+		stored, looked, err := s.settleSome(ctx)
+		if err != nil {
 			return settled, fmt.Errorf("settle dead letters: %w", err)
 		}
 		settled += stored
@@ -314,6 +314,13 @@ func (s *Store) SettleLetters(ctx context.Context) (int, error) {
 			return settled, nil
 		}
 	}
+}
+
+func (s *Store) settleSome(ctx context.Context) (stored, looked int, err error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, settleStored, checkedLetters).Scan(&stored, &looked)
+	return stored, looked, err
 }
 
 // encodeFilter returns a filter as it is kept with what was done to the letters it matched.

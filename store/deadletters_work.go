@@ -22,6 +22,8 @@ const LetterPatience = 10 * time.Minute
 // ClaimLetterJob returns a job that has work left and nobody works on, and has it held by holder for a while; false when there
 // is none. A holder that has died is succeeded when its time is up.
 func (s *Store) ClaimLetterJob(ctx context.Context, holder uuid.UUID, lease time.Duration) (LetterJob, bool, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 UPDATE dead_letter_jobs SET holder = $1, held_until = now() + $2, started_at = coalesce(started_at, now())
 WHERE id = (SELECT id FROM dead_letter_jobs WHERE state = 'running' AND (held_until IS NULL OR held_until < now())
@@ -42,6 +44,8 @@ RETURNING `+jobColumns, holder, lease)
 
 // ReleaseLetterJob lets go of a job, so that another process need not wait to take over.
 func (s *Store) ReleaseLetterJob(ctx context.Context, job, holder uuid.UUID) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	_, err := s.pool.Exec(ctx, "UPDATE dead_letter_jobs SET held_until = NULL, holder = NULL WHERE id = $1 AND holder = $2", job, holder)
 	if err != nil {
 		return fmt.Errorf("release job: %w", err)
@@ -52,6 +56,8 @@ func (s *Store) ReleaseLetterJob(ctx context.Context, job, holder uuid.UUID) err
 // HoldLetterJob has a job held for a while longer and notes why it does not get on: empty when it does. ErrLeaseLost says that
 // somebody else holds it.
 func (s *Store) HoldLetterJob(ctx context.Context, job, holder uuid.UUID, lease time.Duration, trouble string) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	tag, err := s.pool.Exec(ctx, "UPDATE dead_letter_jobs SET held_until = now() + $3, trouble = $4 WHERE id = $1 AND holder = $2 AND state = 'running'",
 		job, holder, lease, storable(trouble))
 	if err != nil {
@@ -73,6 +79,8 @@ type jobStep struct {
 
 // step runs f in a transaction in which the job is held, and holds it for a while longer.
 func (s *Store) step(ctx context.Context, job, holder uuid.UUID, lease time.Duration, f func(jobStep) error) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		step := jobStep{tx: tx}
 		j := &step.job

@@ -118,6 +118,8 @@ func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMa
 		return nil
 	}
 	batch.Queue("COMMIT")
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("get connection: %w", err)
@@ -200,14 +202,21 @@ func (s *Store) PruneLedger(ctx context.Context, now time.Time) error {
 	}{{pruneMarks, ledgerDays}, {pruneDuplicates, duplicateDays}, {pruneDrops, duplicateDays}} {
 		for {
 			// Piece by piece, so that nobody waits long for a row.
-			tag, err := s.pool.Exec(ctx, old.sql, now, old.days, pruneChunk)
+			n, err := s.pruneSome(ctx, old.sql, now, old.days)
 			if err != nil {
 				return fmt.Errorf("prune ledger: %w", err)
 			}
-			if tag.RowsAffected() == 0 {
+			if n == 0 {
 				break
 			}
 		}
 	}
 	return nil
+}
+
+func (s *Store) pruneSome(ctx context.Context, sql string, now time.Time, days int) (int64, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, sql, now, days, pruneChunk)
+	return tag.RowsAffected(), err
 }

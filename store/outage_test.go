@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"testing"
 	"time"
@@ -31,6 +32,14 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 	window := Window{ID: [32]byte{1}, TenantID: "talma-pe", Start: time.Now(), End: time.Now().Add(time.Hour), ClosesAt: time.Now().Add(time.Hour)}
 	owner := WindowOwner{Pipeline: "p", Stage: "s"}
 
+	holder := uuid.Must(uuid.NewV7())
+	known := func(err, fine error) error {
+		if errors.Is(err, fine) {
+			return nil
+		}
+		return err
+	}
+
 	operations := map[string]func(context.Context) error{
 		"persist": func(ctx context.Context) error {
 			_, err := s.Persist(ctx, []*tracking.Event{event})
@@ -45,6 +54,33 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 		},
 		"counts": func(ctx context.Context) error {
 			return s.AddStats(ctx, time.Now(), []StatDelta{{TenantID: "talma-pe", Pipeline: "p", Stage: "s", Outcome: "pass", Events: 1}})
+		},
+		"ledger": func(ctx context.Context) error {
+			return s.AddLedger(ctx, "p", []LedgerMark{{TenantID: "talma-pe", Frame: event.UID, Received: 1}}, nil)
+		},
+		"prune ledger": func(ctx context.Context) error { return s.PruneLedger(ctx, time.Now()) },
+		"claim job": func(ctx context.Context) error {
+			_, _, err := s.ClaimLetterJob(ctx, holder, time.Minute)
+			return err
+		},
+		"release job": func(ctx context.Context) error { return s.ReleaseLetterJob(ctx, uuid.Must(uuid.NewV7()), holder) },
+		"hold job": func(ctx context.Context) error {
+			return known(s.HoldLetterJob(ctx, uuid.Must(uuid.NewV7()), holder, time.Minute, ""), ErrLeaseLost)
+		},
+		"take letters": func(ctx context.Context) error {
+			_, _, _, err := s.TakeLetters(ctx, uuid.Must(uuid.NewV7()), holder, time.Minute, 1)
+			return known(err, ErrLeaseLost)
+		},
+		"start job": func(ctx context.Context) error {
+			_, err := s.StartLetterJob(ctx, NewLetterJob{TenantID: "talma-pe", Action: LetterDiscard, Reason: "test", Rate: 1})
+			return err
+		},
+		"cancel job": func(ctx context.Context) error {
+			return known(s.CancelLetterJob(ctx, "talma-pe", uuid.Must(uuid.NewV7()), Actor{Subject: "x"}), ErrNotFound)
+		},
+		"settle letters": func(ctx context.Context) error {
+			_, err := s.SettleLetters(ctx)
+			return err
 		},
 		"tenant": func(ctx context.Context) error {
 			_, err := s.Tenant(ctx, "talma-pe")

@@ -3,8 +3,6 @@ package nats
 import (
 	"context"
 	"sync"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // room bounds the bytes of the messages of a topic that a subscriber holds or has asked for.
@@ -51,4 +49,4 @@ func (r *room) release(bytes int) {
 // messageOverhead is about what a message takes besides its payload, in bytes.
 const messageOverhead = 512
 
-func sizeOf(raw jetstream.Msg) int { return len(raw.Data()) + messageOverhead }
+func sizeOf(raw pulled) int { return len(raw.msg.Data) + messageOverhead }

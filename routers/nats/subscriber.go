@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,13 +10,12 @@ import (
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/routers"
 )
 
-// fetchWait is how long one request for messages stays with the server. It bounds how long a drain waits for it.
+// fetchWait is how long one request for messages stays with the server.
 const fetchWait = 2 * time.Second
 
 // Subscriber implements routers.Subscriber on pull consumers: it asks for no more than it may hold, so that what it is not
@@ -37,7 +35,7 @@ type Subscriber struct {
 
 	mu      sync.Mutex
 	closed  bool
-	pending map[*message.Message]jetstream.Msg
+	pending map[*message.Message]pulled
 }
 
 var _ routers.Subscriber = (*Subscriber)(nil)
@@ -51,7 +49,7 @@ func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) 
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Subscriber{
 		transport: t, reader: reader, gate: gate, permits: make(chan struct{}, inFlight),
-		ctx: ctx, stop: stop, closing: make(chan struct{}), pending: map[*message.Message]jetstream.Msg{},
+		ctx: ctx, stop: stop, closing: make(chan struct{}), pending: map[*message.Message]pulled{},
 	}
 	for range inFlight {
 		s.permits <- struct{}{}
@@ -62,8 +60,7 @@ func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) 
 
 // Subscribe implements message.Subscriber. The topic must have been provisioned with the subscriber's reader.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	consumer, err := s.transport.js.Consumer(ctx, streamName(topic), s.reader)
-	if err != nil {
+	if _, err := s.transport.js.Consumer(ctx, streamName(topic), s.reader); err != nil {
 		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, err)
 	}
 	s.mu.Lock()
@@ -80,7 +77,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer stop()
 		defer release()
 		room := newRoom(s.transport.config.MaxInFlightBytes, s.transport.largestMessage())
-		s.poll(ctx, polling, source{topic, consumer, room, out})
+		s.poll(ctx, polling, source{topic, room, out})
 	})
 	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
 	s.closers.Go(func() {
@@ -96,10 +93,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 
 // source is a topic that a subscriber receives, and where what it receives goes.
 type source struct {
-	topic    string
-	consumer jetstream.Consumer
-	room     *room
-	out      chan<- *message.Message
+	topic string
+	room  *room
+	out   chan<- *message.Message
 }
 
 // poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains.
@@ -164,21 +160,21 @@ func (s *Subscriber) give(n int) {
 }
 
 // fetch asks for up to n messages of so many bytes together and hands them out as they come. It returns how many permits and how
-// much room went with messages.
+// much room went with messages. What had been sent when the gate is shut is handed out too: there is room for it, and given back it
+// would count as received once more.
 func (s *Subscriber) fetch(ctx, polling context.Context, from source, n, bytes int) (handed, size int, err error) {
 	open, shut := s.gate.WhileOpen(polling)
 	defer shut()
-	request, done := context.WithTimeout(open, fetchWait)
-	defer done()
-	batch, err := from.consumer.Fetch(n, jetstream.FetchContext(request), jetstream.FetchMaxBytes(bytes))
+	if open.Err() != nil { // it was shut while we waited for room
+		return 0, 0, nil
+	}
+	request, err := s.transport.pull(from.topic, s.reader, n, bytes)
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			return 0, 0, nil
-		}
 		return 0, 0, fmt.Errorf("fetch: %w", err)
 	}
+	defer request.end()
 	var unreadable error
-	for raw := range batch.Messages() {
+	for raw := range request.until(open) {
 		if polling.Err() != nil {
 			s.giveBack(raw)
 			continue
@@ -197,17 +193,14 @@ func (s *Subscriber) fetch(ctx, polling context.Context, from source, n, bytes i
 			msg.Nack()
 		}
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) &&
-		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return handed, size, fmt.Errorf("fetch: %w", err)
+	if request.err != nil {
+		return handed, size, fmt.Errorf("fetch: %w", request.err)
 	}
 	return handed, size, unreadable
 }
 
-func unmarshal(raw jetstream.Msg) (*message.Message, error) {
-	msg, err := (&wmnats.NATSMarshaler{}).Unmarshal(&nats.Msg{
-		Subject: raw.Subject(), Header: raw.Headers(), Data: raw.Data(),
-	})
+func unmarshal(raw pulled) (*message.Message, error) {
+	msg, err := (&wmnats.NATSMarshaler{}).Unmarshal(&nats.Msg{Subject: raw.msg.Subject, Header: raw.msg.Header, Data: raw.msg.Data})
 	if err != nil {
 		return nil, fmt.Errorf("unmarshal message: %w", err)
 	}
@@ -215,7 +208,7 @@ func unmarshal(raw jetstream.Msg) (*message.Message, error) {
 }
 
 // take notes a message as in hand and settles it with the broker once its handler has settled it.
-func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstream.Msg, held *room) {
+func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw pulled, held *room) {
 	own, cancel := context.WithCancel(ctx)
 	msg.SetContext(own)
 	s.mu.Lock()
@@ -229,11 +222,11 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstre
 		select {
 		case <-msg.Acked():
 			crash.At(crash.Settled)
-			err = raw.Ack()
+			err = raw.settle(ack)
 		case <-msg.Nacked():
-			err = raw.Nak()
+			err = raw.settle(nak)
 		case <-s.closing:
-			err = raw.Nak() // whoever has it is no longer heard
+			err = raw.settle(nak) // whoever has it is no longer heard
 		}
 		if err != nil {
 			// The broker will deliver it again, which is safe; there is nobody to hand the error to.
@@ -247,8 +240,8 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw jetstre
 	}()
 }
 
-func (s *Subscriber) giveBack(raw jetstream.Msg) {
-	if err := raw.Nak(); err != nil {
+func (s *Subscriber) giveBack(raw pulled) {
+	if err := raw.settle(nak); err != nil {
 		s.transport.logger.Warn("cannot give a message back", slog.Any("error", err))
 	}
 }
@@ -265,13 +258,13 @@ func (s *Subscriber) heartbeat() {
 		case <-ticker.C:
 		}
 		s.mu.Lock()
-		inWork := make([]jetstream.Msg, 0, len(s.pending))
+		inWork := make([]pulled, 0, len(s.pending))
 		for _, raw := range s.pending {
 			inWork = append(inWork, raw)
 		}
 		s.mu.Unlock()
 		for _, raw := range inWork {
-			if err := raw.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+			if err := raw.settle(inProgress); err != nil {
 				s.transport.logger.Warn("cannot extend a message's deadline", slog.Any("error", err))
 			}
 		}
