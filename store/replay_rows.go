@@ -105,7 +105,7 @@ func (w *replayer) compareAndWrite(ctx context.Context, tx pgx.Tx, batch [][]*tr
 		}
 	}
 	if len(different) > 0 && !w.DryRun {
-		if _, err := w.store.pool.Exec(ctx, insertShadow, append(updateArgs(different), had)...); err != nil {
+		if _, err := w.store.pool.Exec(ctx, insertShadow, append(foldArgs(different), had)...); err != nil {
 			return fmt.Errorf("write rebuilt traces: %w", err)
 		}
 	}
@@ -279,7 +279,7 @@ func refold(ctx context.Context, tx pgx.Tx, keys []traceKey) error {
 		folded = append(folded, row)
 	}
 	slices.SortFunc(folded, func(a, b traceRow) int { return bytes.Compare([]byte(a.CorrelationID), []byte(b.CorrelationID)) })
-	if _, err := tx.Exec(ctx, updateTraces, updateArgs(folded)...); err != nil {
+	if _, err := tx.Exec(ctx, updateTraces, foldArgs(folded)...); err != nil {
 		return fmt.Errorf("write traces: %w", err)
 	}
 	return nil

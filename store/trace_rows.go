@@ -65,6 +65,14 @@ WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND t.ev
 
 // updateArgs turns rows into columns.
 func updateArgs(rows []traceRow) []any {
+	return append(foldArgs(rows),
+		column(rows, func(r traceRow) int64 { return r.head.seq }),
+		column(rows, func(r traceRow) []byte { return r.head.hash }),
+	)
+}
+
+// foldArgs turns what the fold of a trace comes to into columns.
+func foldArgs(rows []traceRow) []any {
 	return []any{
 		column(rows, func(r traceRow) string { return r.TenantID }),
 		column(rows, func(r traceRow) string { return r.CorrelationID }),
@@ -87,8 +95,6 @@ func updateArgs(rows []traceRow) []any {
 		}),
 		column(rows, func(r traceRow) []byte { return r.state }),
 		column(rows, func(r traceRow) time.Time { return r.UpdatedAt }),
-		column(rows, func(r traceRow) int64 { return r.head.seq }),
-		column(rows, func(r traceRow) []byte { return r.head.hash }),
 	}
 }
 
