@@ -23,6 +23,7 @@ var rooms = map[string]float64{
 	"api/ingest":         4,
 	"api/query":          4,
 	"api/ops":            4,
+	"api/live":           4,
 	"api/dashboard":      4,
 	"api/reference":      4,
 	"api/auth":           3.5,
@@ -41,6 +42,7 @@ var rooms = map[string]float64{
 	"config":             1,
 	"dashboard":          1,
 	"internal/crash":     0, // points where a binary built for chaos kills itself
+	"internal/quantiles": 0,
 	"internal/secrets":   0,
 	"internal/suggest":   0,
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
-	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/ingest"
+	"github.com/rastrohq/rastro/api/live"
 	"github.com/rastrohq/rastro/api/ops"
 	"github.com/rastrohq/rastro/api/query"
 	"github.com/rastrohq/rastro/config"
@@ -96,11 +96,40 @@ func serveOps(d opsDeps) error {
 
 // serveQuery adds the query edge to the server.
 func serveQuery(server *httpServer, db *store.Store, logger *slog.Logger) {
-	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, time.Now), Ledger: db, Search: db, Logger: logger,
-	})
+	handler := query.New(query.Deps{Traces: db, Ledger: db, Search: db, Logger: logger})
 	server.closing = append(server.closing, handler.Close)
-	handler.RegisterStream(server.app.Group("/api/v1"))
-	server.app.Get("/api/v1/me", auth.Me)
 	handler.Register(server.api)
+}
+
+// liveDeps is what serveLive needs.
+type liveDeps struct {
+	fx.In
+	Lifecycle fx.Lifecycle
+	Server    *httpServer
+	Process   config.Process
+	Logger    *slog.Logger
+	Store     *store.Store
+	Transport routers.Transport
+	Planner   planner
+	Registry  *pipeline.Registry
+}
+
+// serveLive adds the edge for who watches to the server.
+func serveLive(d liveDeps) error {
+	quiet := d.Planner
+	quiet.logger = slog.New(slog.DiscardHandler) // what may be wrong was said at the start
+	c := live.DefaultConfig()
+	c.MaxStreams, c.MaxTenantStreams = d.Process.Streams.Max, d.Process.Streams.MaxTenant
+	handler, err := live.New(c, live.Deps{
+		Store: d.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load,
+		Registry: d.Registry, Logger: d.Logger, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	d.Server.closing = append(d.Server.closing, handler.Close)
+	handler.RegisterStream(d.Server.app.Group("/api/v1"))
+	handler.Register(d.Server.api)
+	d.Lifecycle.Append(fx.StartStopHook(handler.Start, handler.Close))
+	return nil
 }

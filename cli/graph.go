@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -106,7 +107,7 @@ func newApp(o options, s surroundings) *fx.App {
 		fx.Module("topics", fx.Invoke(provision)),
 		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
-		s.module(roleQuery, fx.Invoke(serveQuery, serveOps)),
+		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
 		fx.Module("http", fx.Invoke((*httpServer).start)),
 		fx.Module("reload", fx.Invoke(watchConfig)),
@@ -193,6 +194,7 @@ type processors struct {
 // runProcessors runs the pipelines, and the housekeeping of the store.
 func runProcessors(p processors, g *generations) {
 	keepPartitions(p)
+	announceChanges(p)
 	p.Lifecycle.Append(fx.Hook{OnStart: g.start, OnStop: g.close})
 }
 
@@ -225,6 +227,9 @@ func keepPartitions(p processors) {
 		if _, err := p.Store.Seal(ctx); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot seal what was stored; it is sealed when it works again", slog.Any("error", err))
 		}
+		if err := p.Store.PruneTimings(ctx, now); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "cannot prune what live views are made of; it grows until it works", slog.Any("error", err))
+		}
 	}
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(start context.Context) error {
@@ -250,4 +255,43 @@ func keepPartitions(p processors) {
 			return nil
 		},
 	})
+}
+
+const (
+	// announceEvery is how long changes of traces gather until live streams are told of them.
+	announceEvery = 100 * time.Millisecond
+	// pruneChangesEvery is how often changes are removed that nobody can ask for any more.
+	pruneChangesEvery = 5 * time.Minute
+)
+
+// announceChanges tells live streams of the traces that this process changes, and removes what they no longer need.
+func announceChanges(p processors) {
+	ctx, stop := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	announce := func() {
+		p.Store.Announce(ctx, announceEvery, func(err error) {
+			p.Logger.WarnContext(ctx, "cannot tell live streams of changes; they look for themselves", slog.Any("error", err))
+		})
+	}
+	prune := func() {
+		ticker := time.NewTicker(pruneChangesEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-ticker.C:
+				if err := p.Store.PruneChanges(ctx, now); err != nil && ctx.Err() == nil {
+					p.Logger.WarnContext(ctx, "cannot prune changes; they grow until it works", slog.Any("error", err))
+				}
+			}
+		}
+	}
+	p.Lifecycle.Append(fx.StartStopHook(func() {
+		tasks.Go(announce)
+		tasks.Go(prune)
+	}, func() {
+		stop()
+		tasks.Wait()
+	}))
 }

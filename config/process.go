@@ -26,6 +26,7 @@ type Process struct {
 	Broker   Broker
 	Identity Identity
 	Ingest   Ingest
+	Streams  Streams
 	Log      Log
 
 	MaxConnections int `env:"RASTRO_MAX_CONNECTIONS" envDefault:"2048" help:"connections of clients at once; further ones are told to come again"`
@@ -94,6 +95,12 @@ type Ingest struct {
 	MaxEventBytes    int           `env:"RASTRO_INGEST_MAX_EVENT_BYTES" envDefault:"131072" help:"largest single event, in bytes"`
 	Timeout          time.Duration `env:"RASTRO_INGEST_TIMEOUT" envDefault:"10s" help:"how long a request waits for the broker before it is told to come again"`
 	MaxInFlightBytes int64         `env:"RASTRO_INGEST_MAX_IN_FLIGHT_BYTES" envDefault:"67108864" help:"what the bodies of all requests in hand take at most, in bytes; further requests wait, and are then told to come again"`
+}
+
+// Streams bounds the live streams that a process serves.
+type Streams struct {
+	Max       int `env:"RASTRO_STREAMS_MAX" envDefault:"1000" help:"live streams that a process serves at once; further ones are told to come again"`
+	MaxTenant int `env:"RASTRO_STREAMS_MAX_TENANT" envDefault:"100" help:"how many of them one tenant may have"`
 }
 
 // Log says what is logged.
@@ -178,6 +185,8 @@ func (p Process) Validate() error {
 	check(p.Ingest.MaxEventBytes >= 1024, "RASTRO_INGEST_MAX_EVENT_BYTES is %d; give it 1024 or more", p.Ingest.MaxEventBytes)
 	check(p.Ingest.MaxInFlightBytes >= int64(p.Ingest.MaxBodyBytes),
 		"RASTRO_INGEST_MAX_IN_FLIGHT_BYTES is %d; give it room for one body of RASTRO_INGEST_MAX_BODY_BYTES", p.Ingest.MaxInFlightBytes)
+	check(p.Streams.Max >= 1, "RASTRO_STREAMS_MAX is %d; give it 1 or more", p.Streams.Max)
+	check(p.Streams.MaxTenant >= 1, "RASTRO_STREAMS_MAX_TENANT is %d; give it 1 or more", p.Streams.MaxTenant)
 	check(p.MaxConnections >= 1, "RASTRO_MAX_CONNECTIONS is %d; give it 1 or more", p.MaxConnections)
 	check(p.Ingest.Timeout > 0, "RASTRO_INGEST_TIMEOUT is %v; give it more than 0", p.Ingest.Timeout)
 	check(p.ShutdownTimeout > 0, "RASTRO_SHUTDOWN_TIMEOUT is %v; give it more than 0", p.ShutdownTimeout)

@@ -72,11 +72,17 @@ func (b *breakers) Allow(stage string) (report func(error), wait time.Duration, 
 // newBreaker makes a breaker that tells when it opens and when it closes again.
 func newBreaker(p *Processor, name string, c pipeline.Breaker, changed func(open bool)) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	state := p.config.Metrics.breaker.WithLabelValues(p.config.Plan.Pipeline, name)
+	record := func(string) {}
+	if timings, ok := p.config.Recorder.(TimingsRecorder); ok {
+		record = func(state string) { timings.RecordBreaker(p.config.Plan.Pipeline, name, state) }
+	}
+	record(gobreaker.StateClosed.String())
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: name, MaxRequests: 1, Timeout: c.Pause,
 		ReadyToTrip: func(counts gobreaker.Counts) bool { return int(counts.ConsecutiveFailures) >= c.Failures },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			state.Set(float64(to))
+			record(to.String())
 			switch {
 			case to == gobreaker.StateClosed:
 				changed(false)

@@ -52,7 +52,7 @@ func newEmission(work []*pipeline.Work) *delivery {
 func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 	h := &hop{
 		planned: planned, processor: p,
-		observer: stageObserver{p.config.Plan.Pipeline, p.config.Metrics, p.config.Recorder},
+		observer: newStageObserver(p.config),
 		incoming: make(chan *delivery), gathering: make(chan struct{}, 1),
 		logger: p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
 	}

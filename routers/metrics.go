@@ -63,6 +63,14 @@ type stageObserver struct {
 	pipeline string
 	metrics  *Metrics
 	recorder Recorder
+	timings  TimingsRecorder // nil when the recorder keeps none
+	now      func() time.Time
+}
+
+func newStageObserver(c ProcessorConfig) stageObserver {
+	o := stageObserver{pipeline: c.Plan.Pipeline, metrics: c.Metrics, recorder: c.Recorder, now: c.Settings.Now}
+	o.timings, _ = c.Recorder.(TimingsRecorder)
+	return o
 }
 
 // Observe implements pipeline.Observer.
@@ -87,6 +95,9 @@ func (o stageObserver) Observe(stage string, batch *pipeline.Batch, took time.Du
 		if n > 0 {
 			o.metrics.events.WithLabelValues(o.pipeline, stage, pipeline.Outcome(outcome).String()).Add(float64(n))
 		}
+	}
+	if o.timings != nil {
+		o.timings.RecordBatch(o.pipeline, stage, batch, took, o.now())
 	}
 	for k, n := range counts {
 		o.recorder.Record(k.tenant, o.pipeline, stage, k.outcome.String(), n)

@@ -2,10 +2,14 @@ package routers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -24,6 +28,11 @@ type StatsRecorder struct {
 
 	mu     sync.Mutex
 	counts map[statKey]int64
+	// timings are kept when timingsStore is not nil.
+	timings      timings
+	timingsStore TimingsStore
+	process      uuid.UUID
+	timed        time.Time // when they were stored last
 
 	stop chan struct{}
 	once sync.Once
@@ -32,12 +41,15 @@ type StatsRecorder struct {
 
 type statKey struct{ tenant, pipeline, stage, outcome string }
 
-// NewStatsRecorder starts a recorder that adds its counts every so often. Close must be called.
+// NewStatsRecorder starts a recorder that adds its counts every so often, and timings too when the store is a TimingsStore. Close
+// must be called.
 func NewStatsRecorder(stats StatsStore, every time.Duration, now func() time.Time, logger *slog.Logger) *StatsRecorder {
 	r := &StatsRecorder{
 		stats: stats, every: every, now: now, logger: logger, counts: map[statKey]int64{},
+		timings: newTimings(), process: uuid.New(),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.timingsStore, _ = stats.(TimingsStore)
 	go r.run()
 	return r
 }
@@ -47,6 +59,23 @@ func (r *StatsRecorder) Record(tenant, pipeline, stage, outcome string, events i
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[statKey{tenant, pipeline, stage, outcome}] += events
+}
+
+// RecordBatch implements TimingsRecorder.
+func (r *StatsRecorder) RecordBatch(pipelineName, stage string, batch *pipeline.Batch, took time.Duration, now time.Time) {
+	if r.timingsStore == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timings.record(stageName{pipelineName, stage}, batch, took, now)
+}
+
+// RecordBreaker implements TimingsRecorder.
+func (r *StatsRecorder) RecordBreaker(pipelineName, stage, state string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timings.states[stageName{pipelineName, stage}] = state
 }
 
 // Close adds what is left and stops.
@@ -70,7 +99,7 @@ func (r *StatsRecorder) run() {
 			stopped = true
 		default:
 		}
-		err := r.flush()
+		err := errors.Join(r.flush(), r.flushTimings(stopped))
 		if err != nil && !failing {
 			r.logger.Warn("cannot store counts; keeping them for later", slog.Any("error", err))
 		}
@@ -127,5 +156,34 @@ func (r *StatsRecorder) flush() error {
 		}
 		return err
 	}
+	return nil
+}
+
+// timingsEvery is how often timings are stored. They are larger than counts, and nobody needs them by the second.
+const timingsEvery = 2 * time.Second
+
+// flushTimings stores the timings when it is time to, or when the recorder stops.
+func (r *StatsRecorder) flushTimings(stopped bool) error {
+	now := r.now()
+	if r.timingsStore == nil || !stopped && now.Sub(r.timed).Abs() < timingsEvery {
+		return nil
+	}
+	r.timed = now
+	r.mu.Lock()
+	times, sources, states := r.timings.take()
+	r.mu.Unlock()
+	if len(times)+len(sources)+len(states) == 0 {
+		return nil
+	}
+	ctx, cancel := r.limit()
+	defer cancel()
+	err := r.timingsStore.PutTimings(ctx, r.process, times, sources, states)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.timings.keep()
+		return err
+	}
+	r.timings.forget(now)
 	return nil
 }

@@ -153,10 +153,14 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID
 		return nil, err
 	}
 	err = writeBack(ctx, conn, fresh, before.traces)
-	if sqlState(err) == "23505" { // The uid has come to be stored under a trace that we did not lock.
+	switch {
+	case sqlState(err) == "23505": // The uid has come to be stored under a trace that we did not lock.
 		return nil, errOvertaken
+	case err != nil:
+		return nil, err
 	}
-	return inserted, err
+	s.traceChanged()
+	return inserted, nil
 }
 
 // apply advances the state by the new events, as far as that is exact.
@@ -310,6 +314,7 @@ func writeBack(ctx context.Context, conn *pgxpool.Conn, events []eventRow, trace
 	batch.Queue(insertEvents, insertArgs(events)...)
 	batch.Queue(updateTraces, updateArgs(rows)...)
 	batch.Queue(insertFacets, facetArgs(traces)...)
+	batch.Queue(noteChanges, changed(rows)...)
 	if len(tenants) > 0 {
 		batch.Queue(deleteTraces, tenants, correlations)
 	}

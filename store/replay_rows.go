@@ -279,7 +279,7 @@ func refold(ctx context.Context, tx pgx.Tx, keys []traceKey) error {
 		folded = append(folded, row)
 	}
 	slices.SortFunc(folded, func(a, b traceRow) int { return bytes.Compare([]byte(a.CorrelationID), []byte(b.CorrelationID)) })
-	if _, err := tx.Exec(ctx, updateTraces, foldArgs(folded)...); err != nil {
+	if _, err := tx.Exec(ctx, updateFold, foldArgs(folded)...); err != nil {
 		return fmt.Errorf("write traces: %w", err)
 	}
 	return nil

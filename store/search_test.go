@@ -328,8 +328,8 @@ INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM e
 			}
 		}
 	}
-	requireNoScan(t, s, "trace", traceEvents, []any{"acme", "c1"})
-	requireNoScan(t, s, "trace of a thing", aggregateEvents, []any{"acme", "a1"})
+	requireNoScan(t, s, "trace", traceEvents, []any{"acme", "c1", nil})
+	requireNoScan(t, s, "trace of a thing", aggregateEvents, []any{"acme", "a1", nil, nil})
 }
 
 func requireNoScan(t *testing.T, s *Store, what, sql string, args []any) {

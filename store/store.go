@@ -33,6 +33,8 @@ type Store struct {
 	config Config
 	// now is the clock of claims; nil means the database's, which all processes share.
 	now func() time.Time
+	// changes says that Persist has changed traces since it was read last.
+	changes chan struct{}
 }
 
 // Option changes what Open makes.
@@ -90,7 +92,7 @@ func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)
 	}
-	s := &Store{pool: pool, config: config, now: o.now}
+	s := &Store{pool: pool, config: config, now: o.now, changes: make(chan struct{}, 1)}
 	if err := s.Ping(ctx); err != nil {
 		pool.Close()
 		return nil, err

@@ -16,6 +16,7 @@ var confined = []string{
 	"dead_letter_history", "dead_letter_jobs", "dead_letter_job_items", "ops_audit",
 	"ledger_marks", "ledger_totals", "duplicates", "audit_seals",
 	"trace_facets", "drops",
+	"trace_changes", "stage_times", "source_stats",
 }
 
 // A table that names a tenant is one that must be confined, also when somebody adds it later.
@@ -46,6 +47,8 @@ func fill(t *testing.T, s *Store, tenant string) {
 	join(t, s, time.Now(), windowOf(tenant, time.Now()), newUID())
 	_, err = s.Seal(t.Context())
 	require.NoError(t, err)
+	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
+		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.
@@ -78,6 +81,8 @@ func TestQueryRoleCanDoNothingElse(t *testing.T) {
 		"SELECT * FROM event_store_default",
 		"SELECT * FROM dedupe_claims",
 		"SELECT * FROM aggregate_members",
+		"SELECT * FROM stage_processes",
+		"DELETE FROM trace_changes",
 		"DELETE FROM aggregate_windows",
 		"UPDATE ledger_totals SET received = 0",
 		"INSERT INTO stage_stats VALUES ('acme', now(), 'p', 's', 'x', 1)",

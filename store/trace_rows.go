@@ -42,21 +42,29 @@ func jsonList(list []string) (string, error) {
 }
 
 const (
-	// updateTraces takes the arguments that updateArgs makes. The rows are locked already, so their order does not matter.
-	updateTraces = `
+	setFold = `
 UPDATE traces t SET
     aggregate_id = r.aggregate_id, aggregates = r.aggregates::jsonb, kind = r.kind, status = r.status, exception = r.exception,
     anomalies = r.anomalies::jsonb, first_event_at = r.first_event_at, last_event_at = r.last_event_at,
     estimated_at = r.estimated_at, last_place = r.last_place, event_count = r.event_count, voided_count = r.voided_count,
     unknown_count = r.unknown_count, pieces_total = r.pieces_total, pieces_delivered = r.pieces_delivered, state = r.state,
-    updated_at = r.updated_at, chain_seq = r.chain_seq, chain_hash = r.chain_hash
+    updated_at = r.updated_at`
+	fromFold = `
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
-    $19::timestamptz[], $20::bigint[], $21::bytea[])
+    $19::timestamptz[]`
+	asFold = `)
     AS r (tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at,
         last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state,
-        updated_at, chain_seq, chain_hash)
+        updated_at`
+	whereFold = `)
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
+
+	// updateFold takes the arguments that foldArgs makes, updateTraces those of updateArgs: the head of the chain besides. The rows
+	// are locked already, so their order does not matter.
+	updateFold   = setFold + fromFold + asFold + whereFold
+	updateTraces = setFold + ", chain_seq = r.chain_seq, chain_hash = r.chain_hash" +
+		fromFold + ", $20::bigint[], $21::bytea[]" + asFold + ", chain_seq, chain_hash" + whereFold
 
 	deleteTraces = `
 DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)

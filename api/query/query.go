@@ -1,4 +1,4 @@
-// Package query is the edge that answers where things are: traces, counts and their live stream.
+// Package query is the edge that answers where things are: traces, and what became of events.
 package query
 
 import (
@@ -29,7 +29,6 @@ type Traces interface {
 // Deps is what the edge works with.
 type Deps struct {
 	Traces Traces
-	Counts *Counts
 	// Ledger is read for the balance and for duplicates; without one there are no operations for these.
 	Ledger Ledger
 	// Search finds traces and events by filters; without one there are no operations for that.
@@ -43,10 +42,10 @@ type Handler struct {
 	done chan struct{}
 }
 
-// New returns the edge's handler. Close ends its streams.
+// New returns the edge's handler. Close ends its exports.
 func New(deps Deps) *Handler { return &Handler{deps: deps, done: make(chan struct{})} }
 
-// Close ends the open streams, so that a server with watchers can stop.
+// Close ends the exports under way, so that a server can stop: whoever reads one sees that it broke off.
 func (h *Handler) Close() { close(h.done) }
 
 // TimesInput asks for a trace as it was.
@@ -109,12 +108,6 @@ func (h *Handler) Register(api huma.API) {
 	}, func(ctx context.Context, in *aggregateInput) (*huma.StreamResponse, error) {
 		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, in.times(), h.deps.Traces.TraceByAggregateAt)
 	})
-	huma.Register(api, huma.Operation{
-		OperationID: "get-counts", Method: http.MethodGet, Path: "/api/v1/stats", Tags: []string{"Operations"},
-		Summary:     "Counts of events",
-		Description: "How many events of the tenant were accepted, stored, dropped and dead-lettered so far. Needs the role traces:read.",
-		Security:    bearer, Errors: []int{401, 403},
-	}, h.getCounts)
 	if h.deps.Ledger != nil {
 		h.registerLedger(api)
 	}
@@ -148,22 +141,6 @@ func (h *Handler) trace(ctx context.Context, what, id string, times store.Times,
 		return nil, fmt.Errorf("encode trace: %w", err)
 	}
 	return tagged(body, false), nil
-}
-
-type countsOutput struct {
-	Body Totals
-}
-
-func (h *Handler) getCounts(ctx context.Context, _ *struct{}) (*countsOutput, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
-	if err != nil {
-		return nil, err
-	}
-	totals, err := h.deps.Counts.Totals(ctx, identity.TenantID)
-	if err != nil {
-		return nil, h.unavailable(ctx, "read counts", err)
-	}
-	return &countsOutput{totals}, nil
 }
 
 // authorize returns who asks when they have the role; the error is a Problem.

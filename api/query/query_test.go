@@ -1,17 +1,14 @@
 package query_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,9 +52,8 @@ func newEdge(t *testing.T) *edge {
 		Subject: "s", TenantID: "talma-pe", Roles: []string{auth.RoleTracesRead}, ExpiresAt: time.Now().Add(time.Hour),
 	}}
 	handler := query.New(query.Deps{
-		Traces: db, Counts: query.NewCounts(db, func() time.Time { return e.clock }), Ledger: db, Search: db, Logger: slog.New(slog.DiscardHandler),
+		Traces: db, Ledger: db, Search: db, Logger: slog.New(slog.DiscardHandler),
 	})
-	t.Cleanup(handler.Close)
 	e.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		ErrorHandler:          problem.Handler(func(_ *fiber.Ctx, err error) { t.Errorf("internal error: %v", err) }),
@@ -66,7 +62,6 @@ func newEdge(t *testing.T) *edge {
 		c.SetUserContext(auth.NewContext(c.UserContext(), e.who))
 		return c.Next()
 	})
-	handler.RegisterStream(e.app.Group("/api/v1"))
 	handler.Register(humafiber.New(e.app, huma.DefaultConfig("test", "0")))
 	return e
 }
@@ -150,87 +145,12 @@ func TestAnotherTenantsTraceIsNotThere(t *testing.T) {
 func TestARoleIsNeeded(t *testing.T) {
 	e := newEdge(t)
 	e.who.Roles = []string{auth.RoleEventsWrite}
-	for _, path := range []string{"/api/v1/trace/x", "/api/v1/trace?aggregateId=x", "/api/v1/stats", "/api/v1/stream"} {
+	for _, path := range []string{"/api/v1/trace/x", "/api/v1/trace?aggregateId=x"} {
 		status, header, body := e.get(path)
 		require.Equal(t, http.StatusForbidden, status, path)
 		require.Equal(t, problem.ContentType, header.Get("Content-Type"))
 		require.Contains(t, string(body), "traces:read")
 	}
-}
-
-func (e *edge) count(at time.Time, stage, outcome string, n int64) {
-	e.t.Helper()
-	require.NoError(e.t, e.store.AddStats(e.t.Context(), at, []store.StatDelta{
-		{TenantID: "talma-pe", Pipeline: "tracking", Stage: stage, Outcome: outcome, Events: n},
-		{TenantID: "talma-ec", Pipeline: "tracking", Stage: stage, Outcome: outcome, Events: 1000},
-	}))
-}
-
-func TestCountsAreTheTenantsOwn(t *testing.T) {
-	e := newEdge(t)
-	e.count(e.clock, "ingest", "accepted", 10)
-	e.count(e.clock, "dedupe", "drop", 2)
-	e.count(e.clock, "filter", "drop", 1)
-	e.count(e.clock, "validate", "reject", 3)
-	e.count(e.clock, "persist", "pass", 4)
-	e.count(e.clock, "validate", "pass", 7)
-	status, _, body := e.get("/api/v1/stats")
-	require.Equal(t, http.StatusOK, status)
-	var got query.Totals
-	require.NoError(t, json.Unmarshal(body, &got))
-	require.Equal(t, query.Totals{At: e.clock, Accepted: 10, Stored: 4, Duplicates: 2, Dropped: 3, DeadLetters: 3}, got)
-}
-
-func TestHistoryAddsUpToNow(t *testing.T) {
-	e := newEdge(t)
-	e.clock = e.clock.Truncate(time.Minute).Add(30 * time.Second)
-	e.count(e.clock.Add(-time.Hour), "ingest", "accepted", 100)
-	e.count(e.clock.Add(-2*time.Minute), "ingest", "accepted", 20)
-	e.count(e.clock, "ingest", "accepted", 3)
-	points, err := query.NewCounts(e.store, func() time.Time { return e.clock }).History(t.Context(), "talma-pe", 4*time.Minute)
-	require.NoError(t, err)
-	var accepted []int64
-	for i, p := range points {
-		accepted = append(accepted, p.Accepted)
-		require.True(t, i == 0 || p.At.After(points[i-1].At), "oldest first")
-	}
-	require.Equal(t, []int64{100, 100, 120, 120, 123}, accepted)
-	require.Equal(t, e.clock, points[len(points)-1].At)
-}
-
-func TestTheStreamTellsWhatWasAndThenTicks(t *testing.T) {
-	e := newEdge(t)
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- e.app.Listener(listener) }()
-	defer func() {
-		require.NoError(t, e.app.Shutdown())
-		require.NoError(t, <-served)
-	}()
-	e.count(e.clock, "ingest", "accepted", 5)
-
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listener.Addr().String()+"/api/v1/stream", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
-	events := map[string]string{}
-	name := ""
-	for lines := bufio.NewScanner(response.Body); events["tick"] == "" && lines.Scan(); {
-		if after, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
-			name = after
-		}
-		if after, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-			events[name] = after
-		}
-	}
-	require.Contains(t, events["history"], `"accepted":5`)
-	require.Contains(t, events["tick"], `"accepted":5`)
-	require.Contains(t, events["tick"], `"accepted_per_second":0`)
 }
 
 func TestATraceAsItWas(t *testing.T) {

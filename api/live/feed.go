@@ -1,0 +1,281 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/rastrohq/rastro/store"
+)
+
+// feed follows the changes of all tenants' traces for the streams of a process: one connection listens, one query reads what has
+// changed, and one query a tenant that is watched reads the traces, with the rights of that tenant.
+//
+// Notifications only say when to look. What is there to be seen is told by the order of transactions, which survives a broken
+// connection: whatever was committed after the position of the feed is found by the next look.
+type feed struct {
+	config Config
+	store  *store.Store
+	logger *slog.Logger
+	wake   chan struct{}
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex
+	tenants  map[string]map[*subscription]struct{}
+	warm     bool // somebody watches, and position says from where
+	position store.ChangePosition
+
+	// Only the goroutine that polls uses these.
+	seen   map[int64]store.ChangePosition // read already, of transactions that may come before others
+	looked time.Time                      // the database's clock when it was read last
+}
+
+const (
+	// pause is how long changes gather between two looks, however many there are.
+	pause = 100 * time.Millisecond
+	// maxTraces is how many traces of a tenant are read at one look; of more, streams tell that much has changed.
+	maxTraces = 2000
+	// keptChanges is how long changes can be read at least.
+	keptChanges = 50 * time.Minute
+	// maxSeen bounds what is remembered while a transaction of hours holds the order up; beyond, changes may be told twice.
+	maxSeen = 20_000
+)
+
+func newFeed(config Config, db *store.Store, logger *slog.Logger) *feed {
+	return &feed{
+		config: config, store: db, logger: logger, wake: make(chan struct{}, 1), stop: func() {},
+		tenants: map[string]map[*subscription]struct{}{}, seen: map[int64]store.ChangePosition{},
+	}
+}
+
+func (f *feed) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	f.stop = stop
+	f.tasks.Go(func() { f.listen(ctx) })
+	f.tasks.Go(func() { f.run(ctx) })
+}
+
+func (f *feed) close() {
+	f.stop()
+	f.tasks.Wait()
+}
+
+// listen has the feed woken by notifications. Without any the feed looks every so often.
+func (f *feed) listen(ctx context.Context) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 10*time.Second
+	for failing := false; ; {
+		err := f.store.Listen(ctx, func() {
+			failing = false
+			wait.Reset()
+			select {
+			case f.wake <- struct{}{}:
+			default:
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if !failing {
+			f.logger.WarnContext(ctx, "not told of changes; looking every so often until it works again", slog.Any("error", err))
+		}
+		failing = true
+		if !sleep(ctx, wait.NextBackOff()) {
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (f *feed) run(ctx context.Context) {
+	ticker := time.NewTicker(f.config.Poll)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-f.wake:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		more, err := f.look(ctx)
+		for more && err == nil && ctx.Err() == nil {
+			more, err = f.look(ctx)
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			f.logger.WarnContext(ctx, "cannot read changes for streams; they catch up when it works again", slog.Any("error", err))
+		}
+		failing = err != nil
+		if !sleep(ctx, min(pause, f.config.Poll)) {
+			return
+		}
+	}
+}
+
+// look reads what has changed and hands it on. An error leaves the position as it was, so that the next look makes up for it.
+func (f *feed) look(ctx context.Context) (more bool, err error) {
+	f.mu.Lock()
+	from, warm := f.position, f.warm
+	f.mu.Unlock()
+	if !warm {
+		clear(f.seen)
+		f.looked = time.Time{}
+		return false, nil
+	}
+	skip := make([]int64, 0, len(f.seen))
+	for id := range f.seen {
+		skip = append(skip, id)
+	}
+	news, err := f.store.TraceChanges(ctx, from, skip)
+	if err != nil {
+		return false, err
+	}
+	changed := map[string][]string{}
+	for _, c := range news.Changes {
+		if f.watched(c.TenantID) {
+			changed[c.TenantID] = append(changed[c.TenantID], c.CorrelationIDs...)
+		}
+		f.seen[c.ID] = c.Position
+	}
+	summaries, many, err := f.read(ctx, changed)
+	if err != nil {
+		for _, c := range news.Changes {
+			delete(f.seen, c.ID)
+		}
+		return false, err
+	}
+	// A position behind the last one is that of another database, put in the place of the one before.
+	lost := news.Next < from || !f.looked.IsZero() && news.At.Sub(f.looked) > keptChanges
+	f.looked = news.At
+	f.tell(news, summaries, many, lost)
+	for id, position := range f.seen {
+		if position < news.Next || lost {
+			delete(f.seen, id)
+		}
+	}
+	if len(f.seen) > maxSeen {
+		clear(f.seen)
+		return false, nil
+	}
+	return news.More, nil
+}
+
+// read reads the traces that have changed, each tenant's as that tenant. many are the tenants of whom too many have.
+func (f *feed) read(ctx context.Context, changed map[string][]string) (traces map[string][]store.TraceSummary, many map[string]bool, err error) {
+	traces, many = map[string][]store.TraceSummary{}, map[string]bool{}
+	for tenant, correlations := range changed {
+		slices.Sort(correlations)
+		correlations = slices.Compact(correlations)
+		if len(correlations) > maxTraces {
+			many[tenant] = true
+			continue
+		}
+		if traces[tenant], err = f.store.TraceSummaries(ctx, tenant, correlations); err != nil {
+			return nil, nil, err
+		}
+	}
+	return traces, many, nil
+}
+
+func (f *feed) watched(tenant string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.tenants[tenant]) > 0
+}
+
+// tell hands what was read to the streams, and moves on.
+func (f *feed) tell(news store.ChangeFeed, traces map[string][]store.TraceSummary, many map[string]bool, lost bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = news.Next
+	at := place{news.Next, news.At}
+	for tenant, subscriptions := range f.tenants {
+		for s := range subscriptions {
+			switch {
+			case lost:
+				s.resync("gap", at)
+			case many[tenant]:
+				s.resync("many", at)
+			default:
+				s.offer(traces[tenant], at)
+			}
+		}
+	}
+}
+
+// subscribe returns a subscription to the changes of a tenant from now on, or from where another stream ended. It must be
+// unsubscribed.
+func (f *feed) subscribe(ctx context.Context, tenant string, filter traceFilter, after *place) (*subscription, error) {
+	horizon, now, err := f.store.ChangeHorizon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := place{horizon, now}
+	s := newSubscription(tenant, filter, f.config.MaxPending, here)
+	f.mu.Lock()
+	if f.tenants[tenant] == nil {
+		f.tenants[tenant] = map[*subscription]struct{}{}
+	}
+	f.tenants[tenant][s] = struct{}{}
+	if !f.warm {
+		f.warm, f.position = true, horizon
+	}
+	f.mu.Unlock()
+	if after == nil {
+		return s, nil
+	}
+	if err := f.resume(ctx, s, *after, here); err != nil {
+		f.unsubscribe(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+// resume has a stream told what has changed since another one ended. Whatever changes meanwhile the feed tells.
+func (f *feed) resume(ctx context.Context, s *subscription, after, here place) error {
+	if after.position > here.position || here.at.Sub(after.at) > f.config.Resume {
+		s.resync("expired", here)
+		return nil
+	}
+	correlations, all, err := f.store.ChangedSince(ctx, s.tenant, after.position)
+	if err != nil {
+		return err
+	}
+	if !all || len(correlations) > maxTraces {
+		s.resync("many", here)
+		return nil
+	}
+	if len(correlations) == 0 {
+		return nil
+	}
+	traces, err := f.store.TraceSummaries(ctx, s.tenant, correlations)
+	if err != nil {
+		return fmt.Errorf("resume a stream: %w", err)
+	}
+	s.offer(traces, here)
+	return nil
+}
+
+func (f *feed) unsubscribe(s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.tenants[s.tenant], s)
+	if len(f.tenants[s.tenant]) == 0 {
+		delete(f.tenants, s.tenant)
+	}
+	f.warm = len(f.tenants) > 0
+}
