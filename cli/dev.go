@@ -242,6 +242,9 @@ func (d *dev) startStack(ctx context.Context) error {
 	if d.process.Identity.SessionKey == "" {
 		d.process.Identity.SessionKey = d.secrets.SessionKey
 	}
+	if d.process.Credentials.Key == "" {
+		d.process.Credentials.Key = d.secrets.SessionKey // of which each makes its own key
+	}
 	return nil
 }
 
@@ -308,7 +311,7 @@ func (d *dev) state() devstack.State {
 	return devstack.State{
 		URL: d.url, Issuer: d.url + issuerPath, TokenURL: d.url + issuerPath + "/oauth/token",
 		ClientID: issuer.ServiceClientID, ClientSecret: d.secrets.ClientSecret,
-		PID: os.Getpid(), StartedAt: time.Now().UTC(), DataDir: d.data, Version: buildVersion(),
+		DatabaseURL: d.process.Database.URL, PID: os.Getpid(), StartedAt: time.Now().UTC(), DataDir: d.data, Version: buildVersion(),
 	}
 }
 

@@ -67,6 +67,8 @@ type serverDeps struct {
 	Transport    routers.Transport
 	Verifier     *auth.Verifier
 	Sessions     *auth.Sessions
+	Senders      *auth.Senders
+	Refusals     *auth.Refusals
 }
 
 // newServer makes the server with what every role has: health, metrics, authentication and the reference.
@@ -100,7 +102,7 @@ func newServer(d serverDeps) *httpServer {
 	}
 	s.api = newAPI(app)
 	reference.Register(app, s.api)
-	app.Use("/api/v1", auth.Middleware(d.Verifier, d.Sessions))
+	app.Use("/api/v1", auth.Gate{Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals}.Handler())
 	return s
 }
 
@@ -113,6 +115,11 @@ func newAPI(app *fiber.App) huma.API {
 	c.CreateHooks = nil // no $schema links in the answers
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An access token of the OpenID Connect issuer."},
+		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "An API key, for sending events only."},
+		"webhook": {
+			Type: "apiKey", In: "header", Name: "webhook-signature",
+			Description: "A signature as in Standard Webhooks (with webhook-id and webhook-timestamp), for sending events only.",
+		},
 	}
 	return humafiber.New(app, c)
 }

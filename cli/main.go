@@ -99,7 +99,7 @@ Start with ` + "`rastro dev`" + `, then in another terminal:
 	root.AddCommand(
 		newDevCommand(o), newServeCommand(o), newMigrateCommand(), newReplayCommand(), newVersionCommand(), newPipelineCommand(o, streams),
 		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams), newDLQCommand(streams),
-		newBalanceCommand(streams), newDuplicatesCommand(streams), newAuditCommand(streams),
+		newBalanceCommand(streams), newDuplicatesCommand(streams), newAuditCommand(streams), newCredentialCommand(streams),
 	)
 	return root
 }

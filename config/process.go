@@ -22,12 +22,13 @@ type Process struct {
 	PublicURL string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
 	ConfigDir string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, milestones and reference data that stand before the built-in ones"`
 
-	Database Database
-	Broker   Broker
-	Identity Identity
-	Ingest   Ingest
-	Streams  Streams
-	Log      Log
+	Database    Database
+	Broker      Broker
+	Identity    Identity
+	Credentials Credentials
+	Ingest      Ingest
+	Streams     Streams
+	Log         Log
 
 	MaxConnections int `env:"RASTRO_MAX_CONNECTIONS" envDefault:"2048" help:"connections of clients at once; further ones are told to come again"`
 
@@ -86,6 +87,14 @@ type Identity struct {
 	ClientID     string   `env:"RASTRO_OIDC_CLIENT_ID" envDefault:"rastro-dashboard" help:"client that the dashboard signs in as"`
 	ClientSecret string   `env:"RASTRO_OIDC_CLIENT_SECRET" help:"secret of that client; empty for a public one" secret:"true"`
 	SessionKey   string   `env:"RASTRO_SESSION_KEY" help:"key that seals the dashboard's session cookies, 32 characters or more; the same for every dashboard and query process" secret:"true"`
+}
+
+// Credentials says how API keys and signatures of carriers are checked.
+type Credentials struct {
+	Key         string        `env:"RASTRO_CREDENTIALS_KEY" help:"key that seals the secrets of carriers that sign what they send, 32 characters or more; without it no signature is checked" secret:"true"`
+	PreviousKey string        `env:"RASTRO_CREDENTIALS_PREVIOUS_KEY" help:"the key before that one, while secrets are still sealed with it" secret:"true"`
+	Tolerance   time.Duration `env:"RASTRO_WEBHOOK_TOLERANCE" envDefault:"5m" help:"how far the time of a signed message may be from now; it is remembered for twice as long"`
+	MaxStale    time.Duration `env:"RASTRO_CREDENTIALS_MAX_STALE" envDefault:"1h" help:"how long known API keys and secrets go on working while the database does not answer"`
 }
 
 // Ingest bounds what is taken in.
@@ -193,6 +202,12 @@ func (p Process) Validate() error {
 	check(p.ShutdownDelay >= 0, "RASTRO_SHUTDOWN_DELAY is %v; give it 0 or more", p.ShutdownDelay)
 	check(p.Identity.SessionKey == "" || len(p.Identity.SessionKey) >= 32,
 		"RASTRO_SESSION_KEY has %d characters; give it 32 or more", len(p.Identity.SessionKey))
+	for name, key := range map[string]string{"RASTRO_CREDENTIALS_KEY": p.Credentials.Key, "RASTRO_CREDENTIALS_PREVIOUS_KEY": p.Credentials.PreviousKey} {
+		check(key == "" || len(key) >= 32, "%s has %d characters; give it 32 or more", name, len(key))
+	}
+	check(p.Credentials.PreviousKey == "" || p.Credentials.Key != "", "RASTRO_CREDENTIALS_PREVIOUS_KEY is set without RASTRO_CREDENTIALS_KEY")
+	check(p.Credentials.Tolerance >= time.Second, "RASTRO_WEBHOOK_TOLERANCE is %v; give it 1s or more", p.Credentials.Tolerance)
+	check(p.Credentials.MaxStale >= 10*time.Second, "RASTRO_CREDENTIALS_MAX_STALE is %v; give it 10s or more", p.Credentials.MaxStale)
 	check(p.Log.Format == "json" || p.Log.Format == "text", "RASTRO_LOG_FORMAT is %q; it is json or text", p.Log.Format)
 	switch strings.ToLower(p.Log.Level) {
 	case "debug", "info", "warn", "error":

@@ -48,6 +48,17 @@ ORDER BY t.tenant_id, t.correlation_id FOR UPDATE OF t`
 SELECT tenant_id, correlation_id FROM traces_replay WHERE (tenant_id, correlation_id) > ($1, $2)
 ORDER BY tenant_id, correlation_id LIMIT $3`
 
+	// restoreHeads gives rows that were missing the heads of their chains.
+	restoreHeads = `
+UPDATE traces t SET chain_seq = e.seq, chain_hash = e.hash, chain_before = e.before
+FROM (
+    SELECT tenant_id, correlation_id, coalesce(max(chain_seq), 0) AS seq, count(*) FILTER (WHERE chain_seq IS NULL) AS before,
+        (array_agg(chain_hash ORDER BY chain_seq DESC) FILTER (WHERE chain_seq IS NOT NULL))[1] AS hash
+    FROM event_store JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id) USING (tenant_id, correlation_id)
+    GROUP BY tenant_id, correlation_id
+) e
+WHERE t.tenant_id = e.tenant_id AND t.correlation_id = e.correlation_id AND t.chain_seq = 0 AND t.chain_before = 0`
+
 	swapRows = `
 UPDATE traces t SET
     aggregate_id = r.aggregate_id, aggregates = r.aggregates, kind = r.kind, status = r.status, exception = r.exception,
@@ -224,8 +235,10 @@ func (w *replayer) swap(ctx context.Context, conn *pgxpool.Conn) error {
 func (w *replayer) swapSome(ctx context.Context, conn *pgxpool.Conn, tenants, correlations []string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// Rows that are missing are made, and are then like any other.
-		if _, err := tx.Exec(ctx, makeTraces, tenants, correlations); err != nil {
-			return err
+		for _, sql := range []string{makeTraces, restoreHeads} {
+			if _, err := tx.Exec(ctx, sql, tenants, correlations); err != nil {
+				return err
+			}
 		}
 		rows, err := tx.Query(ctx, lockDifferent, tenants, correlations)
 		if err != nil {

@@ -36,6 +36,26 @@ var (
 	ErrSessionEnded = errors.New("session ended")
 	// ErrForgery: a request with a session cookie does not show that the dashboard made it.
 	ErrForgery = errors.New("request not made by the dashboard")
+	// ErrUnknownCredential: there is no such API key, or no credential that a message could be signed with.
+	ErrUnknownCredential = errors.New("unknown credential")
+	// ErrRevokedCredential: the credential has been revoked, or the secret's time after a rotation is over.
+	ErrRevokedCredential = errors.New("revoked credential")
+	// ErrExpiredCredential: the credential has expired.
+	ErrExpiredCredential = errors.New("expired credential")
+	// ErrWebhookHeaders: the headers of a signed message cannot be read.
+	ErrWebhookHeaders = errors.New("malformed webhook headers")
+	// ErrWebhookTime: a signed message is not of about now.
+	ErrWebhookTime = errors.New("webhook timestamp out of tolerance")
+	// ErrWebhookSignature: none of a credential's secrets made the signature.
+	ErrWebhookSignature = errors.New("bad webhook signature")
+	// ErrWebhookInHand: the same message is being taken just now.
+	ErrWebhookInHand = errors.New("webhook message in hand")
+	// ErrWebhookReused: another body was sent with the id of a message.
+	ErrWebhookReused = errors.New("webhook id reused")
+	// ErrCredentialScope: a credential was used for something else than sending events, or at another carrier's address.
+	ErrCredentialScope = errors.New("credential used where it opens nothing")
+	// ErrCredentialsUnavailable: credentials cannot be looked up, so nothing can be said about one that is not known.
+	ErrCredentialsUnavailable = errors.New("credentials unavailable")
 	// ErrUnavailable: the issuer cannot be reached, so nothing can be said about the token.
 	ErrUnavailable = errors.New("issuer unavailable")
 )
@@ -44,6 +64,9 @@ var (
 const retryAfter = 5
 
 const realm = `Bearer realm="rastro"`
+
+const noCredential = "No credential that works here made this: the API key, or the signature of webhook-id.webhook-timestamp.body, is " +
+	"not one that is known. Check the credential's id, its secret, and that the body is sent as it was signed."
 
 type refusal struct {
 	err    error
@@ -85,6 +108,28 @@ func refusals() []refusal {
 		{ErrNoRole, forbidden, "no-role", "insufficient_scope",
 			"The access token has none of the roles events:write, traces:read, ops:read, ops:write. " +
 				"Ask your administrator for those you need."},
+		{ErrCredentialsUnavailable, http.StatusServiceUnavailable, "unavailable", "",
+			"Credentials cannot be looked up just now, and nothing of this request was accepted. Send the same request again in a few " +
+				"seconds."},
+		{ErrWebhookInHand, http.StatusServiceUnavailable, "webhook-in-hand", "",
+			"A message with this webhook-id is being taken just now. Send it again in a few seconds to learn what became of it."},
+		{ErrWebhookReused, http.StatusConflict, "webhook-id-reused", "",
+			"Another body came with this webhook-id, and nothing of this request was accepted. Give each message an id of its own."},
+		{ErrWebhookHeaders, unauthorized, "webhook-invalid", "",
+			"The message is not signed as Standard Webhooks has it: webhook-id, webhook-timestamp in seconds and " +
+				"webhook-signature as v1,<base64> are needed."},
+		{ErrWebhookTime, unauthorized, "webhook-time", "",
+			"The webhook-timestamp is too far from now. Check the sender's clock, and sign again for each try."},
+		// Who cannot sign does not learn which credentials there are.
+		{ErrUnknownCredential, unauthorized, "credential-invalid", "", noCredential},
+		{ErrWebhookSignature, unauthorized, "credential-invalid", "", noCredential},
+		{ErrRevokedCredential, unauthorized, "credential-revoked", "",
+			"The credential has been revoked, or replaced by another. Ask the operator of this service for a new one."},
+		{ErrExpiredCredential, unauthorized, "credential-expired", "",
+			"The credential has expired. Ask the operator of this service for a new one."},
+		{ErrCredentialScope, forbidden, "credential-scope", "",
+			"This credential opens POST /api/v1/events and, where it is a carrier's, POST /api/v1/carriers/{carrier}/events of that " +
+				"carrier only. For all else send an access token."},
 		{ErrMalformed, unauthorized, "token-invalid", token,
 			"The access token cannot be read: it must be a signed JWT with its expiry and subject. " +
 				"Get a new one from the identity provider."},
@@ -112,7 +157,10 @@ func expected(err error) bool {
 }
 
 // refuse answers with the problem that err is. The text of err stays here: it may quote the token.
-func refuse(c *fiber.Ctx, err error) error {
+func refuse(c *fiber.Ctx, err error) error { return refusalProblem(c, err).Write(c) }
+
+// refusalProblem returns the problem that err is, and sets the headers that go with it.
+func refusalProblem(c *fiber.Ctx, err error) *problem.Problem {
 	r := refusalOf(err)
 	switch {
 	case r.status == http.StatusServiceUnavailable:
@@ -123,5 +171,5 @@ func refuse(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderWWWAuthenticate, realm)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	return problem.New(r.status, r.kind, r.detail).Write(c)
+	return problem.New(r.status, r.kind, r.detail)
 }

@@ -20,6 +20,12 @@ type Identity struct {
 	Roles []string `json:"roles" doc:"What the token allows"`
 	// ExpiresAt is when the token ends, UTC.
 	ExpiresAt time.Time `json:"expires_at" doc:"When the token ends"`
+	// CredentialID is the credential that was used instead of a token; empty for tokens and sessions.
+	CredentialID string `json:"credential_id,omitempty" doc:"The credential that was used instead of a token"`
+	// Carrier is whose address the credential opens; empty for tokens, which open any.
+	Carrier string `json:"carrier,omitempty" doc:"Whose address the credential opens"`
+	// Source is what events must come from; empty leaves that to the events.
+	Source string `json:"source,omitempty" doc:"What the events must come from"`
 }
 
 // Has reports whether the identity has the role.

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -14,21 +13,9 @@ import (
 // Authenticate is Middleware without browser sessions.
 func (v *Verifier) Authenticate() fiber.Handler { return Middleware(v, nil) }
 
-// Middleware lets a request pass when it comes with a good bearer token or, where sessions is not nil, a session
-// cookie; the identity is then in c.UserContext(), for FromContext. Any other request is answered with a problem: 401
-// with WWW-Authenticate (RFC 6750, section 3), 403 when the token opens nothing, 503 with Retry-After when the issuer
-// is away.
+// Middleware is a Gate's handler without the credentials of carriers.
 func Middleware(v *Verifier, sessions *Sessions) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		id, err := identify(c, v, sessions)
-		if err != nil {
-			// The error says what was wrong with the token and never quotes it.
-			v.logger.DebugContext(c.UserContext(), "request refused", slog.Any("error", err))
-			return refuse(c, err)
-		}
-		c.SetUserContext(NewContext(c.UserContext(), id))
-		return c.Next()
-	}
+	return Gate{Verifier: v, Sessions: sessions, Refusals: NewRefusals(v.logger)}.Handler()
 }
 
 func identify(c *fiber.Ctx, v *Verifier, sessions *Sessions) (Identity, error) {
@@ -54,13 +41,17 @@ func Require(role string) fiber.Handler {
 			return refuse(c, ErrMissing)
 		}
 		if !id.Has(role) {
-			c.Set(fiber.HeaderWWWAuthenticate, realm+`, error="insufficient_scope", scope="`+role+`"`)
-			return problem.New(http.StatusForbidden, "missing-role",
-				fmt.Sprintf("This needs the role %s, and the token has %s. Ask your administrator for it.",
-					role, strings.Join(id.Roles, ", "))).Write(c)
+			return missingRole(c, id, role).Write(c)
 		}
 		return c.Next()
 	}
+}
+
+// missingRole is the answer to who lacks a role.
+func missingRole(c *fiber.Ctx, id Identity, role string) *problem.Problem {
+	c.Set(fiber.HeaderWWWAuthenticate, realm+`, error="insufficient_scope", scope="`+role+`"`)
+	return problem.New(http.StatusForbidden, "missing-role",
+		fmt.Sprintf("This needs the role %s, and the token has %s. Ask your administrator for it.", role, strings.Join(id.Roles, ", ")))
 }
 
 // Me answers who is asking, as JSON; it comes after Middleware.

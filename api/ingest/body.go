@@ -49,7 +49,7 @@ func decodeJSON(body []byte, o formats.Options) ([]formats.Result, error) {
 	return native.Decode(body, native.JSON, o)
 }
 
-func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity, taken *seat) ([]formats.Result, error) {
+func (h *Handler) decode(c *fiber.Ctx, in *admission) ([]formats.Result, error) {
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	decode, known := decoders()[media]
 	if err != nil || !known {
@@ -57,12 +57,12 @@ func (h *Handler) decode(c *fiber.Ctx, identity auth.Identity, taken *seat) ([]f
 			"Content-Type %q is not taken here. Send application/json (an event or an array of them), application/x-ndjson, "+
 				"application/cloudevents+json or application/cloudevents-batch+json.", c.Get(fiber.HeaderContentType)))
 	}
-	body, err := h.body(c)
+	body, err := h.body(c, in.raw)
 	if err != nil {
 		return nil, err
 	}
-	taken.shrink(len(body))
-	results, err := decode(body, formats.Options{DefaultSource: defaultSource(identity), MaxEvents: h.config.MaxEvents})
+	in.seat.shrink(len(body))
+	results, err := decode(body, formats.Options{DefaultSource: defaultSource(in.identity), MaxEvents: h.config.MaxEvents})
 	if b, ok := errors.AsType[*formats.BodyError](err); ok {
 		if b.Code == formats.CodeTooMany {
 			return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
@@ -87,12 +87,14 @@ func defaultSource(identity auth.Identity) string {
 	return identity.Subject
 }
 
-// body returns the request's body, decompressed when it came as gzip. It is the request's own: events keep parts of it for longer
-// than the server keeps its buffers.
-func (h *Handler) body(c *fiber.Ctx) ([]byte, error) {
-	raw, err := h.read(c)
-	if err != nil {
-		return nil, err
+// body returns the request's body, decompressed when it came as gzip; raw is as it came, when it has been read already. It is the
+// request's own: events keep parts of it for longer than the server keeps its buffers.
+func (h *Handler) body(c *fiber.Ctx, raw []byte) ([]byte, error) {
+	if raw == nil {
+		var err error
+		if raw, err = h.read(c); err != nil {
+			return nil, err
+		}
 	}
 	tooLarge := h.tooLarge()
 	switch encoding := c.Get(fiber.HeaderContentEncoding); encoding {

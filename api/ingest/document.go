@@ -42,7 +42,7 @@ func Document(api huma.API) {
 		"202": {Description: "Stored by the broker; results says what became of each event", Content: body("application/json", accepted)},
 	}
 	for status, text := range map[string]string{
-		"400": "The body cannot be read", "401": "No valid token", "403": "The token lacks a role, or is for another tenant",
+		"400": "The body cannot be read", "401": "No valid token, API key or signature", "409": "Another body came with the same webhook-id", "403": "The token lacks a role, or is for another tenant",
 		"413": "The body is too large", "415": "The media type is not taken", "422": "None of the events was accepted",
 		"429": "The tenant sends faster than it may; wait as Retry-After says", "503": "Nothing could be stored; wait as Retry-After says",
 	} {
@@ -53,7 +53,7 @@ func Document(api huma.API) {
 		Summary: "Send events",
 		Description: "Takes one event, an array, NDJSON or CloudEvents, and answers only after the broker has stored those it accepts. " +
 			"Sending the same event again does no harm. Needs the role events:write.",
-		Security: []map[string][]string{{"bearer": {}}},
+		Security: []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"webhook": {}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: one}, "application/x-ndjson": {Schema: event},
 			"application/cloudevents+json":       {Schema: cloudEvent},

@@ -75,6 +75,8 @@ type Handler struct {
 	config Config
 	deps   Deps
 	room   *semaphore.Weighted // for bodies, in bytes
+	// unproven is the part of it that bodies may take whose sender is not known before they are read.
+	unproven *semaphore.Weighted
 }
 
 // New returns the edge's handler.
@@ -82,7 +84,10 @@ func New(config Config, deps Deps) (*Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Handler{config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes)}, nil
+	return &Handler{
+		config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes),
+		unproven: semaphore.NewWeighted(max(config.MaxInFlightBytes/unprovenPart, int64(config.MaxBodyBytes), minBody)),
+	}, nil
 }
 
 // ReadsBody reports whether a request is one whose body the edge reads itself, when there is room for it.
@@ -92,14 +97,15 @@ func ReadsBody(method, path string) bool {
 
 // Register adds the operations to a router whose requests were authenticated before they come here.
 func (h *Handler) Register(router fiber.Router) {
-	router.Post("/events", auth.Require(auth.RoleEventsWrite), h.postEvents)
+	router.Post("/events", auth.RequireSender(), h.postEvents)
 }
 
 // Response is the answer to a batch of events: one result an event, in the order they were sent.
 type Response struct {
 	Accepted int      `json:"accepted" doc:"How many events were accepted: the broker has stored them" example:"1"`
 	Rejected int      `json:"rejected" doc:"How many events were rejected; sending them again as they are is no use" example:"1"`
-	Results  []Result `json:"results" doc:"One result an event, in the order they were sent"`
+	Results  []Result `json:"results" doc:"One result an event, in the order they were sent; none when the message was taken before"`
+	Repeated bool     `json:"repeated,omitempty" doc:"The signed message was taken before, and nothing was done again"`
 }
 
 // Result is what became of one event.
@@ -131,55 +137,52 @@ func (h *Handler) postEvents(c *fiber.Ctx) error {
 	return err
 }
 
-func (h *Handler) accept(c *fiber.Ctx) error {
-	identity, ok := auth.FromContext(c.UserContext())
-	if !ok {
-		return problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
-	}
+func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	ctx, cancel := context.WithTimeout(c.UserContext(), h.config.Timeout)
 	defer cancel()
-	rules, err := h.deps.Tenants.Rules(ctx, identity.TenantID)
+	in, err := h.admit(ctx, c)
 	if err != nil {
 		return later(c, err)
 	}
-	taken, err := h.enter(ctx, c)
-	if err != nil {
-		return later(c, err)
+	defer func() { in.leave(ctx, err) }()
+	if in.message != nil && in.message.Repeated {
+		return again(c, in.message)
 	}
-	defer taken.leave()
-	results, err := h.decode(c, identity, taken)
+	results, err := h.decode(c, in)
 	if err != nil {
 		return err
 	}
-	if err := refuseOtherTenants(results, identity.TenantID); err != nil {
+	if err := refuseOtherTenants(results, in.identity.TenantID); err != nil {
 		return err
 	}
-	if wait := rules.reserve(h.deps.Now(), len(results)); wait > 0 {
+	if wait := in.rules.reserve(h.deps.Now(), len(results)); wait > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
 		return problem.New(http.StatusTooManyRequests, "rate-limit", fmt.Sprintf(
 			"Tenant %s may send %g events a second; wait as Retry-After says and send the request again.",
-			identity.TenantID, rules.tenant.RatePerSecond))
+			in.identity.TenantID, in.rules.tenant.RatePerSecond))
 	}
-	events, response := h.check(results, rules)
+	events, response := h.check(results, in)
 	if err := h.deps.Publisher.Publish(ctx, events); err != nil {
 		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
 		h.deps.Logger.ErrorContext(ctx, "cannot hand events to the broker", slog.Int("events", len(events)), slog.Any("error", err))
 		return later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
 			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds."))
 	}
-	h.count(identity.TenantID, response)
+	h.count(in.identity.TenantID, response)
+	in.response = response
 	return answer(c, response)
 }
 
 // check applies the tenant's rules and our limits, makes our events of those that pass, and answers for each.
-func (h *Handler) check(results []formats.Result, rules *Rules) ([]*tracking.Event, Response) {
+func (h *Handler) check(results []formats.Result, in *admission) ([]*tracking.Event, Response) {
 	received := h.deps.Now().UTC().Truncate(time.Microsecond)
 	response := Response{Results: make([]Result, len(results))}
 	events := make([]*tracking.Event, 0, len(results))
 	for i, r := range results {
 		fields := refusals(r)
 		if r.OK() {
-			fields = append(fields, rules.check(r.Event, h.config.MaxEventBytes)...)
+			fields = append(fields, in.rules.check(r.Event, h.config.MaxEventBytes)...)
+			fields = append(fields, checkSource(r.Event, in.identity)...)
 		}
 		if len(fields) > 0 {
 			response.Rejected++
@@ -188,7 +191,7 @@ func (h *Handler) check(results []formats.Result, rules *Rules) ([]*tracking.Eve
 		}
 		e := r.Event
 		e.UID = newUID()
-		e.TenantID = rules.tenant.ID // Invariant 13: the token's
+		e.TenantID = in.rules.tenant.ID // Invariant 13: the token's
 		e.ReceivedAt = received
 		events = append(events, e)
 		response.Accepted++

@@ -23,22 +23,34 @@ const maxWait = 2 * time.Second
 // later adds to an answer that asks for the same request again when to send it.
 func later(c *fiber.Ctx, err error) error {
 	if p, ok := err.(*problem.Problem); ok && p.Status == http.StatusServiceUnavailable { //nolint:errorlint // made right here
-		c.Set(fiber.HeaderRetryAfter, "2")
+		if len(c.Response().Header.Peek(fiber.HeaderRetryAfter)) == 0 {
+			c.Set(fiber.HeaderRetryAfter, "2")
+		}
 	}
 	return err
 }
 
 // seat is the room that one request takes.
 type seat struct {
-	handler *Handler
-	bytes   int64
+	handler  *Handler
+	bytes    int64
+	unproven int64 // of them, those taken while nobody knows whose they are
+}
+
+// prove says that it is known now whose the request is.
+func (s *seat) prove() {
+	s.handler.unproven.Release(s.unproven)
+	s.unproven = 0
 }
 
 // shrink gives back what a body of a size does not need.
 func (s *seat) shrink(size int) { s.give(max(0, s.bytes-int64(max(size, minBody)))) }
 
 // leave gives back everything.
-func (s *seat) leave() { s.give(s.bytes) }
+func (s *seat) leave() {
+	s.prove()
+	s.give(s.bytes)
+}
 
 func (s *seat) give(n int64) {
 	s.bytes -= n
@@ -46,8 +58,13 @@ func (s *seat) give(n int64) {
 	s.handler.room.Release(n)
 }
 
-// enter waits for room for the request's body, which has not been read yet. The caller must leave the seat.
-func (h *Handler) enter(ctx context.Context, c *fiber.Ctx) (*seat, error) {
+// unprovenPart is what part of the room may be taken by bodies that must be read to know whose they are: who has no credential must
+// not keep those out who have.
+const unprovenPart = 4
+
+// enter waits for room for the request's body, which has not been read yet. proven says whether it is known whose it is. The caller
+// must leave the seat.
+func (h *Handler) enter(ctx context.Context, c *fiber.Ctx, proven bool) (*seat, error) {
 	size := c.Request().Header.ContentLength()
 	if size > h.config.MaxBodyBytes {
 		return nil, h.tooLarge()
@@ -58,13 +75,20 @@ func (h *Handler) enter(ctx context.Context, c *fiber.Ctx) (*seat, error) {
 	n := int64(max(size, minBody))
 	ctx, cancel := context.WithTimeout(ctx, min(maxWait, h.config.Timeout))
 	defer cancel()
+	taken := &seat{handler: h}
+	if !proven {
+		if err := h.unproven.Acquire(ctx, n); err != nil {
+			return nil, h.overloaded()
+		}
+		taken.unproven = n
+	}
 	if err := h.room.Acquire(ctx, n); err != nil {
-		h.deps.Metrics.refused.Inc()
-		return nil, problem.New(http.StatusServiceUnavailable, "overloaded",
-			"More is being sent than can be taken in, and nothing of this request was accepted. Send it again after Retry-After seconds.")
+		taken.prove()
+		return nil, h.overloaded()
 	}
 	h.deps.Metrics.inFlight.Add(float64(n))
-	return &seat{h, n}, nil
+	taken.bytes = n
+	return taken, nil
 }
 
 // read reads the request's body as it was sent.
@@ -88,6 +112,12 @@ func (h *Handler) read(c *fiber.Ctx) ([]byte, error) {
 	// All of it was read: the connection may go on. Bytes are kept for the events, not for the server.
 	c.Request().SetBodyRaw(nil)
 	return body.Bytes(), nil
+}
+
+func (h *Handler) overloaded() error {
+	h.deps.Metrics.refused.Inc()
+	return problem.New(http.StatusServiceUnavailable, "overloaded",
+		"More is being sent than can be taken in, and nothing of this request was accepted. Send it again after Retry-After seconds.")
 }
 
 func (h *Handler) tooLarge() error {

@@ -42,6 +42,8 @@ type State struct {
 	// ClientID and ClientSecret are the credentials of the command line's client at the issuer.
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
+	// DatabaseURL is its database.
+	DatabaseURL string `json:"database_url,omitempty"`
 	// PID is the process that serves it.
 	PID int `json:"pid"`
 	// StartedAt tells apart two runs that were given the same PID.
