@@ -194,6 +194,9 @@ func (d *dev) prepare(ctx context.Context) (net.Listener, error) {
 	if d.secrets, err = loadSecrets(filepath.Join(data, "secrets.json")); err != nil {
 		return nil, err
 	}
+	if d.process.Personal.Key == "" {
+		d.process.Personal.Key = d.secrets.PersonalKey
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.flags.listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w; is another rastro running there? --listen takes another address", d.flags.listen, err)

@@ -155,5 +155,6 @@ func storeConfig(process config.Process) store.Config {
 	c.URL = process.Database.URL
 	c.MaxConns = process.Database.MaxConns
 	c.StatementTimeout = process.Database.StatementTimeout
+	c.PersonalKeys, _ = process.Personal.Keys() // what is wrong with them was said when the configuration was read
 	return c
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/rastrohq/rastro/internal/seal"
 	"github.com/rastrohq/rastro/internal/secrets/secretfile"
 )
 
@@ -29,6 +30,7 @@ type Process struct {
 	Ingest      Ingest
 	Streams     Streams
 	Log         Log
+	Personal    Personal
 
 	MaxConnections int `env:"RASTRO_MAX_CONNECTIONS" envDefault:"2048" help:"connections of clients at once; further ones are told to come again"`
 
@@ -110,6 +112,19 @@ type Ingest struct {
 type Streams struct {
 	Max       int `env:"RASTRO_STREAMS_MAX" envDefault:"1000" help:"live streams that a process serves at once; further ones are told to come again"`
 	MaxTenant int `env:"RASTRO_STREAMS_MAX_TENANT" envDefault:"100" help:"how many of them one tenant may have"`
+}
+
+// Personal says how personal data is kept.
+type Personal struct {
+	Key string `env:"RASTRO_PERSONAL_KEY" help:"master keys of personal data, 32 bytes each in base64 with commas between them: the first wraps, all open; the same for every process. Without one, events with personal data wait" secret:"true"`
+}
+
+// Keys returns the master keys; nil when there are none.
+func (p Personal) Keys() (*seal.Ring, error) {
+	if p.Key == "" {
+		return nil, nil //nolint:nilnil // none is as good as any
+	}
+	return seal.ParseRing(p.Key)
 }
 
 // Log says what is logged.
@@ -209,6 +224,9 @@ func (p Process) Validate() error {
 	check(p.Credentials.Tolerance >= time.Second, "RASTRO_WEBHOOK_TOLERANCE is %v; give it 1s or more", p.Credentials.Tolerance)
 	check(p.Credentials.MaxStale >= 10*time.Second, "RASTRO_CREDENTIALS_MAX_STALE is %v; give it 10s or more", p.Credentials.MaxStale)
 	check(p.Log.Format == "json" || p.Log.Format == "text", "RASTRO_LOG_FORMAT is %q; it is json or text", p.Log.Format)
+	if _, err := p.Personal.Keys(); err != nil {
+		check(false, "RASTRO_PERSONAL_KEY: %w", err)
+	}
 	switch strings.ToLower(p.Log.Level) {
 	case "debug", "info", "warn", "error":
 	default:

@@ -51,6 +51,9 @@ func (s *schema) define(t reflect.Type) (*types.Type, error) {
 	s.names[t] = &o
 	for i := range t.NumField() {
 		field := t.Field(i)
+		if field.Type == personalType {
+			continue
+		}
 		wire, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		typ, get, err := s.field(name+"."+wire, field.Type)
 		if err != nil {

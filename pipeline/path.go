@@ -276,6 +276,9 @@ func splitPath(text string) ([]string, error) {
 	return parts, nil
 }
 
+// personalType is of what no path and no expression reaches, so that it does not get anywhere by them.
+var personalType = reflect.TypeFor[*tracking.Personal]()
+
 // wireNames are the fields of a struct by their names on the wire.
 type wireNames struct {
 	index map[string]int
@@ -290,6 +293,9 @@ func wireFields(object reflect.Type) wireNames {
 	w := wireNames{index: map[string]int{}, alias: map[string]string{}}
 	for i := range object.NumField() {
 		field := object.Field(i)
+		if field.Type == personalType {
+			continue
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		w.index[name] = i
 		w.names = append(w.names, name)

@@ -208,6 +208,9 @@ func walk(prefix string, at reflect.Type, visit func(path string)) {
 	if at.Kind() == reflect.Pointer {
 		at = at.Elem()
 	}
+	if at == reflect.TypeFor[tracking.Personal]() {
+		return // nothing reaches it
+	}
 	if at.Kind() == reflect.Map {
 		visit(prefix + "x")
 		return

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 	"github.com/sony/gobreaker/v2"
+	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/rastrohq/rastro/internal/crash"
@@ -40,7 +42,7 @@ func traceOf(ctx context.Context) string {
 //
 // Invariant 3: a rejected event is dead-lettered with stage, reason and what was received.
 func (p *Processor) deadLetter(w *pipeline.Work, traceID string) (store.DeadLetter, error) {
-	e := w.Event
+	e := p.personal.Apply(w.Event)
 	body, err := asReceived(e)
 	if err != nil {
 		return store.DeadLetter{}, fmt.Errorf("dead-letter event %s: %w", e.UID, err)
@@ -48,10 +50,37 @@ func (p *Processor) deadLetter(w *pipeline.Work, traceID string) (store.DeadLett
 	reason := w.Verdict.Reason
 	return store.DeadLetter{
 		UID: e.UID, TenantID: e.TenantID, Pipeline: p.config.Plan.Pipeline, Stage: w.Stage,
-		Code: reason.Code, Message: reason.Message, Field: reason.Field,
+		Code: reason.Code, Message: withoutPersonal(reason.Message, e.Personal), Field: reason.Field, Personal: e.Personal,
 		Source: e.Source, EventType: e.Type, CorrelationID: e.CorrelationID,
 		Attempts: w.Attempts + 1, Event: body, TraceID: traceID, At: p.config.Settings.Now().UTC(),
 	}, nil
+}
+
+// withoutPersonal returns what is said of an event without what is personal in it, which a reason may quote.
+func withoutPersonal(text string, personal *tracking.Personal) string {
+	if !personal.Held() {
+		return text
+	}
+	hide := func(value string) {
+		if len(value) > 1 {
+			text = strings.ReplaceAll(text, value, "[personal]")
+		}
+	}
+	hide(personal.Subject)
+	var each func(value gjson.Result)
+	each = func(value gjson.Result) {
+		if value.IsObject() || value.IsArray() {
+			value.ForEach(func(_, inner gjson.Result) bool { each(inner); return true })
+			return
+		}
+		hide(value.Raw)
+		hide(value.String())
+	}
+	each(gjson.ParseBytes(personal.Data))
+	for _, moved := range personal.Moved {
+		each(gjson.ParseBytes(moved.Value))
+	}
+	return text
 }
 
 // asReceived returns the event in its wire form with the payload byte for byte, which json.Marshal would compact and escape.

@@ -45,6 +45,8 @@ type Processor struct {
 	hops   []*hop
 	subs   []subscription
 	ledger *ledger // nil when none is kept
+	// personal says what in dead letters is to be kept apart.
+	personal pipeline.PersonalRules
 
 	letters *deadLetters
 
@@ -73,7 +75,7 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	p := &Processor{config: config, codec: codec, router: router, running: make(chan struct{})}
+	p := &Processor{config: config, codec: codec, router: router, personal: config.Plan.Personal(), running: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
 	p.receiving, p.drain = context.WithCancel(p.work)

@@ -107,6 +107,13 @@ func openEvent(again *Redrive, letter store.Letter) error {
 	if event.UID != letter.UID || event.TenantID != letter.TenantID {
 		return errors.New("the letter holds another event than it says")
 	}
+	if letter.PersonalError != nil {
+		return letter.PersonalError
+	}
+	event.Personal = letter.Personal
+	if event, err = event.RestorePersonal(); err != nil {
+		return err
+	}
 	again.Events = []*tracking.Event{event}
 	return nil
 }

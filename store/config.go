@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rastrohq/rastro/internal/seal"
 )
 
 // Config says which database to use and how.
@@ -20,6 +22,8 @@ type Config struct {
 	ApplicationName string
 	// ClaimRetention is how long claims are kept, and so the longest window that Claim takes. Defaults to 31 days.
 	ClaimRetention time.Duration
+	// PersonalKeys are the master keys of personal data. Without them what holds personal data is not stored. Defaults to none.
+	PersonalKeys *seal.Ring
 }
 
 // DefaultConfig returns the defaults; only URL is missing.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // DeadLetter is an event that will never be right, and why.
@@ -27,23 +29,26 @@ type DeadLetter struct {
 	Event         json.RawMessage // the original bytes
 	TraceID       string
 	At            time.Time
+	// Personal is what of the event is personal; it is sealed, and must not be in Event.
+	Personal *tracking.Personal
 }
 
 // incomingLetters are the letters given, as a table.
 const incomingLetters = `
 incoming AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::text[], $11::int[], $12::bytea[], $13::text[], $14::timestamptz[])
+        $9::text[], $10::text[], $11::int[], $12::bytea[], $13::text[], $14::timestamptz[], $15::text[], $16::bytea[])
         AS d (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id,
-            attempts, event, trace_id, at))`
+            attempts, event, trace_id, at, personal_key, personal))`
 
 // Letters are locked in the order of their keys wherever several are, so that nobody waits in a circle.
 const (
 	insertDeadLetters = `
 WITH ` + incomingLetters + `, added AS (
     INSERT INTO dead_letters (uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id,
-        attempts, event, trace_id, at)
-    SELECT * FROM incoming ORDER BY uid, pipeline COLLATE "C", stage COLLATE "C"
+        attempts, event, trace_id, at, personal_key, personal)
+    SELECT uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id,
+        attempts, event, trace_id, at, nullif(personal_key, '')::uuid, personal FROM incoming ORDER BY uid, pipeline COLLATE "C", stage COLLATE "C"
     ON CONFLICT (uid, pipeline, stage) DO NOTHING
     RETURNING id, tenant_id, at, code, message, field, attempts, trace_id)
 INSERT INTO dead_letter_history (letter_id, tenant_id, at, what, code, message, field, attempts, trace_id)
@@ -96,6 +101,31 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []DeadLetter) error 
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
+	people, err := s.peopleOf(ctx, column(letters, DeadLetter.holder))
+	if err != nil {
+		return fmt.Errorf("store %d dead letters: %w", len(letters), err)
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("get connection: %w", err)
+	}
+	defer conn.Release()
+	defer abandon(ctx, conn)
+	var batch pgx.Batch
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	if people != nil { // The keys have to be known before anything is sealed.
+		if err := people.queue(&batch); err != nil {
+			return err
+		}
+		if err := send(ctx, conn, &batch); err != nil {
+			return fmt.Errorf("make keys for dead letters: %w", err)
+		}
+		batch = pgx.Batch{}
+	}
+	personal, err := people.sealLetters(letters)
+	if err != nil {
+		return err
+	}
 	args := []any{
 		column(letters, func(d DeadLetter) uuid.UUID { return d.UID }),
 		text(func(d DeadLetter) string { return d.TenantID }),
@@ -111,15 +141,9 @@ func (s *Store) AddDeadLetters(ctx context.Context, letters []DeadLetter) error 
 		column(letters, func(d DeadLetter) []byte { return append([]byte{}, d.Event...) }), // Never nil, which is NULL.
 		text(func(d DeadLetter) string { return d.TraceID }),
 		column(letters, func(d DeadLetter) time.Time { return d.At }),
+		column(personal, func(p letterPersonal) string { return p.key }),
+		column(personal, func(p letterPersonal) []byte { return p.sealed }),
 	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("get connection: %w", err)
-	}
-	defer conn.Release()
-	defer abandon(ctx, conn)
-	var batch pgx.Batch
-	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	batch.Queue(insertDeadLetters, args...)
 	batch.Queue(answerRedrives, args...)
 	batch.Queue("COMMIT")

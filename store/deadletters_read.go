@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // The states of a dead letter.
@@ -54,6 +56,13 @@ type Letter struct {
 	JobID         *uuid.UUID `json:"job_id,omitempty" doc:"The job that redrove or discarded it last"`
 	// Event is the original bytes. Lists leave it out.
 	Event []byte `json:"-"`
+	// Personal is what was kept apart of the event; only TakeLetters gives it. It is nil when its subject was forgotten.
+	Personal *tracking.Personal `json:"-"`
+	// PersonalError says that what was kept apart cannot be opened.
+	PersonalError error `json:"-"`
+
+	personalKey *uuid.UUID
+	personal    []byte
 }
 
 // LetterFilter says which dead letters are meant. What is empty does not matter; of each list one entry must match.
@@ -130,6 +139,9 @@ func storables(texts []string) []string { return column(texts, storable) }
 const letterColumns = `id, uid, tenant_id, pipeline, stage, code, message, field, source, event_type, correlation_id, attempts, trace_id,
     at, state, changed_at, redrives, redriven_at, job_id`
 
+// wholeColumns are what else scanWholeLetter reads.
+const wholeColumns = ", event, personal_key, personal"
+
 func letterFields(l *Letter) []any {
 	return []any{
 		&l.ID, &l.UID, &l.TenantID, &l.Pipeline, &l.Stage, &l.Code, &l.Message, &l.Field, &l.Source, &l.EventType, &l.CorrelationID,
@@ -144,7 +156,7 @@ func scanLetter(row pgx.CollectableRow) (l Letter, err error) {
 }
 
 func scanWholeLetter(row pgx.CollectableRow) (l Letter, err error) {
-	err = row.Scan(append(letterFields(&l), &l.Event)...)
+	err = row.Scan(append(letterFields(&l), &l.Event, &l.personalKey, &l.personal)...)
 	inUTC(&l.At, &l.ChangedAt, l.RedrivenAt)
 	return l, err
 }
@@ -179,7 +191,7 @@ func (s *Store) WholeLetters(ctx context.Context, tenant string, filter LetterFi
 		return nil, 0, fmt.Errorf("count dead letters: %w", err)
 	}
 	letters, err = readAs(ctx, s, tenant, scanWholeLetter,
-		"SELECT "+letterColumns+", event FROM dead_letters WHERE "+q.text()+" ORDER BY at, id LIMIT "+q.arg(limit), q.args...)
+		"SELECT "+letterColumns+wholeColumns+" FROM dead_letters WHERE "+q.text()+" ORDER BY at, id LIMIT "+q.arg(limit), q.args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read dead letters: %w", err)
 	}
@@ -202,7 +214,7 @@ type LetterEntry struct {
 // Letter returns a dead letter with its event, and its story, oldest first; or ErrNotFound.
 func (s *Store) Letter(ctx context.Context, tenant string, id uuid.UUID) (Letter, []LetterEntry, error) {
 	letters, err := readAs(ctx, s, tenant, scanWholeLetter,
-		"SELECT "+letterColumns+", event FROM dead_letters WHERE tenant_id = $1 AND id = $2", tenant, id)
+		"SELECT "+letterColumns+wholeColumns+" FROM dead_letters WHERE tenant_id = $1 AND id = $2", tenant, id)
 	if err != nil {
 		return Letter{}, nil, fmt.Errorf("read dead letter: %w", err)
 	}

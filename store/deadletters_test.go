@@ -360,13 +360,13 @@ func TestLettersOfBeforeAreOpen(t *testing.T) {
 	_, err := s.pool.Exec(t.Context(), `
 INSERT INTO dead_letters VALUES ($1, 'tracking', 'validate', 'acme', 'schema', 'no', '/x', 'LA', 'loaded', 'c', 2, '{}', '', $2)`, e.UID, lettersBegan)
 	require.NoError(t, err)
-	migrate(4, false)
+	migrate(13, false)
 	l := only(t, lettersOf(t, s, "acme", LetterFilter{States: []string{LetterOpen}}))
 	require.Equal(t, []any{e.UID, 2, lettersBegan}, []any{l.UID, l.Attempts, l.At})
 	require.Equal(t, []string{"rejected"}, tell(t, s, l))
 	migrate(3, true)
 	require.Equal(t, 1, get[int](t, s, "SELECT count(*) FROM dead_letters"))
-	migrate(4, false)
+	migrate(13, false)
 	require.Len(t, lettersOf(t, s, "acme", LetterFilter{}), 1)
 }
 

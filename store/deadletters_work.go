@@ -174,6 +174,9 @@ func (s *Store) TakeLetters(ctx context.Context, job, holder uuid.UUID, lease ti
 	if err != nil {
 		return nil, 0, false, fmt.Errorf("take dead letters: %w", err)
 	}
+	if err := s.openLetters(ctx, send); err != nil {
+		return nil, 0, false, fmt.Errorf("take dead letters: %w", err)
+	}
 	return send, taken, done, nil
 }
 
@@ -198,7 +201,7 @@ WHERE job_id = $1 AND state = ANY($2::text[]) AND state <> 'done' ORDER BY state
 // judge locks the letters of items and decides about them, in the order of the items.
 func (j jobStep) judge(ctx context.Context, items []jobItem) ([]verdict, error) {
 	rows, err := j.tx.Query(ctx, `
-SELECT `+letterColumns+`, event FROM dead_letters WHERE id = ANY($1::uuid[]) AND tenant_id = $2
+SELECT `+letterColumns+wholeColumns+` FROM dead_letters WHERE id = ANY($1::uuid[]) AND tenant_id = $2
 ORDER BY uid, pipeline, stage FOR UPDATE`, column(items, func(i jobItem) uuid.UUID { return i.letter }), j.job.TenantID)
 	if err != nil {
 		return nil, err

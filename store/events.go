@@ -19,6 +19,8 @@ type details struct {
 	Transport  *tracking.Transport  `json:"transport,omitempty"`
 	Corrects   *tracking.Correction `json:"corrects,omitempty"`
 	Enrichment tracking.Enrichment  `json:"enrichment,omitzero"`
+	// Personal says that there is personal data, which is kept apart.
+	Personal bool `json:"personal,omitempty"`
 }
 
 // eventRow is an event with its details encoded.
@@ -49,9 +51,9 @@ func rowOf(e *tracking.Event) (eventRow, error) {
 			return eventRow{}, fmt.Errorf("%s: the year %d is not between 1 and 9999", name, year)
 		}
 	}
-	d := details{Location: e.Location, Quantity: e.Quantity, Transport: e.Transport, Corrects: e.Corrects, Enrichment: e.Enrichment}
+	d := details{Location: e.Location, Quantity: e.Quantity, Transport: e.Transport, Corrects: e.Corrects, Enrichment: e.Enrichment, Personal: e.Personal != nil}
 	d.Enrichment.Milestone = ""
-	if d.Location == nil && d.Quantity == nil && d.Transport == nil && d.Corrects == nil && d.Enrichment.IsZero() {
+	if d.Location == nil && d.Quantity == nil && d.Transport == nil && d.Corrects == nil && d.Enrichment.IsZero() && !d.Personal {
 		return eventRow{Event: e}, nil
 	}
 	encoded, err := json.Marshal(d)
@@ -149,5 +151,8 @@ func scanEvent(row pgx.CollectableRow) (*tracking.Event, error) {
 	e.Enrichment = decoded.Enrichment
 	e.Enrichment.Milestone = milestone
 	e.Payload = payload
+	if decoded.Personal {
+		e.Personal = &tracking.Personal{}
+	}
 	return &e, nil
 }

@@ -124,6 +124,10 @@ func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.
 func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
+	people, err := s.peopleOf(ctx, column(rows, holderOf))
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)
@@ -131,7 +135,7 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID
 	defer conn.Release()
 	defer abandon(ctx, conn)
 
-	before, err := lockAndLook(ctx, conn, rows)
+	before, err := lockAndLook(ctx, conn, rows, people)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +156,7 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID
 	if err := rebuild(ctx, conn, before.traces); err != nil {
 		return nil, err
 	}
-	err = writeBack(ctx, conn, fresh, before.traces)
+	err = writeBack(ctx, conn, fresh, before.traces, func(batch *pgx.Batch) error { return people.store(batch, rows, inserted) })
 	switch {
 	case sqlState(err) == "23505": // The uid has come to be stored under a trace that we did not lock.
 		return nil, errOvertaken
@@ -203,7 +207,7 @@ type looked struct {
 
 // lockAndLook opens the transaction: it joins the epoch, locks the traces that rows belong to, reads their states and heads, and
 // looks which rows are stored. Rows are sorted by their uids.
-func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow) (looked, error) {
+func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, people *people) (looked, error) {
 	found := looked{traces: make(map[traceKey]*touched, len(rows)), stored: map[uuid.UUID]bool{}}
 	var tenants, correlations []string
 	for _, row := range rows {
@@ -220,6 +224,9 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow) (look
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	batch.Queue("SELECT audit_epoch_join()").QueryRow(func(row pgx.Row) error { return row.Scan(&found.epoch) })
+	if err := people.queue(&batch); err != nil {
+		return looked{}, err
+	}
 	batch.Queue(makeTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
 			found.traces[key].fresh = true
@@ -292,8 +299,11 @@ func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touch
 	return nil
 }
 
-// writeBack inserts the events, writes the rows of the traces that advanced, removes those that were made for nothing, and commits.
-func writeBack(ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched) error {
+// writeBack inserts the events, writes the rows of the traces that advanced, removes those that were made for nothing, does what else is
+// to be done, and commits.
+func writeBack(
+	ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched, also func(*pgx.Batch) error,
+) error {
 	rows := make([]traceRow, 0, len(traces))
 	var tenants, correlations []string // of the rows to remove
 	for key, t := range traces {
@@ -317,6 +327,9 @@ func writeBack(ctx context.Context, conn *pgxpool.Conn, events []eventRow, trace
 	batch.Queue(noteChanges, changed(rows)...)
 	if len(tenants) > 0 {
 		batch.Queue(deleteTraces, tenants, correlations)
+	}
+	if err := also(&batch); err != nil {
+		return err
 	}
 	batch.Queue("COMMIT")
 	return send(ctx, conn, &batch)

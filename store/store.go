@@ -35,6 +35,8 @@ type Store struct {
 	now func() time.Time
 	// changes says that Persist has changed traces since it was read last.
 	changes chan struct{}
+	// indexes are the keys that tenants' subjects are found by.
+	indexes indexes
 }
 
 // Option changes what Open makes.

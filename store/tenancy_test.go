@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rastrohq/rastro/internal/seal"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -19,6 +20,7 @@ var confined = []string{
 	"trace_facets", "drops",
 	"trace_changes", "stage_times", "source_stats",
 	"credentials",
+	"personal_indexes", "subject_keys", "personal_data",
 }
 
 // hidden are the tables that nobody who queries sees anything of.
@@ -38,7 +40,7 @@ WHERE c.table_schema = current_schema() AND c.column_name = 'tenant_id' AND NOT 
 
 func fill(t *testing.T, s *Store, tenant string) {
 	t.Helper()
-	e := newEvent(tenant, "c1", "e1")
+	e := personalEvent(tenant, "c1", "C-1")
 	persistAll(t, s, e)
 	require.NoError(t, s.AddDeadLetters(t.Context(), []DeadLetter{{UID: newUID(), TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now()}}))
 	_, err := s.StartLetterJob(t.Context(), newLetterJob(tenant, LetterRedrive, LetterFilter{}))
@@ -62,7 +64,7 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 // Invariant 13: the database confines who reads, also where a query forgets to.
 func TestTenantsSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := withKeys(t, databases.URL(t), seal.NewMaster())
 	fill(t, s, "acme")
 	fill(t, s, "umbrella")
 	for _, table := range confined {
@@ -85,7 +87,7 @@ func TestTenantsSeeOnlyTheirOwn(t *testing.T) {
 
 func TestQueryRoleCanDoNothingElse(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := withKeys(t, databases.URL(t), seal.NewMaster())
 	fill(t, s, "acme")
 	month := eventPartition(time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day())).name
 	for _, sql := range []string{
@@ -127,7 +129,7 @@ func TestQueryRoleCanDoNothingElse(t *testing.T) {
 
 func TestRoleAndTenantEndWithTheRead(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := withKeys(t, databases.URL(t), seal.NewMaster())
 	fill(t, s, "acme")
 	conn, err := s.pool.Acquire(t.Context())
 	require.NoError(t, err)

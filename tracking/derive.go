@@ -20,7 +20,7 @@ func DeriveUID(parent uuid.UUID, label string) uuid.UUID {
 	return uid
 }
 
-// Clone returns a copy that shares nothing changeable with e but the payload, whose bytes nobody changes.
+// Clone returns a copy that shares nothing changeable with e but the payload and what is personal, whose bytes nobody changes.
 func (e *Event) Clone() *Event {
 	c := *e
 	c.Location, c.Quantity, c.Transport = copied(e.Location), copied(e.Quantity), copied(e.Transport)
@@ -34,6 +34,7 @@ func (e *Event) Clone() *Event {
 	c.Enrichment.Place, c.Enrichment.Airline = copied(e.Enrichment.Place), copied(e.Enrichment.Airline)
 	c.Enrichment.Transport = copied(e.Enrichment.Transport)
 	c.Enrichment.Attributes = maps.Clone(e.Enrichment.Attributes)
+	c.Personal = copied(e.Personal)
 	return &c
 }
 

@@ -51,6 +51,8 @@ type Event struct {
 	Payload json.RawMessage `json:"payload,omitempty" cbor:"18,keyasint,omitempty"`
 	// Enrichment is what stages added; it is never mixed into Payload.
 	Enrichment Enrichment `json:"enrichment,omitzero" cbor:"19,keyasint,omitzero"`
+	// Personal is what the event says about a person; nil when it says nothing, or nobody knows that it does.
+	Personal *Personal `json:"personal,omitempty" cbor:"20,keyasint,omitempty"`
 }
 
 // Kind is the trade that an event belongs to.

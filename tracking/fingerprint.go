@@ -15,7 +15,7 @@ const fingerprintPrefix = "fp:"
 // of source, kind, correlation, aggregate, type, classifier, time (UTC, rounded half up to the millisecond), location,
 // quantity, transport, what it corrects, and payload. In the payload neither white space nor the order of keys nor the way
 // that strings and numbers are written matters; the order of lists does. Our own fields, the tenant, the revision and what
-// stages add are left out.
+// stages add are left out, and so is personal data: a digest of it would outlive it.
 func Fingerprint(e *Event) string {
 	w := canonical{buf: make([]byte, 0, 512+len(e.Payload))}
 	w.text(e.Source)

@@ -24,11 +24,15 @@ const (
 	// RoleTenantsAll lets those who run the system do for any tenant what their other roles let them do for their own, and see
 	// what belongs to no tenant, such as frames that cannot be decoded.
 	RoleTenantsAll = "tenants:all"
+	// RolePersonalRead lets somebody read what events say about people; each time is audited.
+	RolePersonalRead = "personal:read"
+	// RolePersonalForget lets somebody make that unreadable for ever.
+	RolePersonalForget = "personal:forget"
 )
 
 // Roles lists every role there is.
 func Roles() []string {
-	return []string{RoleEventsWrite, RoleTracesRead, RoleOpsRead, RoleOpsWrite, RoleTenantsAll}
+	return []string{RoleEventsWrite, RoleTracesRead, RoleOpsRead, RoleOpsWrite, RoleTenantsAll, RolePersonalRead, RolePersonalForget}
 }
 
 // HeaderBytes is the size of request headers that a server must take (fiber.Config.ReadBufferSize) for tokens and

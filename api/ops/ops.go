@@ -81,7 +81,7 @@ func cached(read func(context.Context) ([]pipeline.Plan, error), now func() time
 
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {
-	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs} {
+	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal} {
 		register(api)
 	}
 }

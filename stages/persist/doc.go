@@ -7,5 +7,9 @@
 // stored twice.
 //
 //	stages:
-//	  - use: persist # it has no config of its own
+//	  - use: persist
+//	    with:
+//	      personal: # what in payloads is kept apart, encrypted under a key of its subject
+//	        - subject: event.payload.passenger.reference
+//	          fields: [payload.passenger.name]
 package persist

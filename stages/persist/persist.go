@@ -24,11 +24,19 @@ type Store interface {
 	Persist(ctx context.Context, events []*tracking.Event) ([]store.Persisted, error)
 }
 
-// Config is what `with` says: nothing.
-type Config struct{}
+// Config is what `with` says; the `doc` tags say what its fields are for.
+type Config struct {
+	Personal pipeline.PersonalRules `yaml:"personal,omitempty" doc:"What in payloads is personal: it is taken out of them, and kept apart, encrypted under a key of its subject."`
+}
 
-// Defaults returns the config of a stage that has no `with`.
+// Defaults returns the config of a stage that has no `with`: nothing in payloads is personal.
 func Defaults() Config { return Config{} }
+
+// Validate implements pipeline.Validator.
+func (c *Config) Validate() error { return c.Personal.Validate() }
+
+// Protects implements pipeline.Protecting.
+func (c Config) Protects() pipeline.PersonalRules { return c.Personal }
 
 // Delivers implements pipeline.Delivering.
 func (c Config) Delivers() string { return "stores events" }
@@ -40,28 +48,40 @@ func Register(r *pipeline.Registry) error {
 
 const doc = `
 A batch is stored in one transaction with the traces that it advances, and only an event that is new advances its trace. An
-event that the store can never hold is rejected with the code "refused".`
+event that the store can never hold is rejected with the code "refused".
+
+What ` + "`personal`" + ` names is replaced in the payload by "[personal]", all other bytes staying as they are, and kept apart, encrypted
+under a key of its subject, which ` + "`rastro forget`" + ` destroys. The dead letters of the whole pipeline are kept so too. Stages behind this
+one do not get it. Without RASTRO_PERSONAL_KEY events with personal data wait, and are not stored.`
 
 const example = `
-- use: persist`
+- use: persist
+  with:
+    personal:
+      - when: event.kind == "baggage"
+        subject: event.payload.passenger.reference
+        fields: [payload.passenger.name, payload.passenger.seat]`
 
-func build(_ Config, settings pipeline.Settings) (pipeline.Stage, error) {
+func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	events, err := pipeline.Resource[Store](settings)
 	if err != nil {
 		return nil, err
 	}
-	return &stage{store: events}, nil
+	return &stage{store: events, personal: config.Personal}, nil
 }
 
 // stage is immutable, and so safe for concurrent use.
-type stage struct{ store Store }
+type stage struct {
+	store    Store
+	personal pipeline.PersonalRules
+}
 
 // Process implements pipeline.Stage.
 func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	events := make([]*tracking.Event, 0, batch.PendingLen())
 	indices := make([]int, 0, batch.PendingLen())
 	for i, event := range batch.Pending() {
-		events = append(events, event)
+		events = append(events, s.personal.Apply(event))
 		indices = append(indices, i)
 	}
 	if len(events) == 0 {
@@ -78,6 +98,10 @@ func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	for n, i := range indices {
 		if refused := results[n].Refused; refused != nil {
 			batch.Reject(i, pipeline.Reason{Code: CodeRefused, Message: "the event store cannot hold the event: " + bounded(refused.Error())})
+			continue
+		}
+		if kept := events[n].Masked(); kept != batch.Event(i) {
+			batch.Replace(i, kept)
 		}
 	}
 	return nil

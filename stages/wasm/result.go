@@ -154,7 +154,7 @@ func change(event *tracking.Event, set map[string]json.RawMessage) (*tracking.Ev
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
-	for _, ours := range []string{"uid", "received_at", "enrichment"} {
+	for _, ours := range []string{"uid", "received_at", "enrichment", "personal"} {
 		delete(fields, ours)
 	}
 	for name, value := range set {

@@ -3,7 +3,7 @@
 // A CloudEvent and an event map one to one: id is event_id, source is source, type is event_type, time is timestamp, data is
 // the payload byte for byte (data_base64 becomes a JSON string of it). subject is both aggregate_id and correlation_id, unless
 // the extension attributes aggregateid and correlationid say otherwise. The extensions tenantid, kind, classifier, revision
-// and timequality set the fields of those names; location, quantity, transport and corrects do too and hold, since an
+// and timequality set the fields of those names; location, quantity, transport, corrects and personal do too and hold, since an
 // extension is no object, the JSON text of one. Without a kind, a segment of the type that is one is taken for it:
 // com.andes.parcel.picked_up is about a parcel.
 //
@@ -51,7 +51,7 @@ func Decode(body []byte, form Form, opt formats.Options) ([]formats.Result, erro
 var attributes = []string{
 	"specversion", "id", "source", "type", "subject", "time", "data", "data_base64", "datacontenttype", "dataschema",
 	"correlationid", "aggregateid", "tenantid", "kind", "classifier", "revision", "timequality", "recordedtime",
-	"location", "quantity", "transport", "corrects",
+	"location", "quantity", "transport", "corrects", "personal",
 }
 
 type reader struct {
@@ -203,6 +203,8 @@ func (r *reader) part(name string, v scan.Value) {
 		e.Transport = d.Transport(name, value)
 	case "corrects":
 		e.Corrects = d.Correction(name, value)
+	case "personal":
+		e.Personal = d.Personal(name, value)
 	}
 }
 

@@ -53,11 +53,12 @@ const (
 	quantity
 	transport
 	corrects
+	personal
 )
 
 var fields = []string{
 	"correlation_id", "aggregate_id", "event_type", "timestamp", "payload", "event_id", "source", "revision", "tenant_id", "kind",
-	"classifier", "time_quality", "location", "quantity", "transport", "corrects",
+	"classifier", "time_quality", "location", "quantity", "transport", "corrects", "personal",
 }
 
 // aliases are names that senders try and that are too far from ours to be guessed.
@@ -132,6 +133,8 @@ func (r *reader) set(i int, name string, v scan.Value) {
 		e.Transport = d.Transport(name, v)
 	case corrects:
 		e.Corrects = d.Correction(name, v)
+	case personal:
+		e.Personal = d.Personal(name, v)
 	}
 }
 

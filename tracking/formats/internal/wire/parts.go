@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -170,6 +171,35 @@ func (d *Decoder) Correction(field string, v scan.Value) *tracking.Correction {
 		d.Required(field+".event_ids", "", "the ids of the events to take out, as their sender gave them")
 	}
 	return &c
+}
+
+// Personal reads what an event says about a person.
+func (d *Decoder) Personal(field string, v scan.Value) *tracking.Personal {
+	var p tracking.Personal
+	ok := d.members(field, v, []string{"subject", "data"}, func(i int, field string, v scan.Value) {
+		if i == 0 {
+			p.Subject = d.ID(field, v)
+			if len(p.Subject) > tracking.MaxPersonalSubject {
+				d.Failf(field, formats.CodeTooLong, "%s has %d bytes; it may have %d", field, len(p.Subject), tracking.MaxPersonalSubject)
+			}
+			return
+		}
+		switch {
+		case !d.present(field, v, scan.Object):
+		case len(v.Raw) > tracking.MaxPersonalBytes:
+			d.Failf(field, formats.CodeTooLong, "%s has %d bytes; it may have %d", field, len(v.Raw), tracking.MaxPersonalBytes)
+		default:
+			p.Data = json.RawMessage(v.Raw)
+		}
+	})
+	if !ok {
+		return nil
+	}
+	d.Required(field+".subject", p.Subject, "who the data is about, such as a customer number or a booking reference")
+	if len(p.Data) == 0 {
+		d.Required(field+".data", "", "an object of what is personal, such as {\"name\":\"...\",\"seat\":\"...\"}")
+	}
+	return &p
 }
 
 // ids reads a list of identifiers.
