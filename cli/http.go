@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/api/reference"
 	"github.com/rastrohq/rastro/config"
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
 )
@@ -121,7 +123,20 @@ func newAPI(app *fiber.App) huma.API {
 			Description: "A signature as in Standard Webhooks (with webhook-id and webhook-timestamp), for sending events only.",
 		},
 	}
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	return humafiber.New(app, c)
+}
+
+// schemaName names the schema of a type. What the engine's types are called others' may be called as well.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[pipeline.Spec]().PkgPath() {
+		return "Pipeline" + name
+	}
+	return name
 }
 
 // start serves from OnStart to OnStop.

@@ -99,7 +99,7 @@ func (r *StatsRecorder) run() {
 			stopped = true
 		default:
 		}
-		err := errors.Join(r.flush(), r.flushTimings(stopped))
+		err := r.store(stopped)
 		if err != nil && !failing {
 			r.logger.Warn("cannot store counts; keeping them for later", slog.Any("error", err))
 		}
@@ -114,7 +114,7 @@ const (
 	lastFlushTime = time.Second
 )
 
-// limit returns a context for one flush, which ends soon once the recorder is closed.
+// limit returns a context for storing once, which ends soon once the recorder is closed.
 func (r *StatsRecorder) limit() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	go func() {
@@ -132,7 +132,14 @@ func (r *StatsRecorder) limit() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-func (r *StatsRecorder) flush() error {
+// store adds what was gathered since, within one limit for all of it.
+func (r *StatsRecorder) store(stopped bool) error {
+	ctx, cancel := r.limit()
+	defer cancel()
+	return errors.Join(r.flush(ctx), r.flushTimings(ctx, stopped))
+}
+
+func (r *StatsRecorder) flush(ctx context.Context) error {
 	r.mu.Lock()
 	counts := r.counts
 	r.counts = map[statKey]int64{}
@@ -146,8 +153,6 @@ func (r *StatsRecorder) flush() error {
 			TenantID: k.tenant, Pipeline: k.pipeline, Stage: k.stage, Outcome: k.outcome, Events: n,
 		})
 	}
-	ctx, cancel := r.limit()
-	defer cancel()
 	if err := r.stats.AddStats(ctx, r.now(), deltas); err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -163,7 +168,7 @@ func (r *StatsRecorder) flush() error {
 const timingsEvery = 2 * time.Second
 
 // flushTimings stores the timings when it is time to, or when the recorder stops.
-func (r *StatsRecorder) flushTimings(stopped bool) error {
+func (r *StatsRecorder) flushTimings(ctx context.Context, stopped bool) error {
 	now := r.now()
 	if r.timingsStore == nil || !stopped && now.Sub(r.timed).Abs() < timingsEvery {
 		return nil
@@ -175,8 +180,6 @@ func (r *StatsRecorder) flushTimings(stopped bool) error {
 	if len(times)+len(sources)+len(states) == 0 {
 		return nil
 	}
-	ctx, cancel := r.limit()
-	defer cancel()
 	err := r.timingsStore.PutTimings(ctx, r.process, times, sources, states)
 	r.mu.Lock()
 	defer r.mu.Unlock()

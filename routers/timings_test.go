@@ -62,8 +62,8 @@ func TestTimingsAreStoredOnceEvenWhenThatFails(t *testing.T) {
 	r := NewStatsRecorder(kept, time.Hour, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	r.RecordBreaker("tracking", "persist", "open")
 	r.RecordBatch("tracking", "persist", timedBatch(now), time.Millisecond, now)
-	require.Error(t, r.flushTimings(true))
-	require.NoError(t, r.flushTimings(true))
+	require.Error(t, r.flushTimings(t.Context(), true))
+	require.NoError(t, r.flushTimings(t.Context(), true))
 	r.RecordBatch("tracking", "persist", timedBatch(now), time.Millisecond, now)
 	r.Close()
 

@@ -165,12 +165,15 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 		want []want
 	}{
 		"first row deleted": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE uid = $1", trace[0].UID)
 		}, []want{{AuditRemoved, -1, 1}, {AuditSeal, -1, 0}}},
 		"row in the middle deleted": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE uid = $1", trace[1].UID)
 		}, []want{{AuditRemoved, -1, 2}, {AuditSeal, -1, 0}}},
 		"last row deleted": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE uid = $1", trace[3].UID)
 		}, []want{{AuditRemoved, -1, 4}, {AuditSeal, -1, 0}}},
 		"all rows deleted": {func(t *testing.T, s *Store, _ []*tracking.Event) {

@@ -226,9 +226,6 @@ type epochDigest struct {
 	digest []byte
 }
 
-// emptyDigest is that of no rows.
-func emptyDigest() []byte { return sha256.New().Sum(nil) }
-
 // digestRows turns rows that are sorted by tenant, epoch and hash into the digest of each tenant and epoch.
 func digestRows(rows pgx.Rows, each func(epochDigest) error) error {
 	defer rows.Close()

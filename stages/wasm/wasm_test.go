@@ -166,7 +166,7 @@ func TestAnEndlessLoopEndsAtTheTimeout(t *testing.T) {
 
 func TestEventsThatAreNotReachedInTimeAreRetried(t *testing.T) {
 	t.Parallel()
-	s := open(t, "{module: stages/test.wasm, timeout: 50ms, memory: 4MiB}", assembly{}, io.Discard)
+	s := open(t, "{module: stages/test.wasm, timeout: 250ms, memory: 4MiB}", assembly{}, io.Discard)
 	batch := pipeline.NewBatch(deliveries("~~~~~~~~#"))
 	require.NoError(t, s.Process(t.Context(), batch))
 	got := outcomes(batch)
