@@ -30,11 +30,12 @@ func newReplayCommand() *cobra.Command {
 		Use:   "replay",
 		Short: "Rebuild the traces from the event store, and report what differs",
 		Long: `Rebuild the rows of the read model from the events, in the database that RASTRO_DATABASE_URL names, by the same fold that events
-are persisted with, and report every row that is not what its events come to. After any load there is none.
+are persisted with, and report every row that is not what its events come to, or has none. After any load there is none.
 
 It may run while events are persisted. The rebuilt rows that differ are left in the table traces_replay; with --dry-run nothing is
 written; with --swap they take the place of those in use, each under its lock, and those that got events meanwhile are folded anew.
---from and --to have only the traces rebuilt that events were received of in that time. A replay that was interrupted has
+--from and --to have only the traces rebuilt that events were received of in that time; rows without events are then not looked for.
+Events that retention removed are not folded again: look at what a dry run says before you swap. A replay that was interrupted has
 changed nothing but whole rows: run it again.
 
 Exit code 1: rows differ (and were not swapped in), or it failed. 2: the command line is wrong.`,
@@ -140,11 +141,11 @@ func (o *replayOptions) run(ctx context.Context, db *store.Store, replay store.R
 	if o.json {
 		err = encoder.Encode(report)
 	} else {
-		_, err = fmt.Fprintf(out, "%d traces rebuilt of %d events in %s; %d differ, %d of them missing; %d changed\n",
-			report.Traces, report.Events, report.Elapsed.Round(time.Millisecond), report.Different, report.Missing, report.Changed)
+		_, err = fmt.Fprintf(out, "%d traces rebuilt of %d events in %s; rows that differ: %d, missing: %d, without events: %d, changed: %d\n",
+			report.Traces, report.Events, report.Elapsed.Round(time.Millisecond), report.Different, report.Missing, report.Bereft, report.Changed)
 	}
 	if err == nil && report.Different > 0 && !o.swap {
-		return exitWith(exitFailure, fmt.Errorf("%d traces are not what their events come to; `rastro replay --swap` mends them", report.Different))
+		return exitWith(exitFailure, fmt.Errorf("rows that are not what their events come to: %d; `rastro replay --swap` mends them", report.Different))
 	}
 	return err
 }

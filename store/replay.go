@@ -19,8 +19,9 @@ var ErrReplaying = errors.New("another replay is under way")
 type Replay struct {
 	// Tenant is whose traces to rebuild; empty for those of all.
 	Tenant string
-	// From and To have only traces rebuilt that events were received of at From or later and before To; zero for no bound. When
-	// an event was received is the time in its uid.
+	// From and To have only traces rebuilt that have an event which was received at From or later and before To, and is in the
+	// store when the replay begins; zero for no bound. When an event was received is the time in its uid. Rows without any
+	// event are then not looked for.
 	From, To time.Time
 	// Swap puts the rebuilt rows that differ in the place of those in use.
 	Swap bool
@@ -32,6 +33,8 @@ type Replay struct {
 	Progress func(ReplayProgress)
 	// Difference is told of every row that differs; may be nil. It is never called twice at a time.
 	Difference func(TraceDifference)
+
+	partEvents int // about so many events make a part; 0 for the default
 }
 
 // Validate reports what is wrong with the replay.
@@ -61,10 +64,13 @@ type ReplayProgress struct {
 type ReplayReport struct {
 	Traces int64 `json:"traces"` // rebuilt
 	Events int64 `json:"events"` // that they were rebuilt from
-	// Different is how many of the rebuilt rows differ from those in use, and Missing how many of these were not there at all.
+	// Different is how many rows are not what their events come to. Missing is how many of these were not there at all, and
+	// Bereft how many are there and have no events.
 	Different int64 `json:"different"`
 	Missing   int64 `json:"missing"`
-	// Changed is how many rows were swapped in, and Refolded how many of these had got events since they were rebuilt.
+	Bereft    int64 `json:"without_events"`
+	// Changed is how many rows were swapped in or, for want of events, removed, and Refolded how many of these had been written
+	// since they were rebuilt, and were folded anew.
 	Changed  int64         `json:"changed"`
 	Refolded int64         `json:"refolded"`
 	Elapsed  time.Duration `json:"elapsed_ns"`
@@ -113,6 +119,9 @@ func (s *Store) Replay(ctx context.Context, r Replay) (ReplayReport, error) {
 		return ReplayReport{}, fmt.Errorf("replay: it needs 3 connections, and the pool has %d", s.config.MaxConns)
 	}
 	r.Workers = min(r.Workers, int(s.config.MaxConns-1)/2)
+	if r.partEvents == 0 {
+		r.partEvents = partEvents
+	}
 	w := &replayer{Replay: r, store: s, started: time.Now()}
 	err := w.run(ctx)
 	w.report.Elapsed = time.Since(w.started)
@@ -170,7 +179,7 @@ func makeShadow(ctx context.Context, conn *pgxpool.Conn) error {
 	for _, sql := range []string{
 		"DROP TABLE IF EXISTS traces_replay",
 		"CREATE UNLOGGED TABLE traces_replay AS SELECT " + foldColumns + ", xmin::text AS had_version FROM traces WITH NO DATA",
-		"ALTER TABLE traces_replay ADD PRIMARY KEY (tenant_id, correlation_id)",
+		"ALTER TABLE traces_replay ADD PRIMARY KEY (tenant_id, correlation_id), ADD bereft boolean NOT NULL DEFAULT false",
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make table for the rebuilt traces: %w", err)
@@ -207,14 +216,15 @@ func (w *replayer) build(ctx context.Context, conn *pgxpool.Conn) error {
 	return group.Wait()
 }
 
-// settle counts rebuilt traces and tells of those that differ.
-func (w *replayer) settle(traces, events int, differences []TraceDifference, missing int) {
+// settle counts what was rebuilt and tells of the rows that differ.
+func (w *replayer) settle(some ReplayReport, differences []TraceDifference) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.report.Traces += int64(traces)
-	w.report.Events += int64(events)
+	w.report.Traces += some.Traces
+	w.report.Events += some.Events
 	w.report.Different += int64(len(differences))
-	w.report.Missing += int64(missing)
+	w.report.Missing += some.Missing
+	w.report.Bereft += some.Bereft
 	if w.Difference != nil {
 		for _, d := range differences {
 			w.Difference(d)
@@ -225,9 +235,14 @@ func (w *replayer) settle(traces, events int, differences []TraceDifference, mis
 	}
 }
 
-// snapshot runs f in a transaction in which all reads see one and the same state, for as long as it takes.
-func (s *Store) snapshot(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+// beginner is a pool or a connection.
+type beginner interface {
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
+}
+
+// inSnapshot runs f in a transaction in which all reads see one and the same state, for as long as it takes.
+func inSnapshot(ctx context.Context, db beginner, f func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 			return err
 		}

@@ -22,9 +22,7 @@ const (
 // replayPart is what is rebuilt in one snapshot: a range of keys, or traces by name.
 type replayPart struct {
 	after, upTo *traceKey // after is exclusive, upTo inclusive; nil for no bound
-	// named are the traces that events between two uids belong to; those are left out that have an event of the replay's time before.
-	named []traceKey
-	since uuid.UUID
+	named       []traceKey
 }
 
 const (
@@ -35,8 +33,12 @@ ORDER BY tenant_id, correlation_id`
 SELECT coalesce(sum(pg_relation_size(inhrelid)), 0)::bigint FROM pg_inherits WHERE inhparent = 'event_store'::regclass`
 	countTraces = `SELECT count(*) FROM traces WHERE ($1 = '' OR tenant_id = $1)`
 	touchedKeys = `
-SELECT uid, tenant_id, correlation_id FROM event_store
-WHERE uid > $2 AND uid < $3 AND ($1 = '' OR tenant_id = $1) ORDER BY uid LIMIT $4`
+DECLARE touched NO SCROLL CURSOR FOR SELECT DISTINCT tenant_id, correlation_id FROM event_store
+WHERE uid >= $2 AND uid <= $3 AND ($1 = '' OR tenant_id = $1)`
+	rowsIn     = `SELECT count(*) FROM traces t WHERE ($1 = '' OR t.tenant_id = $1)`
+	bereftRows = `
+SELECT t.tenant_id, t.correlation_id, t.status FROM traces t WHERE ($1 = '' OR t.tenant_id = $1)%s AND NOT EXISTS (
+    SELECT FROM event_store e WHERE e.tenant_id = t.tenant_id AND e.correlation_id = t.correlation_id)`
 	bytesAnEvent = 500   // about, in the table
 	mostSamples  = 50000 // keys that the ranges are cut at
 )
@@ -44,14 +46,11 @@ WHERE uid > $2 AND uid < $3 AND ($1 = '' OR tenant_id = $1) ORDER BY uid LIMIT $
 // plan cuts what is to be rebuilt into parts.
 func (w *replayer) plan(ctx context.Context, conn *pgxpool.Conn, emit func(replayPart) error) error {
 	if !w.From.IsZero() || !w.To.IsZero() {
-		return w.planByTime(ctx, emit)
+		return w.planByTime(ctx, conn, emit)
 	}
 	var size, total int64
 	var keys []traceKey
-	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
-			return err
-		}
+	err := inSnapshot(ctx, conn, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, countTraces, w.Tenant).Scan(&total); err != nil {
 			return err
 		}
@@ -64,7 +63,7 @@ func (w *replayer) plan(ctx context.Context, conn *pgxpool.Conn, emit func(repla
 			return err
 		}
 		// Of so many events each key stands for, one bound for every part.
-		step, n := max(1, int(partEvents*percent/100)), 0
+		step, n := max(1, int(float64(w.partEvents)*percent/100)), 0
 		var key traceKey
 		_, err = pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
 			if n++; n%step == 0 && (len(keys) == 0 || keys[len(keys)-1] != key) {
@@ -90,50 +89,42 @@ func (w *replayer) plan(ctx context.Context, conn *pgxpool.Conn, emit func(repla
 	return emit(replayPart{after: after})
 }
 
-// planByTime goes through the events of a time in the order of their uids.
-func (w *replayer) planByTime(ctx context.Context, emit func(replayPart) error) error {
-	last, end := w.bounds()
-	for {
-		part := replayPart{since: last}
-		seen := map[traceKey]bool{}
-		n := 0
-		err := w.store.snapshot(ctx, func(tx pgx.Tx) error {
-			rows, err := tx.Query(ctx, touchedKeys, w.Tenant, last, end, fetchEvents)
+// planByTime finds the traces of which an event of the time is in the store by now, in one snapshot. Those that get their first such
+// event later are the business of Persist, which folds it into a row that it makes or locks.
+func (w *replayer) planByTime(ctx context.Context, conn *pgxpool.Conn, emit func(replayPart) error) error {
+	from, to := uuid.Nil, uuid.Max
+	if !w.From.IsZero() {
+		from = firstUUIDv7(w.From)
+	}
+	if !w.To.IsZero() {
+		to = before(firstUUIDv7(w.To))
+	}
+	err := inSnapshot(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, touchedKeys, w.Tenant, from, to); err != nil {
+			return err
+		}
+		for {
+			rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM touched", foldTraces))
 			if err != nil {
 				return err
 			}
+			var named []traceKey
 			var key traceKey
-			_, err = pgx.ForEachRow(rows, []any{&last, &key.tenant, &key.correlation}, func() error {
-				if n++; !seen[key] {
-					seen[key] = true
-					part.named = append(part.named, key)
-				}
+			if _, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
+				named = append(named, key)
 				return nil
-			})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("find the traces of a time: %w", err)
+			}); err != nil || len(named) == 0 {
+				return err
+			}
+			if err := emit(replayPart{named: named}); err != nil {
+				return err
+			}
 		}
-		if n == 0 {
-			return nil
-		}
-		if err := emit(part); err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("find the traces of a time: %w", err)
 	}
-}
-
-// bounds returns the uids that those of the replay's time lie between.
-func (w *replayer) bounds() (from, to uuid.UUID) {
-	to = uuid.Max
-	if !w.From.IsZero() {
-		from = before(firstUUIDv7(w.From))
-	}
-	if !w.To.IsZero() {
-		to = firstUUIDv7(w.To)
-	}
-	return from, to
+	return nil
 }
 
 // before returns the uid right before another, which is not the first.
@@ -149,50 +140,110 @@ func before(id uuid.UUID) uuid.UUID {
 
 // rebuildPart folds, compares and writes the traces of a part.
 func (w *replayer) rebuildPart(ctx context.Context, part replayPart) error {
-	if part.named != nil {
-		for names := range slices.Chunk(part.named, foldTraces) {
-			if err := w.rebuildNamed(ctx, names, part.since); err != nil {
-				return err
+	return inSnapshot(ctx, w.store.pool, func(tx pgx.Tx) error {
+		if part.named != nil {
+			return w.rebuildNamed(ctx, tx, part.named)
+		}
+		found, err := w.rebuildRange(ctx, tx, part)
+		if err != nil {
+			return err
+		}
+		return w.findBereft(ctx, tx, part, found)
+	})
+}
+
+func (w *replayer) rebuildNamed(ctx context.Context, tx pgx.Tx, names []traceKey) error {
+	byTrace, err := eventsOf(ctx, tx, names)
+	if err != nil {
+		return err
+	}
+	batch := make([][]*tracking.Event, 0, len(byTrace))
+	for _, key := range names {
+		if events := byTrace[key]; len(events) > 0 {
+			batch = append(batch, events)
+		}
+	}
+	_, err = w.compareAndWrite(ctx, tx, batch)
+	return err
+}
+
+// rebuildRange rebuilds the traces of a range of keys. It returns how many of them have a row.
+func (w *replayer) rebuildRange(ctx context.Context, tx pgx.Tx, part replayPart) (rows int, err error) {
+	where, args := part.where()
+	sql := "DECLARE replayed NO SCROLL CURSOR FOR SELECT " + eventColumns + " FROM event_store WHERE ($1 = '' OR tenant_id = $1)" + where +
+		" ORDER BY tenant_id, correlation_id"
+	if _, err := tx.Exec(ctx, sql, append([]any{w.Tenant}, args...)...); err != nil {
+		return 0, fmt.Errorf("read events: %w", err)
+	}
+	var batch [][]*tracking.Event // of one trace each; that of the last may go on
+	for {
+		fetched, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM replayed", fetchEvents))
+		if err != nil {
+			return 0, fmt.Errorf("read events: %w", err)
+		}
+		events, err := pgx.CollectRows(fetched, scanEvent)
+		if err != nil {
+			return 0, fmt.Errorf("read events: %w", err)
+		}
+		for _, e := range events {
+			if n := len(batch) - 1; n >= 0 && keyOf(batch[n][0]) == keyOf(e) {
+				batch[n] = append(batch[n], e)
+			} else {
+				batch = append(batch, []*tracking.Event{e})
 			}
 		}
+		whole := len(batch) - 1
+		if len(events) == 0 {
+			whole = len(batch)
+		} else if whole < foldTraces {
+			continue
+		}
+		n, err := w.compareAndWrite(ctx, tx, batch[:whole])
+		if rows += n; err != nil || len(events) == 0 {
+			return rows, err
+		}
+		batch = slices.Clone(batch[whole:])
+	}
+}
+
+// findBereft tells of the rows of a range that have no event. They are looked for only when there are more rows than were found to
+// have some.
+func (w *replayer) findBereft(ctx context.Context, tx pgx.Tx, part replayPart, found int) error {
+	where, args := part.where()
+	args = append([]any{w.Tenant}, args...)
+	var there int
+	if err := tx.QueryRow(ctx, rowsIn+where, args...).Scan(&there); err != nil {
+		return fmt.Errorf("count traces: %w", err)
+	}
+	if there == found {
 		return nil
 	}
-	return w.store.snapshot(ctx, func(tx pgx.Tx) error {
-		where, args := part.where()
-		sql := "DECLARE replayed NO SCROLL CURSOR FOR SELECT " + eventColumns + " FROM event_store WHERE ($1 = '' OR tenant_id = $1)" + where +
-			" ORDER BY tenant_id, correlation_id"
-		if _, err := tx.Exec(ctx, sql, append([]any{w.Tenant}, args...)...); err != nil {
-			return fmt.Errorf("read events: %w", err)
-		}
-		var batch [][]*tracking.Event // of one trace each; that of the last may go on
-		for {
-			rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM replayed", fetchEvents))
-			if err != nil {
-				return fmt.Errorf("read events: %w", err)
-			}
-			events, err := pgx.CollectRows(rows, scanEvent)
-			if err != nil {
-				return fmt.Errorf("read events: %w", err)
-			}
-			for _, e := range events {
-				if n := len(batch) - 1; n >= 0 && keyOf(batch[n][0]) == keyOf(e) {
-					batch[n] = append(batch[n], e)
-				} else {
-					batch = append(batch, []*tracking.Event{e})
-				}
-			}
-			if len(events) == 0 {
-				return w.compareAndWrite(ctx, tx, batch)
-			}
-			if len(batch) > foldTraces {
-				whole := len(batch) - 1
-				if err := w.compareAndWrite(ctx, tx, batch[:whole]); err != nil {
-					return err
-				}
-				batch = slices.Clone(batch[whole:])
+	rows, err := tx.Query(ctx, fmt.Sprintf(bereftRows, where), args...)
+	if err != nil {
+		return fmt.Errorf("find traces without events: %w", err)
+	}
+	var bereft []traceKey
+	var differences []TraceDifference
+	var key traceKey
+	var status string
+	if _, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &status}, func() error {
+		bereft = append(bereft, key)
+		differences = append(differences, TraceDifference{
+			TenantID: key.tenant, CorrelationID: key.correlation, Fields: []FieldDifference{{Field: "row", Had: status}},
+		})
+		return nil
+	}); err != nil {
+		return fmt.Errorf("find traces without events: %w", err)
+	}
+	if !w.DryRun {
+		for some := range slices.Chunk(bereft, foldTraces) {
+			if _, err := w.store.pool.Exec(ctx, insertBereft, tenantsOf(some), correlationsOf(some)); err != nil {
+				return fmt.Errorf("write traces without events: %w", err)
 			}
 		}
-	})
+	}
+	w.settle(ReplayReport{Bereft: int64(len(bereft))}, differences)
+	return nil
 }
 
 func (p replayPart) where() (sql string, args []any) {
@@ -208,27 +259,4 @@ func (p replayPart) where() (sql string, args []any) {
 	return text.String(), args
 }
 
-// rebuildNamed rebuilds those of some traces that have no event of the replay's time up to since: what has was rebuilt before.
-func (w *replayer) rebuildNamed(ctx context.Context, names []traceKey, since uuid.UUID) error {
-	from, _ := w.bounds()
-	return w.store.snapshot(ctx, func(tx pgx.Tx) error {
-		byTrace, err := eventsOf(ctx, tx, names)
-		if err != nil {
-			return err
-		}
-		batch := make([][]*tracking.Event, 0, len(byTrace))
-		for _, key := range names {
-			earlier := func(e *tracking.Event) bool {
-				return compareUIDs(e.UID, from) > 0 && compareUIDs(e.UID, since) <= 0
-			}
-			if events := byTrace[key]; len(events) > 0 && !slices.ContainsFunc(events, earlier) {
-				batch = append(batch, events)
-			}
-		}
-		return w.compareAndWrite(ctx, tx, batch)
-	})
-}
-
 func keyOf(e *tracking.Event) traceKey { return traceKey{e.TenantID, e.CorrelationID} }
-
-func compareUIDs(a, b uuid.UUID) int { return strings.Compare(string(a[:]), string(b[:])) }

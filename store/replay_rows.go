@@ -45,7 +45,7 @@ WHERE (r.tenant_id, r.correlation_id) IN (SELECT * FROM unnest($1::text[], $2::t
 ORDER BY t.tenant_id, t.correlation_id FOR UPDATE OF t`
 
 	nextDifferent = `
-SELECT tenant_id, correlation_id FROM traces_replay WHERE (tenant_id, correlation_id) > ($1, $2)
+SELECT tenant_id, correlation_id FROM traces_replay WHERE (tenant_id, correlation_id) > ($1, $2) AND bereft = $4
 ORDER BY tenant_id, correlation_id LIMIT $3`
 
 	// restoreHeads gives rows that were missing the heads of their chains.
@@ -58,6 +58,17 @@ FROM (
     GROUP BY tenant_id, correlation_id
 ) e
 WHERE t.tenant_id = e.tenant_id AND t.correlation_id = e.correlation_id AND t.chain_seq = 0 AND t.chain_before = 0`
+
+	insertBereft = `
+INSERT INTO traces_replay (tenant_id, correlation_id, bereft) SELECT *, true FROM unnest($1::text[], $2::text[])`
+
+	// A row must not go while Persist, which has found it to be there, waits for its lock: the table is locked against writers for
+	// the moment that removing some takes. Persist writes no row before it has inserted or met it, and then holds the table.
+	lockTraceTable = `LOCK TABLE traces IN SHARE ROW EXCLUSIVE MODE`
+	removeBereft   = `
+DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
+WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND NOT EXISTS (
+    SELECT FROM event_store e WHERE e.tenant_id = t.tenant_id AND e.correlation_id = t.correlation_id)`
 
 	swapRows = `
 UPDATE traces t SET
@@ -76,30 +87,29 @@ type modelRow struct {
 	version string     // xmin: which transaction wrote the row
 }
 
-// compareAndWrite folds traces, compares them with their rows, and keeps those that differ.
-func (w *replayer) compareAndWrite(ctx context.Context, tx pgx.Tx, batch [][]*tracking.Event) error {
+// compareAndWrite folds traces, compares them with their rows, and keeps those that differ. It returns how many have a row.
+func (w *replayer) compareAndWrite(ctx context.Context, tx pgx.Tx, batch [][]*tracking.Event) (there int, err error) {
 	if len(batch) == 0 {
-		return nil
+		return 0, nil
 	}
 	rebuilt := make([]traceRow, len(batch))
-	events := 0
+	done := ReplayReport{Traces: int64(len(batch))}
 	for i, of := range batch {
 		state := tracking.Rebuild(of)
 		row, err := traceRowOf(&state)
 		if err != nil {
-			return fmt.Errorf("encode trace: %w", err)
+			return 0, fmt.Errorf("encode trace: %w", err)
 		}
 		rebuilt[i] = row
-		events += len(of)
+		done.Events += int64(len(of))
 	}
 	stored, err := readStored(ctx, tx, rebuilt)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var differences []TraceDifference
 	var different []traceRow
 	var had []*string
-	missing := 0
 	for _, row := range rebuilt {
 		old, there := stored[traceKey{row.TenantID, row.CorrelationID}]
 		fields := compareRows(old, row, there)
@@ -112,16 +122,16 @@ func (w *replayer) compareAndWrite(ctx context.Context, tx pgx.Tx, batch [][]*tr
 			had = append(had, &old.version)
 		} else {
 			had = append(had, nil)
-			missing++
+			done.Missing++
 		}
 	}
 	if len(different) > 0 && !w.DryRun {
 		if _, err := w.store.pool.Exec(ctx, insertShadow, append(foldArgs(different), had)...); err != nil {
-			return fmt.Errorf("write rebuilt traces: %w", err)
+			return 0, fmt.Errorf("write rebuilt traces: %w", err)
 		}
 	}
-	w.settle(len(rebuilt), events, differences, missing)
-	return nil
+	w.settle(done, differences)
+	return len(stored), nil
 }
 
 func readStored(ctx context.Context, tx pgx.Tx, of []traceRow) (map[traceKey]*modelRow, error) {
@@ -207,11 +217,24 @@ func stateText(state string) string {
 }
 
 // swap puts the rebuilt rows in the place of those in use, some at a time in the order of their keys, which is the order in which
-// Persist locks them.
+// Persist locks them, and then removes the rows that have no events.
 func (w *replayer) swap(ctx context.Context, conn *pgxpool.Conn) error {
+	if err := eachDifferent(ctx, conn, false, w.swapSome); err != nil {
+		return fmt.Errorf("swap traces: %w", err)
+	}
+	if err := eachDifferent(ctx, conn, true, w.removeSome); err != nil {
+		return fmt.Errorf("remove traces without events: %w", err)
+	}
+	return nil
+}
+
+// eachDifferent goes through the rebuilt rows, or through those without events.
+func eachDifferent(ctx context.Context, conn *pgxpool.Conn, bereft bool,
+	each func(ctx context.Context, conn *pgxpool.Conn, tenants, correlations []string) error,
+) error {
 	var last traceKey
 	for {
-		rows, err := conn.Query(ctx, nextDifferent, last.tenant, last.correlation, foldTraces)
+		rows, err := conn.Query(ctx, nextDifferent, last.tenant, last.correlation, foldTraces, bereft)
 		if err != nil {
 			return fmt.Errorf("read rebuilt traces: %w", err)
 		}
@@ -226,10 +249,30 @@ func (w *replayer) swap(ctx context.Context, conn *pgxpool.Conn) error {
 		if len(tenants) == 0 {
 			return nil
 		}
-		if err := w.swapSome(ctx, conn, tenants, correlations); err != nil {
-			return fmt.Errorf("swap traces: %w", err)
+		if err := each(ctx, conn, tenants, correlations); err != nil {
+			return err
 		}
 	}
+}
+
+func (w *replayer) removeSome(ctx context.Context, conn *pgxpool.Conn, tenants, correlations []string) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// Writers wait behind us while we wait, so that is cut short.
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '3s'"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, lockTraceTable); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, removeBereft, tenants, correlations)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.report.Changed += tag.RowsAffected()
+		w.mu.Unlock()
+		return nil
+	})
 }
 
 func (w *replayer) swapSome(ctx context.Context, conn *pgxpool.Conn, tenants, correlations []string) error {

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -74,7 +77,7 @@ func TestReplayFindsAndMendsWhatIsWrong(t *testing.T) {
 	require.EqualValues(t, 1, report.Missing)
 
 	_, found = differencesOf(t, s, Replay{DryRun: true, Tenant: "acme"})
-	require.Len(t, found, 1)
+	require.Equal(t, map[string][]string{"acme c0": wrong["acme c0"]}, found)
 
 	_, found = differencesOf(t, s, Replay{})
 	require.Equal(t, wrong, found)
@@ -129,13 +132,211 @@ func TestReplayOfATime(t *testing.T) {
 	spoil(t, s)
 	now := time.Now()
 	report, found := differencesOf(t, s, Replay{DryRun: true, From: now.Add(-time.Hour), To: now.Add(time.Hour)})
-	require.Len(t, found, 3)
+	require.Equal(t, map[string][]string{"acme c0": {"status", "event_count"}, "other c1": {"state"}, "other c2": {"row"}}, found)
 	require.EqualValues(t, 6, report.Traces)
+	require.EqualValues(t, 30, report.Events, "traces are rebuilt from all their events, once")
 	report, found = differencesOf(t, s, Replay{DryRun: true, From: now.Add(time.Hour)})
 	require.Empty(t, found)
 	require.Zero(t, report.Traces)
 	report, _ = differencesOf(t, s, Replay{DryRun: true, To: now.Add(time.Hour), Tenant: "acme"})
 	require.EqualValues(t, 3, report.Traces)
+}
+
+// From is in the time and To is not; a trace that has one event in it is rebuilt from all.
+func TestReplayOfATimeIsCutToTheMillisecond(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-12 * time.Hour)
+	for i, ms := range []int{0, 1, 2, 3} {
+		e := newEvent("acme", fmt.Sprint("c", i), fmt.Sprint("e", i))
+		e.UID = firstUUIDv7(noon.Add(time.Duration(ms) * time.Millisecond))
+		persistAll(t, s, e, newEvent("acme", fmt.Sprint("c", i), fmt.Sprint("late ", i)))
+	}
+	_, err := s.pool.Exec(t.Context(), "UPDATE traces SET status = 'lost'")
+	require.NoError(t, err)
+	report, found := differencesOf(t, s, Replay{DryRun: true, From: noon.Add(time.Millisecond), To: noon.Add(3 * time.Millisecond)})
+	require.Equal(t, map[string][]string{"acme c1": {"status"}, "acme c2": {"status"}}, found)
+	require.EqualValues(t, 4, report.Events)
+	report, found = differencesOf(t, s, Replay{Swap: true, From: noon.Add(time.Millisecond), To: noon.Add(3 * time.Millisecond)})
+	require.Len(t, found, 2)
+	require.EqualValues(t, 2, report.Changed)
+	_, found = differencesOf(t, s, Replay{DryRun: true})
+	require.Len(t, found, 2, "the others are as they were")
+}
+
+// manyTraces persists three events of each of n journeys, of three tenants in turn.
+func manyTraces(t *testing.T, s *Store, n int) {
+	t.Helper()
+	events := make([]*tracking.Event, 0, 3*n)
+	for i := range 3 * n {
+		events = append(events, newEvent(fmt.Sprint("t", i%n%3), fmt.Sprintf("c%04d", i%n), fmt.Sprint("e", i)))
+	}
+	persistAll(t, s, events...)
+}
+
+// However the traces are cut into parts, each is rebuilt once, of all its events.
+func TestReplayInManyParts(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const n = 1200 // so that a part is fetched in several pieces
+	manyTraces(t, s, n)
+	_, err := s.pool.Exec(t.Context(), `UPDATE traces SET status = 'lost' WHERE right(correlation_id, 1) = '7';
+		DELETE FROM traces WHERE right(correlation_id, 1) = '8';
+		INSERT INTO traces (tenant_id, correlation_id, status) SELECT 't' || i % 3, 'b' || i, 'arrived' FROM generate_series(1, 30) i;
+		INSERT INTO traces (tenant_id, correlation_id) VALUES ('a', 'first of all'), ('z', 'last of all')`)
+	require.NoError(t, err)
+	want := map[string][]string{"a first of all": {"row"}, "z last of all": {"row"}}
+	for i := range n {
+		switch i % 10 {
+		case 7:
+			want[fmt.Sprintf("t%d c%04d", i%3, i)] = []string{"status"}
+		case 8:
+			want[fmt.Sprintf("t%d c%04d", i%3, i)] = []string{"row"}
+		}
+	}
+	for i := 1; i <= 30; i++ {
+		want[fmt.Sprintf("t%d b%d", i%3, i)] = []string{"row"}
+	}
+	for _, size := range []int{7, 333, 0} {
+		parts := 0
+		w := &replayer{Replay: Replay{partEvents: cmp.Or(size, partEvents)}, store: s}
+		conn, err := s.pool.Acquire(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, w.plan(t.Context(), conn, func(replayPart) error { parts++; return nil }))
+		conn.Release()
+		require.Equal(t, map[int]int{7: 515, 333: 11, 0: 1}[size], parts)
+
+		report, found := differencesOf(t, s, Replay{DryRun: true, Workers: 3, partEvents: size})
+		require.Equal(t, want, found, "parts of %d", size)
+		require.EqualValues(t, n, report.Traces)
+		require.EqualValues(t, 3*n, report.Events)
+		require.EqualValues(t, 120, report.Missing)
+		require.EqualValues(t, 32, report.Bereft)
+	}
+	report, found := differencesOf(t, s, Replay{DryRun: true, Tenant: "t1", partEvents: 20})
+	require.EqualValues(t, n/3, report.Traces)
+	require.Len(t, found, 90)
+
+	report, _ = differencesOf(t, s, Replay{Swap: true, partEvents: 50})
+	require.EqualValues(t, len(want), report.Changed)
+	_, found = differencesOf(t, s, Replay{DryRun: true})
+	require.Empty(t, found)
+	require.Equal(t, n, get[int](t, s, "SELECT count(*) FROM traces"))
+}
+
+// A row without events is told of and removed, unless it gets an event before that.
+func TestReplayOfRowsWithoutEvents(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	replayed(t, s)
+	_, err := s.pool.Exec(t.Context(), `INSERT INTO traces (tenant_id, correlation_id, status, event_count)
+		VALUES ('acme', 'gone', 'arrived', 3), ('acme', 'back', 'arrived', 3)`)
+	require.NoError(t, err)
+	var told []TraceDifference
+	_, err = s.Replay(t.Context(), Replay{DryRun: true, Difference: func(d TraceDifference) { told = append(told, d) }})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []TraceDifference{
+		{"acme", "gone", []FieldDifference{{Field: "row", Had: "arrived"}}}, {"acme", "back", []FieldDifference{{Field: "row", Had: "arrived"}}},
+	}, told)
+	report, err := s.Replay(t.Context(), Replay{})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, report.Bereft)
+	require.Equal(t, 2, get[int](t, s, "SELECT count(*) FROM traces_replay WHERE bereft"))
+	require.Equal(t, 8, get[int](t, s, "SELECT count(*) FROM traces"))
+
+	report, err = s.Replay(t.Context(), Replay{Swap: true, Difference: func(d TraceDifference) {
+		if d.CorrelationID == "back" {
+			persistAll(t, s, newEvent("acme", "back", "e1"))
+		}
+	}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, report.Changed)
+	require.Equal(t, 7, get[int](t, s, "SELECT count(*) FROM traces"))
+	_, found := differencesOf(t, s, Replay{DryRun: true})
+	require.Empty(t, found)
+}
+
+// A trace that gets its events just while its row is removed keeps them: Persist never meets a row that is going.
+func TestRowsAreNotRemovedUnderAWriter(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	_, err := s.pool.Exec(t.Context(), `INSERT INTO traces (tenant_id, correlation_id) VALUES ('acme', 'c')`)
+	require.NoError(t, err)
+	// The writer has met the row, and waits for its lock or goes on to insert its event.
+	writer, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = writer.Rollback(context.Background()) }()
+	_, err = writer.Exec(t.Context(), makeTraces, []string{"acme"}, []string{"c"})
+	require.NoError(t, err)
+	swapped := make(chan error, 1)
+	go func() {
+		_, err := s.Replay(t.Context(), Replay{Swap: true})
+		swapped <- err
+	}()
+	require.Eventually(t, func() bool {
+		return get[int](t, s, `SELECT count(*) FROM pg_locks WHERE relation = 'traces'::regclass AND NOT granted`) == 1
+	}, 10*time.Second, time.Millisecond, "removing waits")
+	row, err := rowOf(newEvent("acme", "c", "e1"))
+	require.NoError(t, err)
+	_, err = writer.Exec(t.Context(), insertEvents, insertArgs([]eventRow{row})...)
+	require.NoError(t, err)
+	require.NoError(t, writer.Commit(t.Context()))
+	require.NoError(t, <-swapped)
+	require.Equal(t, 1, get[int](t, s, "SELECT count(*) FROM traces"))
+}
+
+// While several write, each snapshot is whole: nothing differs but what was made to, and in the end nothing does.
+func TestReplayAmongWriters(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	manyTraces(t, s, 60)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var writers errgroup.Group
+	for w := range 3 {
+		writers.Go(func() error {
+			for i := 0; ctx.Err() == nil; i++ {
+				events := make([]*tracking.Event, 20)
+				for j := range events {
+					n := i*len(events) + j
+					e := newEvent(fmt.Sprint("t", n%3), fmt.Sprintf("c%04d", n%120), fmt.Sprint("w", w, " ", n))
+					if n%50 == 49 {
+						e.Corrects = &tracking.Correction{Kind: tracking.Void, EventIDs: []string{fmt.Sprint("w", w, " ", n-7)}}
+					}
+					events[j] = e
+				}
+				if _, err := s.Persist(t.Context(), events); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for range 3 {
+		for _, r := range []Replay{{DryRun: true, partEvents: 40}, {DryRun: true, From: time.Now().Add(-time.Hour)}} {
+			report, found := differencesOf(t, s, r)
+			require.Empty(t, found)
+			require.GreaterOrEqual(t, report.Traces, int64(60))
+		}
+	}
+	for i := range 3 {
+		_, err := s.pool.Exec(t.Context(), `WITH spoilt AS (
+			SELECT tenant_id, correlation_id FROM traces WHERE right(correlation_id, 1) = '7' ORDER BY tenant_id, correlation_id FOR UPDATE)
+			UPDATE traces t SET status = 'lost', voided_count = voided_count + 9 FROM spoilt
+			WHERE t.tenant_id = spoilt.tenant_id AND t.correlation_id = spoilt.correlation_id`)
+		require.NoError(t, err)
+		_, err = s.pool.Exec(t.Context(), `INSERT INTO traces (tenant_id, correlation_id) SELECT 'acme', $1 || i FROM generate_series(1, 9) i`,
+			fmt.Sprint("gone ", i, " "))
+		require.NoError(t, err)
+		report, _ := differencesOf(t, s, Replay{Swap: true, partEvents: 40})
+		require.GreaterOrEqual(t, report.Changed, int64(9))
+	}
+	stop()
+	require.NoError(t, writers.Wait())
+	// The rows that were spoilt are mended: by a swap or, where an event came before it, by the fold of that event.
+	_, found := differencesOf(t, s, Replay{DryRun: true})
+	require.Empty(t, found)
+	require.Zero(t, get[int](t, s, "SELECT count(*) FROM traces WHERE correlation_id LIKE 'gone%'"))
 }
 
 func TestOneReplayAtATime(t *testing.T) {

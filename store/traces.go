@@ -19,13 +19,15 @@ SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND correlatio
 	aggregateEvents = `
 SELECT ` + eventColumns + ` FROM event_store WHERE tenant_id = $1 AND ($3::timestamptz IS NULL OR received_at <= $3) AND correlation_id = (
     SELECT correlation_id FROM event_store WHERE tenant_id = $1 AND aggregate_id = $2
-        AND ($3::timestamptz IS NULL OR received_at <= $3) AND ($4::timestamptz IS NULL OR occurred_at <= $4)
+        AND ($3::timestamptz IS NULL OR received_at <= $3)
+        AND ($4::timestamptz IS NULL OR CASE WHEN classifier IN ('', 'actual') THEN occurred_at ELSE received_at END <= $4)
     ORDER BY occurred_at DESC, uid DESC LIMIT 1)`
 )
 
 // Times narrow a trace; a zero one does not.
 type Times struct {
-	// AsOf leaves out what occurred later: what had happened by then.
+	// AsOf leaves out what occurred later, and plans and estimates that were received later: what had happened by then. See
+	// tracking.FoldAsOf.
 	AsOf time.Time
 	// KnownAt leaves out what was received later: what we knew then.
 	KnownAt time.Time

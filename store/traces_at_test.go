@@ -54,3 +54,16 @@ func TestTraceAsItWas(t *testing.T) {
 		require.ErrorIs(t, err, ErrNotFound)
 	}
 }
+
+// A plan of what is to come had been made.
+func TestPlanAsItWas(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	e := newEvent("acme", "c", "1")
+	e.Classifier, e.OccurredAt = tracking.Planned, e.ReceivedAt.Add(time.Hour)
+	persistAll(t, s, e)
+	_, err := s.TraceByAggregateAt(t.Context(), "acme", e.AggregateID, Times{AsOf: e.ReceivedAt})
+	require.NoError(t, err)
+	_, err = s.TraceByAggregateAt(t.Context(), "acme", e.AggregateID, Times{AsOf: e.ReceivedAt.Add(-time.Second)})
+	require.ErrorIs(t, err, ErrNotFound)
+}

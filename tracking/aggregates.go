@@ -36,7 +36,7 @@ func (f *fold) outcome(whole *course, legs []leg) outcome {
 		o.pieces = &Pieces{Total: whole.Total, ByMilestone: j.reached}
 	}
 	movedOn := j.movedOn
-	journeyItself := f.journeyItself()
+	var journeyItself course
 	things := f.things(whole, &journeyItself)
 	if len(things) > 1 {
 		o.exception = latestTrouble(things)
@@ -59,19 +59,8 @@ func (f *fold) outcome(whole *course, legs []leg) outcome {
 // isJourney reports whether what is said of an aggregate is said of the whole journey.
 func (f *fold) isJourney(id string) bool { return id == "" || id == f.Correlation }
 
-// journeyItself sums up what is said of the whole journey.
-func (f *fold) journeyItself() course {
-	var all course
-	for i := range f.Parts {
-		if f.isJourney(f.Parts[i].ID) {
-			all.merge(&f.Parts[i].Course)
-		}
-	}
-	return all
-}
-
 // things lists the aggregates that events say something of, in the order of Parts; what has no part of its own is one thing, at
-// the end.
+// the end. When there are several, journeyItself comes to sum up what is said of the whole journey.
 func (f *fold) things(whole, journeyItself *course) []thing {
 	var own []*course
 	for i := range f.Parts {
@@ -85,6 +74,11 @@ func (f *fold) things(whole, journeyItself *course) []thing {
 	}
 	if len(own) < 2 {
 		return nil // the whole says it all
+	}
+	for i := range f.Parts {
+		if f.isJourney(f.Parts[i].ID) {
+			journeyItself.merge(&f.Parts[i].Course)
+		}
 	}
 	list := make([]thing, len(own))
 	for i, c := range own {

@@ -2,7 +2,9 @@ package tracking_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -156,6 +158,23 @@ func TestSeveralAggregates(t *testing.T) {
 			},
 			status: loaded, furthest: delivered, each: statuses{"A": delivered, "B": loaded},
 		},
+		"each counts its own pieces, of one of which a part is delivered": {
+			tell: func(s *story) {
+				s.add(1, arrived, of("A"), pieces(2, 2))
+				s.add(2, delivered, of("A"), pieces(1, 2))
+				s.add(3, delivered, of("B"), pieces(1, 1))
+				s.add(4, delivered, of("C"), pieces(1, 1))
+			},
+			status: arrived, furthest: delivered, each: statuses{"A": arrived, "B": delivered, "C": delivered},
+		},
+		"of one, only a part was ever heard of": {
+			tell: func(s *story) {
+				s.add(2, delivered, of("A"), pieces(1, 2))
+				s.add(3, delivered, of("B"), pieces(1, 1))
+				s.add(4, delivered, of("C"), pieces(1, 1))
+			},
+			status: announced, furthest: delivered, each: statuses{"A": announced, "B": delivered, "C": delivered},
+		},
 		"pieces of a known number, told one by one": {
 			tell: func(s *story) {
 				s.add(1, accepted, of(itself), pieces(2, 2))
@@ -253,6 +272,112 @@ func TestDeliveredWhenAllAre(t *testing.T) {
 	})
 }
 
+// What is said of the journey counts for it wherever its id stands among those of more things than are told apart.
+func TestTheJourneyIsAlwaysToldApart(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &story{}
+		for i := range rapid.IntRange(95, 105).Draw(t, "things") {
+			s.add(i, arrived, of(fmt.Sprintf("B%03d", i)))
+		}
+		s.add(999, delivered, of(rapid.SampledFrom([]string{itself, ""}).Draw(t, "journey")))
+		s.add(999, delivered, of(itself))
+		correlation := rapid.SampledFrom([]string{"A", "B050x", "Z"}).Draw(t, "correlation")
+		for _, e := range s.events {
+			if e.AggregateID == e.CorrelationID {
+				e.AggregateID = correlation
+			}
+			e.CorrelationID = correlation
+		}
+		trace := tracking.Fold(s.events)
+		require.Equal(t, delivered, trace.Status)
+		require.Contains(t, trace.Aggregates, correlation)
+		require.True(t, slices.IsSorted(trace.Aggregates))
+
+		var state tracking.State
+		for _, e := range rapid.Permutation(s.events).Draw(t, "order") {
+			require.True(t, state.Apply(e))
+		}
+		requireSameState(t, tracking.Rebuild(s.events), state)
+	})
+}
+
+func requireSameState(t require.TestingT, want, got tracking.State) {
+	wanted, err := want.MarshalBinary()
+	require.NoError(t, err)
+	have, err := got.MarshalBinary()
+	require.NoError(t, err)
+	require.Equal(t, wanted, have)
+}
+
+// A journey of many things on many legs has a bounded state, the same by whatever way.
+func TestStateOfManyThingsIsBounded(t *testing.T) {
+	s := &story{}
+	for i := range 120 {
+		for l := range 60 {
+			s.add(l*10, tracking.Milestones()[3+l%3], of(fmt.Sprintf("B%03d", i)), on("LA", fmt.Sprint(100+l), "LIM", "SCL"), at("LIM"),
+				exception([]string{"", "on_hold"}[l%2]))
+		}
+	}
+	rebuilt := tracking.Rebuild(s.events)
+	data, err := rebuilt.MarshalBinary()
+	require.NoError(t, err)
+	t.Logf("%d bytes", len(data))
+	require.Less(t, len(data), 256<<10)
+	legs := rebuilt.Summary().Legs
+	require.Len(t, legs, 5, "512 / 101 parts")
+	require.Equal(t, "159", legs[4].Transport.Number)
+	require.False(t, rebuilt.Apply((&story{}).add(1, arrived)), "it takes a rebuild from now on")
+
+	// Up to the bound it takes none.
+	var state tracking.State
+	few := s.events[:0:0]
+	for i := range 100 {
+		for l := range 5 {
+			few = append(few, s.events[i*60+l])
+		}
+	}
+	for _, e := range few {
+		require.True(t, state.Apply(e))
+	}
+	require.Len(t, state.Summary().Legs, 5)
+	requireSameState(t, tracking.Rebuild(few), state)
+}
+
+// The trace as of a time is that of what had happened, plans that had been made by then included.
+func TestFoldAsOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := journeys(true).Draw(t, "events")
+		require.Equal(t, tracking.Fold(events), tracking.FoldAsOf(events, day.Add(100*time.Hour)), "all has happened")
+		require.Empty(t, tracking.FoldAsOf(events, day.Add(-time.Hour)).Events, "nothing has")
+		at := day.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "at")) * time.Hour)
+		shuffled := rapid.Permutation(events).Draw(t, "order")
+		require.Equal(t, tracking.FoldAsOf(events, at), tracking.FoldAsOf(shuffled, at))
+
+		plain := journeys(false).Draw(t, "plain events")
+		had := slices.DeleteFunc(slices.Clone(plain), func(e *tracking.Event) bool {
+			if e.Classifier == tracking.Actual || e.Classifier == "" {
+				return e.OccurredAt.After(at)
+			}
+			return e.ReceivedAt.After(at)
+		})
+		require.Equal(t, tracking.Fold(had), tracking.FoldAsOf(plain, at))
+	})
+}
+
+func TestFoldAsOfKnowsWhatWasCorrectedLater(t *testing.T) {
+	s := &story{}
+	s.add(1, accepted)
+	s.add(5, delivered)
+	s.add(9, "", corrects(tracking.Void, "e2"))
+	estimate := s.add(60, delivered, classified(tracking.Estimated)) // of something to come
+	estimate.ReceivedAt = day.Add(2 * time.Minute)
+	trace := tracking.FoldAsOf(s.events, day.Add(6*time.Minute))
+	require.Equal(t, accepted, trace.Status)
+	require.Len(t, trace.Events, 3)
+	require.Equal(t, estimate.OccurredAt, *trace.EstimatedAt)
+	require.Nil(t, tracking.FoldAsOf(s.events, day.Add(time.Minute)).EstimatedAt)
+}
+
 // More things than are told apart: the journey is delivered when it is said of the journey, or of its pieces.
 func TestManyAggregates(t *testing.T) {
 	s := &story{}
@@ -260,8 +385,10 @@ func TestManyAggregates(t *testing.T) {
 		s.add(i, arrived, of(fmt.Sprintf("B%03d", i)))
 		s.add(200+i, delivered, of(fmt.Sprintf("B%03d", i)))
 	}
+	s.add(340, arrived, of("B149")) // before it was delivered, and after others were
 	trace := tracking.Fold(s.events)
 	require.Equal(t, arrived, trace.Status)
+	require.Empty(t, trace.Anomalies)
 	require.Len(t, trace.ByAggregate, 100)
 	require.Equal(t, delivered, trace.ByAggregate[99].Status)
 	s.add(999, delivered, of(itself))
@@ -271,10 +398,5 @@ func TestManyAggregates(t *testing.T) {
 	for i := len(s.events) - 1; i >= 0; i-- {
 		require.True(t, state.Apply(s.events[i]))
 	}
-	rebuilt := tracking.Rebuild(s.events)
-	want, err := rebuilt.MarshalBinary()
-	require.NoError(t, err)
-	got, err := state.MarshalBinary()
-	require.NoError(t, err)
-	require.Equal(t, want, got)
+	requireSameState(t, tracking.Rebuild(s.events), state)
 }

@@ -126,21 +126,31 @@ func (l *lastEvent) offer(o lastEvent) {
 }
 
 // part returns where the events of an aggregate are summed up. Which aggregates have a part of their own depends on the set of
-// them only: one that is among the smallest of all was so at any time before.
+// them only: what is said of the journey itself always has, and of the others one that is among the smallest of all was so at
+// any time before.
 func (f *fold) part(id string) *part {
 	at, found := slices.BinarySearchFunc(f.Parts, id, func(p part, id string) int { return strings.Compare(p.ID, id) })
 	if found {
 		return &f.Parts[at]
 	}
-	if at < maxAggregates {
+	if len(f.Parts) < maxAggregates {
 		f.Parts = slices.Insert(f.Parts, at, part{ID: id})
-		if len(f.Parts) > maxAggregates {
-			f.rest().absorb(&f.Parts[maxAggregates])
-			f.Parts = slices.Delete(f.Parts, maxAggregates, len(f.Parts))
-		}
 		return &f.Parts[at]
 	}
-	return f.rest()
+	out := len(f.Parts) - 1 // the largest that is not the journey's, which has two ids at most
+	for f.isJourney(f.Parts[out].ID) {
+		out--
+	}
+	if at > out && !f.isJourney(id) {
+		return f.rest()
+	}
+	f.rest().absorb(&f.Parts[out])
+	f.Parts = slices.Delete(f.Parts, out, out+1)
+	if at > out {
+		at--
+	}
+	f.Parts = slices.Insert(f.Parts, at, part{ID: id})
+	return &f.Parts[at]
 }
 
 func (f *fold) rest() *part {
@@ -185,30 +195,42 @@ func (f *fold) courses() []*course {
 	return list
 }
 
-// tooManyLegs reports whether the parts name more than maxLegs different legs.
+// tooManyLegs reports whether the parts name more than maxLegs different legs, or more than maxPartLegs together.
 func (f *fold) tooManyLegs() bool {
 	sum := 0
-	for _, c := range f.courses() {
-		sum += len(c.Legs)
+	for i := range f.Parts {
+		sum += len(f.Parts[i].Course.Legs)
+	}
+	if f.Rest != nil {
+		sum += len(f.Rest.Course.Legs)
 	}
 	if sum <= maxLegs {
 		return false
 	}
-	keys := make(map[string]struct{}, maxLegs)
-	for _, c := range f.courses() {
-		for i := range c.Legs {
-			keys[c.Legs[i].Key] = struct{}{}
-		}
-	}
-	return len(keys) > maxLegs
+	return sum > maxPartLegs || len(f.legCounts()) > maxLegs
 }
 
-// keepLastLegs keeps those maxLegs that began last.
+// legCounts says of how many parts each leg is.
+func (f *fold) legCounts() map[string]int {
+	counts := make(map[string]int, maxLegs)
+	for _, c := range f.courses() {
+		for i := range c.Legs {
+			counts[c.Legs[i].Key]++
+		}
+	}
+	return counts
+}
+
+// keepLastLegs keeps those that began last, as many as the bounds allow.
 func (f *fold) keepLastLegs() {
-	legs := slices.Clone(f.whole().Legs)
+	legs, counts := slices.Clone(f.whole().Legs), f.legCounts()
 	slices.SortFunc(legs, compareLegs)
 	keep := make(map[string]bool, maxLegs)
-	for _, l := range legs[len(legs)-maxLegs:] {
+	sum := 0
+	for _, l := range slices.Backward(legs) {
+		if sum += counts[l.Key]; len(keep) == maxLegs || sum > maxPartLegs {
+			break
+		}
 		keep[l.Key] = true
 	}
 	for _, c := range f.courses() {

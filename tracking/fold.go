@@ -9,13 +9,18 @@ import (
 // permutation, duplication (the same UID) or redelivery of them gives the same trace (Invariant 10 of package pipeline).
 func Fold(events []*Event) Trace { return traceOf(resolve(events)) }
 
-// FoldAsOf is the trace of what had happened at a time, as far as is known from events: those that occurred later are left out. What
+// FoldAsOf is the trace of what had happened at a time, as far as is known from events. Actual events that occurred later are left
+// out, and so are plans and estimates that were received later: they are about what is to come, and were made by then. What
 // corrections and revisions say of the others holds whenever they were made: what did not occur had not occurred then.
 func FoldAsOf(events []*Event, at time.Time) Trace {
 	r := resolve(events)
 	then := &resolution{corrected: r.corrected, conflict: r.conflict}
 	for i, e := range r.events {
-		if !e.OccurredAt.After(at) {
+		when := e.OccurredAt
+		if e.Classifier != Actual && e.Classifier != "" {
+			when = e.ReceivedAt
+		}
+		if !when.After(at) {
 			then.events = append(then.events, e)
 			then.voided, then.superseded = append(then.voided, r.voided[i]), append(then.superseded, r.superseded[i])
 		}

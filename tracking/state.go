@@ -10,6 +10,7 @@ import (
 const (
 	maxAggregates = 100
 	maxLegs       = 64
+	maxPartLegs   = 512  // legs of all parts together
 	maxKeys       = 256  // event ids remembered one by one; beyond, in a Bloom filter
 	bloomBytes    = 8192 // 0.5% false alarms at 5,000 events
 	bloomHashes   = 4
@@ -50,7 +51,8 @@ type fold struct {
 	Located  bool        `cbor:"17,keyasint,omitempty"`
 	Estimate estimate    `cbor:"18,keyasint"`
 
-	// Parts holds the smallest maxAggregates aggregates of the counted events, sorted; Rest sums up the others.
+	// Parts holds maxAggregates aggregates of the counted events, sorted: the journey itself and the smallest of the others. Rest
+	// sums up what is left.
 	Parts []part `cbor:"19,keyasint,omitempty"`
 	Rest  *part  `cbor:"20,keyasint,omitempty"`
 }

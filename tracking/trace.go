@@ -34,7 +34,7 @@ type Summary struct {
 	CorrelationID string `json:"correlation_id"`
 	// AggregateID is the aggregate of the earliest counted event.
 	AggregateID string `json:"aggregate_id"`
-	// Aggregates lists the distinct aggregates of the counted events in order; of more than 100, the smallest 100.
+	// Aggregates lists the distinct aggregates of the counted events in order; of more than 100, the smallest, and the journey itself.
 	Aggregates []string `json:"aggregates"`
 	// ByAggregate says how far each of Aggregates has come.
 	ByAggregate []AggregateStatus `json:"by_aggregate"`
@@ -62,7 +62,8 @@ type Summary struct {
 	// UnknownCount is the number of counted events whose code no catalogue knows.
 	UnknownCount int     `json:"unknown_count"`
 	Pieces       *Pieces `json:"pieces,omitempty"`
-	// Legs lists the flights, voyages and trucks that events named, in order; of more than 64, the last 64 to begin.
+	// Legs lists the flights, voyages and trucks that events named, in order; of more than 64 (or 512, counted for
+	// each aggregate), the last to begin.
 	Legs []LegStatus `json:"legs"`
 	// EstimatedAt is the estimate or plan of delivery that was received last or, without one, that of arrival.
 	EstimatedAt *time.Time `json:"estimated_at,omitempty"`

@@ -50,7 +50,7 @@ func (h *Handler) Close() { close(h.done) }
 
 // TimesInput asks for a trace as it was.
 type TimesInput struct {
-	AsOf    time.Time `query:"asOf" doc:"What had happened by then: without what occurred later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	AsOf    time.Time `query:"asOf" doc:"What had happened by then: without what occurred later, and without plans and estimates received later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
 	KnownAt time.Time `query:"knownAt" doc:"What was known then: without what was received later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
 }
 

@@ -104,16 +104,88 @@ func TestAnyWayToStoreEventsGivesTheSameTraces(t *testing.T) {
 			})
 		}
 		require.NoError(t, group.Wait())
-		require.Equal(t, rowsOfFold(t, events), rowsOf(t, pool, tenant))
+		rows := rowsOfFold(t, events)
+		require.Equal(t, rows, rowsOf(t, pool, tenant))
+
+		// All has happened by now, so that the trace as of now is the one that is stored.
+		for i := range rows {
+			for _, times := range []store.Times{{}, {AsOf: time.Now()}, {KnownAt: time.Now()}} {
+				trace, err := opened.TraceAt(context.Background(), tenant, rows[i].Correlation, times)
+				require.NoError(t, err)
+				require.Equal(t, rows[i], rowOf(trace.Summary, rows[i].State))
+			}
+		}
 	})
 }
 
-// traceRow is what is compared of a row: the state of the fold, which everything else is made of, and some of the rest.
+// What was known at a time does not change by what is received later, be it that earlier events were wrong.
+func TestWhatWasKnownStays(t *testing.T) {
+	t.Parallel()
+	config := store.DefaultConfig()
+	config.URL = databases.URL(t)
+	opened, err := store.Open(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(opened.Close)
+	stage := newStage(t, opened)
+	rapid.Check(t, func(t *rapid.T) {
+		tenant := uuid.NewString()
+		events := journeysOf(tenant).Draw(t, "set")
+		at := rapid.SampledFrom(events).Draw(t, "one").ReceivedAt
+		later := func(e *tracking.Event) bool { return e.ReceivedAt.After(at) }
+		known := slices.DeleteFunc(slices.Clone(events), later)
+		require.NoError(t, stage.Process(context.Background(), pipeline.NewBatch(known)))
+		before := map[string]tracking.Trace{}
+		for _, row := range rowsOfFold(t, known) {
+			before[row.Correlation], err = opened.Trace(context.Background(), tenant, row.Correlation)
+			require.NoError(t, err)
+		}
+		if len(known) < len(events) {
+			rest := slices.DeleteFunc(slices.Clone(events), func(e *tracking.Event) bool { return !later(e) })
+			require.NoError(t, stage.Process(context.Background(), pipeline.NewBatch(rest)))
+		}
+		for _, journey := range []string{"A", "B", "C"} {
+			trace, err := opened.TraceAt(context.Background(), tenant, journey, store.Times{KnownAt: at})
+			if _, was := before[journey]; !was {
+				require.ErrorIs(t, err, store.ErrNotFound)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, before[journey], trace)
+		}
+	})
+}
+
+// traceRow is a row of traces: every column but the tenant's, and updated_at, that the fold owns.
 type traceRow struct {
-	Correlation, Status, Exception, Aggregate string
-	Events, Voided, Unknown                   int
-	First, Last                               time.Time
-	State                                     []byte
+	Correlation, Aggregate string
+	Aggregates             []string
+	Kind, Status, Trouble  string
+	Anomalies              []string
+	First, Last, Estimated *time.Time
+	Place                  string
+	Events, Voided         int
+	Unknown                int
+	Pieces, Delivered      *int
+	State                  []byte
+}
+
+func rowOf(s tracking.Summary, state []byte) traceRow {
+	row := traceRow{
+		Correlation: s.CorrelationID, Aggregate: s.AggregateID, Aggregates: s.Aggregates, Kind: string(s.Kind), Status: string(s.Status),
+		Trouble: s.Exception, Anomalies: s.Anomalies, First: &s.FirstEventAt, Last: &s.LastEventAt, Estimated: s.EstimatedAt,
+		Events: s.EventCount, Voided: s.VoidedCount, Unknown: s.UnknownCount, State: state,
+	}
+	if row.Anomalies == nil {
+		row.Anomalies = []string{}
+	}
+	if s.LastLocation != nil {
+		row.Place = s.LastLocation.IATA
+	}
+	if p := s.Pieces; p != nil {
+		delivered := p.ByMilestone[tracking.Delivered]
+		row.Pieces, row.Delivered = &p.Total, &delivered
+	}
+	return row
 }
 
 func rowsOfFold(t require.TestingT, events []*tracking.Event) []traceRow {
@@ -123,25 +195,26 @@ func rowsOfFold(t require.TestingT, events []*tracking.Event) []traceRow {
 		if len(of) == 0 {
 			continue
 		}
-		s := tracking.Fold(of).Summary
 		state, err := tracking.Rebuild(of).MarshalBinary()
 		require.NoError(t, err)
-		rows = append(rows, traceRow{
-			s.CorrelationID, string(s.Status), s.Exception, s.AggregateID, s.EventCount, s.VoidedCount, s.UnknownCount, s.FirstEventAt,
-			s.LastEventAt, state,
-		})
+		rows = append(rows, rowOf(tracking.Fold(of).Summary, state))
 	}
 	return rows
 }
 
 func rowsOf(t require.TestingT, pool *pgxpool.Pool, tenant string) []traceRow {
-	rows, err := pool.Query(context.Background(), `SELECT correlation_id, status, exception, aggregate_id, event_count, voided_count,
-		unknown_count, first_event_at, last_event_at, state FROM traces WHERE tenant_id = $1 ORDER BY correlation_id`, tenant)
+	rows, err := pool.Query(context.Background(), `SELECT correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies,
+		first_event_at, last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total,
+		pieces_delivered, state FROM traces WHERE tenant_id = $1 ORDER BY correlation_id`, tenant)
 	require.NoError(t, err)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[traceRow])
 	require.NoError(t, err)
 	for i := range found {
-		found[i].First, found[i].Last = found[i].First.UTC(), found[i].Last.UTC()
+		for _, at := range []*time.Time{found[i].First, found[i].Last, found[i].Estimated} {
+			if at != nil {
+				*at = at.UTC()
+			}
+		}
 	}
 	return found
 }
