@@ -69,7 +69,7 @@ type letterFilter struct {
 }
 
 func (f *letterFilter) add(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&f.states, "state", nil, "open, redriving, stored, superseded, discarded or all (default: open, or any when ids are given)")
+	flags.StringSliceVar(&f.states, "state", nil, "open, redriving, stored, passed, dropped, superseded, discarded or all (default: open, or any when ids are given)")
 	flags.StringSliceVar(&f.reasons, "reason", nil, "the code of why they were rejected")
 	flags.StringSliceVar(&f.stages, "stage", nil, "the stage that rejected them")
 	flags.StringSliceVar(&f.pipelines, "pipeline", nil, "the pipeline in which they were rejected")

@@ -319,7 +319,14 @@ func renderJob(job *ops.Job) string {
 		}
 	}
 	if o := job.Outcomes; o != nil && job.Redriven > 0 {
-		fmt.Fprintf(&text, "  of the redriven %d stored, %d rejected again, %d with no answer yet\n", o.Stored, o.RejectedAgain, o.UnderWay)
+		fmt.Fprintf(&text, "  of the redriven %d stored, ", o.Stored)
+		if o.Passed > 0 {
+			fmt.Fprintf(&text, "%d passed, ", o.Passed)
+		}
+		if o.Dropped > 0 {
+			fmt.Fprintf(&text, "%d dropped by a stage, ", o.Dropped)
+		}
+		fmt.Fprintf(&text, "%d rejected again, %d with no answer yet\n", o.RejectedAgain, o.UnderWay)
 	}
 	for _, n := range job.Notes {
 		fmt.Fprintf(&text, "  %d %s: %s (such as %s)\n", n.Count, n.Result, clean(n.Message), n.Example)

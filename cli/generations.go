@@ -218,6 +218,9 @@ func (g *generations) tidy(ctx context.Context) {
 		return
 	}
 	for _, s := range stale {
+		if s.Unsure {
+			continue // it may be another installation's
+		}
 		if g.in.Alone && s.Backlog == 0 {
 			g.forget(ctx, s.Topic, s.Reader)
 			continue

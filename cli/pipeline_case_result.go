@@ -171,11 +171,13 @@ func (r *caseResult) keep(memory *persist.Memory) error {
 		if err != nil {
 			return err
 		}
-		if list, ok := fields["events"].([]any); ok {
-			for _, e := range list {
-				if event, ok := e.(map[string]any); ok {
-					delete(event, "uid")
-				}
+		for _, name := range []string{"events", "by_aggregate"} {
+			list, _ := fields[name].([]any)
+			for _, entry := range list {
+				event, _ := entry.(map[string]any)
+				delete(event, "uid")
+				last, _ := event["last_event"].(map[string]any)
+				delete(last, "uid")
 			}
 		}
 		r.traces = append(r.traces, fields)

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -27,8 +31,9 @@ a pipeline was removed while nothing ran that could drain it. The broker keeps f
 --remove removes those that nothing waits for. --with-frames removes the others as well, and what waits for them is lost: bring
 the stage back for a while instead, and its frames go their way. Do so only when every process runs this configuration.
 
-The broker is the one that the environment names, as for rastro serve. Queues of SQS belong to whoever made them: they are not
-listed here, see rastro pipeline topics.
+The broker is the one that the environment names, as for rastro serve. Of SQS, queues are listed whose names begin with
+RASTRO_SQS_PREFIX, with what waits in them and in their dead-letter queues, and the commands that remove them. Only those are
+removed whose tags say that rastro made them (RASTRO_SQS_PROVISION); others belong to whoever made them.
 
 Exit codes: 0 nothing is left over, 1 something is, or the broker cannot be reached, 2 the command line is wrong.`,
 		Example: `  RASTRO_NATS_URL=nats://nats:4222 rastro pipeline tidy --config ./my-config
@@ -73,21 +78,41 @@ func tidy(cmd *cobra.Command, transport routers.Transport, topics []pipeline.Top
 		return err
 	}
 	rows := [][]string{{"TOPIC", "READER", "FRAMES", ""}}
+	placed := slices.ContainsFunc(stale, func(s routers.StaleReader) bool { return s.Place != "" })
+	if placed {
+		rows = [][]string{{"TOPIC", "READER", "FRAMES", "QUEUE", "AGE", ""}}
+	}
 	left := 0
+	var commands []string
 	for _, s := range stale {
-		row := []string{s.Topic, s.Reader, strconv.FormatInt(s.Backlog, 10), ""}
-		if remove && (s.Backlog == 0 || withFrames) {
+		row := []string{cmp.Or(s.Topic, "?"), cmp.Or(s.Reader, "?"), strconv.FormatInt(s.Backlog, 10)}
+		if placed {
+			age := "?"
+			if !s.Since.IsZero() {
+				age = ago(time.Since(s.Since))
+			}
+			row = append(row, s.Place, age)
+		}
+		row = append(row, "")
+		if remove && !s.Unsure && (s.Backlog == 0 || withFrames) {
 			if err := tidier.Forget(cmd.Context(), s.Topic, s.Reader); err != nil {
 				return err
 			}
-			row[3] = "removed"
+			row[len(row)-1] = "removed"
 		} else {
 			left++
+			commands = append(commands, s.Commands...)
 		}
 		rows = append(rows, row)
 	}
 	if len(stale) > 0 {
 		if err := writeTable(cmd.OutOrStdout(), rows); err != nil {
+			return err
+		}
+	}
+	if len(commands) > 0 {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nBy hand they are removed, and what waits in them is lost, with:\n\n  %s\n", strings.Join(commands, "\n  "))
+		if err != nil {
 			return err
 		}
 	}

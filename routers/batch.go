@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/rastrohq/rastro/pipeline"
 )
 
@@ -26,6 +28,8 @@ type item struct {
 	// origin names the event in the ledger; came is how it came to be here, as far as the ledger has yet to be told.
 	origin origin
 	came   arrival
+	// redrive is the job that redrove the event; zero for none.
+	redrive uuid.UUID
 }
 
 func newBatch(taken []*delivery) *batch {
@@ -36,7 +40,7 @@ func newBatch(taken []*delivery) *batch {
 	b, all := &batch{items: make([]*item, 0, n)}, make([]item, 0, n)
 	for _, d := range taken {
 		for i, w := range d.work {
-			all = append(all, item{work: w, from: d, origin: d.origins[i], came: d.came})
+			all = append(all, item{work: w, from: d, origin: d.origins[i], came: d.came, redrive: d.redrive})
 			b.items = append(b.items, &all[len(all)-1])
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/fxamacker/cbor/v2"
+	"github.com/google/uuid"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -29,6 +30,8 @@ const (
 	contentHeader = "content-type"
 	// itemsHeader says how much is in a frame to whoever counts without decoding.
 	itemsHeader = "items"
+	// redrivenHeader names the job that redrove the events of a frame. It goes with them through their pipeline.
+	redrivenHeader = "redriven"
 )
 
 // ErrTooLarge says that one event alone is larger than a frame may be.
@@ -101,6 +104,25 @@ func newMessage(frame []byte, items int) *message.Message {
 	msg.Metadata.Set(contentHeader, contentType)
 	msg.Metadata.Set(itemsHeader, strconv.Itoa(items))
 	return msg
+}
+
+// redrive returns messages with the mark that their events were redriven by a job; the zero job is none.
+func redrive(messages []*message.Message, job uuid.UUID) []*message.Message {
+	for _, m := range messages {
+		if job != uuid.Nil {
+			m.Metadata.Set(redrivenHeader, job.String())
+		}
+	}
+	return messages
+}
+
+// redrivenBy returns the job that redrove the events of a frame; the zero UUID when they were not redriven.
+func redrivenBy(msg *message.Message) uuid.UUID {
+	job, err := uuid.Parse(msg.Metadata.Get(redrivenHeader))
+	if err != nil {
+		return uuid.Nil
+	}
+	return job
 }
 
 // FrameItems returns how many events, or letters, or ledger entries, a frame says that it holds; 0 when it does not say.

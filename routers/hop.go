@@ -8,6 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
 
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/tracking"
@@ -33,6 +34,7 @@ type delivery struct {
 	bytes   int
 	left    int        // events not yet settled, those they led to included
 	trace   string     // the OpenTelemetry trace that the frame came in; may be empty
+	redrive uuid.UUID  // the job that redrove its events; zero for none
 	done    chan error // what the frame's handler returns: nil acknowledges
 }
 
@@ -80,7 +82,7 @@ func (h *hop) handle(msg *message.Message) error {
 		origins = originsIn(frameID(msg), len(events))
 	}
 	d := newDelivery(work, origins, came, len(msg.Payload))
-	d.trace = traceOf(msg.Context())
+	d.trace, d.redrive = traceOf(msg.Context()), redrivenBy(msg)
 	return h.take(d)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -158,10 +159,11 @@ func isDuplicate(reason pipeline.Reason) bool {
 	return reason.Of != uuid.Nil || reason.Code == "duplicate"
 }
 
-// ledgerEntry is what a ledger frame holds many of: one of the two is set.
+// ledgerEntry is what a ledger frame holds many of: one of them is set.
 type ledgerEntry struct {
 	Mark      *store.LedgerMark `cbor:"1,keyasint,omitempty"`
 	Duplicate *store.Duplicate  `cbor:"2,keyasint,omitempty"`
+	Redriven  *store.RedriveEnd `cbor:"3,keyasint,omitempty"`
 }
 
 // page is what a batch has to say.
@@ -236,6 +238,23 @@ func (p *page) duplicate(w *pipeline.Work, droppedAt time.Time) {
 	}})
 }
 
+// redriven says how the redrive of an event ended. What was rejected again says so itself, by a dead letter.
+func (p *page) redriven(it *item, end ending) {
+	e, said := it.work.Event, store.RedriveEnd{UID: it.work.Event.UID, TenantID: it.work.Event.TenantID, Job: it.redrive}
+	switch reason := it.work.Verdict.Reason; end {
+	case passedEnd:
+		said.Passed = true
+	case duplicateEnd, droppedEnd:
+		said.Stage, said.Code, said.Message = it.work.Stage, reason.Code, reason.Message
+		if reason.Of != uuid.Nil && reason.Of != e.UID {
+			said.Message = strings.TrimPrefix(said.Message+"; a copy of event "+reason.Of.String(), "; ")
+		}
+	case openEnd, rejectedEnd:
+		return
+	}
+	p.entries = append(p.entries, ledgerEntry{Redriven: &said})
+}
+
 // enter says in the pipeline's ledger what came and what ended of a batch that has just been handed on. What could not be said
 // stays open.
 func (h *hop) enter(b *batch) error {
@@ -256,6 +275,9 @@ func (h *hop) enter(b *batch) error {
 		case droppedEnd:
 			p.duplicate(it.work, time.Now().UTC())
 		case openEnd, passedEnd, rejectedEnd:
+		}
+		if it.redrive != uuid.Nil {
+			p.redriven(it, end)
 		}
 		told = append(told, it)
 	}

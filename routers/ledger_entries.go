@@ -16,6 +16,10 @@ import (
 // LedgerStore takes what became of events. Entering the same twice has the effect of entering it once.
 type LedgerStore interface {
 	AddLedger(ctx context.Context, pipeline string, marks []store.LedgerMark, duplicates []store.Duplicate) error
+	// Ended returns, for each mark that is asked for, the bits of the events that have ended.
+	Ended(ctx context.Context, pipeline string, asked []store.LedgerMark) ([]uint64, error)
+	// EndRedrives settles the dead letters of events that were redriven and have ended.
+	EndRedrives(ctx context.Context, pipeline string, ends []store.RedriveEnd) error
 }
 
 const (
@@ -105,6 +109,7 @@ func (l *ledger) gather(ctx context.Context, first *ledgerFrame) []*ledgerFrame 
 func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 	var marks []store.LedgerMark
 	var duplicates []store.Duplicate
+	var redrives []store.RedriveEnd
 	for _, f := range frames {
 		for _, e := range f.entries {
 			if e.Mark != nil {
@@ -113,6 +118,9 @@ func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 			if e.Duplicate != nil {
 				duplicates = append(duplicates, *e.Duplicate)
 			}
+			if e.Redriven != nil {
+				redrives = append(redrives, *e.Redriven)
+			}
 		}
 	}
 	pause := backoff.NewExponentialBackOff()
@@ -120,7 +128,10 @@ func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 	for {
 		report, err := l.breaker.Allow()
 		if err == nil {
-			err = l.processor.config.Ledger.AddLedger(ctx, l.processor.config.Plan.Pipeline, marks, duplicates)
+			name := l.processor.config.Plan.Pipeline
+			if err = l.processor.config.Ledger.AddLedger(ctx, name, marks, duplicates); err == nil {
+				err = l.processor.config.Ledger.EndRedrives(ctx, name, redrives)
+			}
 			report(err)
 		}
 		if err == nil {

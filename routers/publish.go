@@ -5,14 +5,20 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/rastrohq/rastro/internal/crash"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// destination is where a hop sends events: a topic, and the stage at which they enter the hop that reads it.
-type destination struct{ topic, entry string }
+// destination is where a hop sends events: a topic, and the stage at which they enter the hop that reads it. Those that were
+// redriven go in frames that say so.
+type destination struct {
+	topic, entry string
+	redriven     uuid.UUID // the job that redrove them; zero for none
+}
 
 // shipment is what goes to one destination.
 type shipment struct {
@@ -117,11 +123,15 @@ func (h *hop) ship(out *shipments, it *item) error {
 		if !ok {
 			return fmt.Errorf("event %s is routed to stage %q, which the pipeline lacks", it.work.Event.UID, it.work.Goto)
 		}
-		out.add(destination{topic, entry}, it, it.work.Event)
+		out.add(destination{topic, entry, it.redrive}, it, it.work.Event)
 		return nil
 	}
+	redriven := it.redrive
+	if h.last() {
+		redriven = uuid.Nil // what another pipeline does with it answers no redrive of this one
+	}
 	for _, topic := range h.planned.To {
-		out.add(destination{topic: topic}, it, it.work.Event)
+		out.add(destination{topic: topic, redriven: redriven}, it, it.work.Event)
 	}
 	return nil
 }
@@ -131,7 +141,7 @@ func (h *hop) send(s *shipment) error {
 	if err != nil {
 		return err
 	}
-	if err := h.processor.config.Transport.Publisher().Publish(s.to.topic, messages...); err != nil {
+	if err := h.processor.config.Transport.Publisher().Publish(s.to.topic, redrive(messages, s.to.redriven)...); err != nil {
 		return fmt.Errorf("publish to %s: %w", s.to.topic, err)
 	}
 	h.count("out", len(messages))

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -30,6 +32,8 @@ type Redrive struct {
 	FromStart bool
 	// Frame says that the letter was a frame that could not be decoded, and now can: its events go their own ways.
 	Frame bool
+	// Job is the job that redrives it, by which its letter is found when its event ends. The zero job is not told of that.
+	Job uuid.UUID
 	// Events are the letter's, as they were received.
 	Events []*tracking.Event
 }
@@ -171,7 +175,7 @@ func (r *Redriver) Send(ctx context.Context, plans []pipeline.Plan, letters []Re
 	var ways []destination
 	events := map[destination][]*tracking.Event{}
 	for _, letter := range letters {
-		way := destination{letter.Topic, letter.Entry}
+		way := destination{letter.Topic, letter.Entry, letter.Job}
 		if _, known := events[way]; !known {
 			ways = append(ways, way)
 		}
@@ -182,7 +186,7 @@ func (r *Redriver) Send(ctx context.Context, plans []pipeline.Plan, letters []Re
 		if err != nil {
 			return err
 		}
-		for _, m := range messages {
+		for _, m := range redrive(messages, way.redriven) {
 			m.SetContext(ctx)
 		}
 		if err := r.transport.Publisher().Publish(way.topic, messages...); err != nil {

@@ -3,6 +3,7 @@ package routers
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -41,15 +42,23 @@ type GivingUp interface {
 type Tidier interface {
 	// Stale returns the readers that the broker knows and the topics do not name.
 	Stale(ctx context.Context, topics []pipeline.Topic) ([]StaleReader, error)
-	// Forget removes a reader, and what it has not read, from the broker.
+	// Forget removes a reader, and what it has not read, from the broker. It refuses what is not known to be ours.
 	Forget(ctx context.Context, topic, reader string) error
 }
 
 // StaleReader is a reader that no pipeline has any more.
 type StaleReader struct {
 	Topic, Reader string
-	// Backlog is how many messages the broker keeps for it.
+	// Backlog is how many messages the broker keeps for it, those that it gave up included.
 	Backlog int64
+	// Place is what the broker calls what it keeps for the reader, such as a queue; empty when topic and reader say so.
+	Place string
+	// Since is when that was made; zero when the broker does not say.
+	Since time.Time
+	// Unsure says that the broker does not know whether it is ours: it has a name as ours have. Topic and Reader are empty then.
+	Unsure bool
+	// Commands remove it by hand.
+	Commands []string
 }
 
 // Subscriber is a Watermill subscriber that can stop receiving without letting go of what it has handed out.

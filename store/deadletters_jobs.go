@@ -184,8 +184,10 @@ func matching(ctx context.Context, tx pgx.Tx, tenant string, filter LetterFilter
 // LetterOutcomes counts the letters that a job redrove by what became of their events so far.
 type LetterOutcomes struct {
 	Stored        int `json:"stored" doc:"Their events are stored"`
+	Passed        int `json:"passed" doc:"Their events left their pipeline, which does not store them"`
+	Dropped       int `json:"dropped" doc:"A stage dropped their events: their stories say which, and why"`
 	RejectedAgain int `json:"rejected_again" doc:"They were rejected again, at the same stage or another"`
-	UnderWay      int `json:"under_way" doc:"Nothing is known yet: on their way, or dropped by a stage"`
+	UnderWay      int `json:"under_way" doc:"Nothing is known yet: on their way"`
 }
 
 // LetterNote is something that is to be said of several letters of a job.
@@ -210,7 +212,8 @@ func (s *Store) LetterJob(ctx context.Context, tenant string, id uuid.UUID) (Let
 		return LetterJob{}, LetterOutcomes{}, nil, ErrNotFound
 	}
 	outcomes, err := readAs(ctx, s, tenant, pgx.RowToStructByPos[LetterOutcomes], `
-SELECT count(*) FILTER (WHERE state = 'stored'), count(*) FILTER (WHERE state IN ('open', 'superseded')),
+SELECT count(*) FILTER (WHERE state = 'stored'), count(*) FILTER (WHERE state = 'passed'), count(*) FILTER (WHERE state = 'dropped'),
+    count(*) FILTER (WHERE state IN ('open', 'superseded')),
     count(*) FILTER (WHERE state = 'redriving')
 FROM dead_letters d
 WHERE tenant_id = $1 AND job_id = $2 AND EXISTS (SELECT FROM dead_letter_job_items i

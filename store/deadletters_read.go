@@ -22,6 +22,10 @@ const (
 	LetterRedriving = "redriving"
 	// LetterStored was redriven, and its event is stored.
 	LetterStored = "stored"
+	// LetterPassed was redriven, and its event left its pipeline, which does not store it.
+	LetterPassed = "passed"
+	// LetterDropped was redriven, and a stage dropped its event.
+	LetterDropped = "dropped"
 	// LetterSuperseded was redriven, and its event rejected at another stage: another letter stands for it.
 	LetterSuperseded = "superseded"
 	// LetterDiscarded is not to be redriven.
@@ -30,7 +34,7 @@ const (
 
 // LetterStates lists every state of a dead letter.
 func LetterStates() []string {
-	return []string{LetterOpen, LetterRedriving, LetterStored, LetterSuperseded, LetterDiscarded}
+	return []string{LetterOpen, LetterRedriving, LetterStored, LetterPassed, LetterDropped, LetterSuperseded, LetterDiscarded}
 }
 
 // Letter is a dead letter with what became of it.
@@ -49,7 +53,7 @@ type Letter struct {
 	Attempts      int        `json:"attempts" doc:"How often stages have tried the event, over all redrives"`
 	TraceID       string     `json:"trace_id,omitempty" doc:"OpenTelemetry trace of the last rejection, when there was one"`
 	At            time.Time  `json:"rejected_at" doc:"When it was rejected last"`
-	State         string     `json:"state" enum:"open,redriving,stored,superseded,discarded" doc:"What became of it"`
+	State         string     `json:"state" enum:"open,redriving,stored,passed,dropped,superseded,discarded" doc:"What became of it"`
 	ChangedAt     time.Time  `json:"changed_at" doc:"When the state changed last"`
 	Redrives      int        `json:"redrives" doc:"How often it was redriven"`
 	RedrivenAt    *time.Time `json:"redriven_at,omitempty" doc:"When it was redriven last"`
@@ -201,7 +205,7 @@ func (s *Store) WholeLetters(ctx context.Context, tenant string, filter LetterFi
 // LetterEntry is one line of a letter's story.
 type LetterEntry struct {
 	At       time.Time  `json:"at" doc:"When it happened"`
-	What     string     `json:"what" enum:"rejected,redriven,stored,superseded,discarded,failed" doc:"What happened"`
+	What     string     `json:"what" enum:"rejected,redriven,stored,passed,dropped,superseded,discarded,failed" doc:"What happened"`
 	Who      string     `json:"who,omitempty" doc:"Who did it; empty when nobody did"`
 	JobID    *uuid.UUID `json:"job_id,omitempty" doc:"The job that it was part of"`
 	Code     string     `json:"reason,omitempty" doc:"Why it was rejected, as a code"`
@@ -288,22 +292,23 @@ const (
 	// checkedLetters are so many letters at once.
 	checkedLetters = 1000
 
-	// settleStored looks less and less often as time goes by.
+	// settleStored looks less and less often as time goes by. What has left its pipeline may yet be stored by another one: for a day.
 	settleStored = `
 WITH due AS MATERIALIZED (
     SELECT id, uid, redriven_at FROM dead_letters
-    WHERE state = 'redriving' AND next_check_at IS NOT NULL AND next_check_at <= now()
+    WHERE state IN ('redriving', 'passed') AND next_check_at IS NOT NULL AND next_check_at <= now()
     ORDER BY next_check_at LIMIT $1
 ), locked AS MATERIALIZED (
     SELECT d.id, EXISTS (SELECT FROM event_store e WHERE e.uid = d.uid) AS stored
-    FROM dead_letters d JOIN due USING (id) WHERE d.state = 'redriving'
+    FROM dead_letters d JOIN due USING (id) WHERE d.state IN ('redriving', 'passed')
     ORDER BY d.uid, d.pipeline, d.stage
     FOR UPDATE OF d SKIP LOCKED
 ), settled AS (
     UPDATE dead_letters d
     SET state = CASE WHEN l.stored THEN 'stored' ELSE d.state END,
         changed_at = CASE WHEN l.stored THEN now() ELSE d.changed_at END,
-        next_check_at = CASE WHEN l.stored THEN NULL ELSE now() + greatest(interval '1 second', (now() - d.redriven_at) / 8) END
+        next_check_at = CASE WHEN l.stored OR d.state = 'passed' AND now() - d.redriven_at > interval '1 day' THEN NULL
+            ELSE now() + greatest(interval '1 second', (now() - d.redriven_at) / 8) END
     FROM locked l WHERE d.id = l.id
     RETURNING d.id, d.tenant_id, d.state
 ), noted AS (

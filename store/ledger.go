@@ -132,6 +132,33 @@ func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMa
 	return nil
 }
 
+// Ended returns, for each mark that is asked for by its frame, part and tenant, the bits of the events that have ended in a
+// pipeline, in whatever way.
+func (s *Store) Ended(ctx context.Context, pipeline string, asked []LedgerMark) ([]uint64, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+SELECT coalesce(m.passed | m.duplicates | m.dropped | m.rejected, 0)
+FROM unnest($2::text[], $3::uuid[], $4::int[]) WITH ORDINALITY AS a (tenant_id, frame, part, place)
+LEFT JOIN ledger_marks m ON m.pipeline = $1 AND m.tenant_id = a.tenant_id AND m.frame = a.frame AND m.part = a.part
+ORDER BY a.place`, pipeline,
+		column(asked, func(m LedgerMark) string { return storable(m.TenantID) }),
+		column(asked, func(m LedgerMark) uuid.UUID { return m.Frame }),
+		column(asked, func(m LedgerMark) int32 { return m.Part }))
+	if err != nil {
+		return nil, fmt.Errorf("read ledger of pipeline %q: %w", pipeline, err)
+	}
+	ended, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (uint64, error) {
+		var bits int64
+		err := row.Scan(&bits)
+		return uint64(bits), err //nolint:gosec // Bits, not a number.
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read ledger of pipeline %q: %w", pipeline, err)
+	}
+	return ended, nil
+}
+
 func markArgs(marks []LedgerMark) []any {
 	bits := func(of func(LedgerMark) uint64) []int64 {
 		return column(marks, func(m LedgerMark) int64 { return int64(of(m)) }) //nolint:gosec // Bits, not a number.

@@ -16,7 +16,7 @@ import (
 // PassportEntry is one thing that became of an event.
 type PassportEntry struct {
 	At       time.Time  `json:"at" doc:"When it was noted; of a copy, when that was received"`
-	Verdict  string     `json:"verdict" doc:"received, duplicate, dropped, rejected, or what was done to the dead letter: redriven, superseded, discarded, failed" example:"rejected"`
+	Verdict  string     `json:"verdict" doc:"received, duplicate, dropped, rejected, or what was done to the dead letter: redriven, passed, superseded, discarded, failed" example:"rejected"`
 	Pipeline string     `json:"pipeline,omitempty" doc:"The pipeline in which it was" example:"tracking"`
 	Stage    string     `json:"stage,omitempty" doc:"The stage that said so" example:"validate"`
 	Code     string     `json:"reason,omitempty" doc:"Why, as a short and stable code" example:"schema"`
@@ -47,7 +47,7 @@ SELECT dropped_at, 'dropped', pipeline, stage, code, message, '', 0, NULL, NULL,
 UNION ALL
 SELECT h.at, h.what, d.pipeline, d.stage, h.code, h.message, h.field, h.attempts, NULL, d.id, h.who, h.trace_id
 FROM dead_letters d JOIN dead_letter_history h ON h.letter_id = d.id
-WHERE d.tenant_id = $1 AND d.uid = $2 AND h.tenant_id = $1 AND h.what <> 'stored'`
+WHERE d.tenant_id = $1 AND d.uid = $2 AND h.tenant_id = $1 AND h.what NOT IN ('stored', 'dropped')`
 
 // Passport returns what became of an event, or ErrNotFound for one that was never seen, or is another tenant's.
 func (s *Store) Passport(ctx context.Context, tenant string, uid uuid.UUID) (Passport, error) {

@@ -28,7 +28,7 @@ type FilterInput struct {
 	Whose
 	ID            []string  `query:"id,explode" maxItems:"100" doc:"Letters"`
 	UID           []string  `query:"uid,explode" maxItems:"100" doc:"Events"`
-	State         []string  `query:"state,explode" enum:"open,redriving,stored,superseded,discarded,all" doc:"States. Default: open, unless letters or events are named"`
+	State         []string  `query:"state,explode" enum:"open,redriving,stored,passed,dropped,superseded,discarded,all" doc:"States. Default: open, unless letters or events are named"`
 	Reason        []string  `query:"reason,explode" maxItems:"100" doc:"Codes of why they were rejected" example:"schema"`
 	Stage         []string  `query:"stage,explode" maxItems:"100" doc:"Stages that rejected them"`
 	Pipeline      []string  `query:"pipeline,explode" maxItems:"100" doc:"Pipelines in which they were rejected"`

@@ -171,7 +171,7 @@ func (r *runner) step(ctx context.Context, job store.LetterJob, holder uuid.UUID
 	if err != nil || done || len(letters) == 0 {
 		return taken, done, err
 	}
-	results, err := r.publish(ctx, letters)
+	results, err := r.publish(ctx, job.ID, letters)
 	if err != nil {
 		return taken, false, err
 	}
@@ -179,7 +179,7 @@ func (r *runner) step(ctx context.Context, job store.LetterJob, holder uuid.UUID
 }
 
 // publish sends letters again. The error says that it may work another time.
-func (r *runner) publish(ctx context.Context, letters []store.Letter) ([]store.LetterResult, error) {
+func (r *runner) publish(ctx context.Context, job uuid.UUID, letters []store.Letter) ([]store.LetterResult, error) {
 	plans, err := r.deps.Plans(ctx)
 	if err != nil {
 		return nil, err
@@ -194,6 +194,9 @@ func (r *runner) publish(ctx context.Context, letters []store.Letter) ([]store.L
 			continue
 		}
 		results[i].Over, results[i].Detail = one.Frame, remark(letter, one)
+		if !one.Frame {
+			one.Job = job
+		}
 		again = append(again, one)
 	}
 	return results, r.deps.Redriver.Send(ctx, plans, again)

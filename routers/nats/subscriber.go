@@ -185,7 +185,7 @@ func (s *Subscriber) fetch(ctx, polling context.Context, from source, n, bytes i
 			s.giveBack(raw)
 			continue
 		}
-		s.take(ctx, msg, raw, from.room)
+		s.take(ctx, msg, raw, from)
 		handed, size = handed+1, size+sizeOf(raw)
 		select {
 		case from.out <- msg:
@@ -208,9 +208,10 @@ func unmarshal(raw pulled) (*message.Message, error) {
 }
 
 // take notes a message as in hand and settles it with the broker once its handler has settled it.
-func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw pulled, held *room) {
+func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw pulled, from source) {
 	own, cancel := context.WithCancel(ctx)
 	msg.SetContext(own)
+	s.observe(from, msg, raw)
 	s.mu.Lock()
 	s.pending[msg] = raw
 	s.mu.Unlock()
@@ -235,9 +236,20 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw pulled,
 		s.mu.Lock()
 		delete(s.pending, msg)
 		s.mu.Unlock()
-		held.release(sizeOf(raw))
+		from.room.release(sizeOf(raw))
 		s.permits <- struct{}{}
 	}()
+}
+
+// manyDeliveries is from how many on it is said that a message was delivered so often.
+const manyDeliveries = 10
+
+// observe says when a message comes again and again: the broker gives nothing up, and what kills whoever has it is to be seen.
+func (s *Subscriber) observe(from source, msg *message.Message, raw pulled) {
+	if known, err := raw.msg.Metadata(); err == nil && known.NumDelivered >= manyDeliveries {
+		s.transport.logger.Warn("a frame comes again and again: whoever had it died, or let go of it", slog.String("topic", from.topic),
+			slog.String("reader", s.reader), slog.String("frame", msg.UUID), slog.Uint64("deliveries", known.NumDelivered))
+	}
 }
 
 func (s *Subscriber) giveBack(raw pulled) {

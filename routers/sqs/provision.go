@@ -78,7 +78,8 @@ func (t *Transport) create(ctx context.Context, place Place, _ *missingThings) (
 		r.sns = aws.ToString(topic.TopicArn)
 	}
 	for _, queue := range place.Queues {
-		_, deadLetters, err := t.createQueue(ctx, queue.DeadLetterQueue, wmsqs.QueueConfigAttributes{MessageRetentionPeriod: deadLetterRetention})
+		tags := t.tags(place.Topic, queue.Reader)
+		_, deadLetters, err := t.createQueue(ctx, queue.DeadLetterQueue, tags, wmsqs.QueueConfigAttributes{MessageRetentionPeriod: deadLetterRetention})
 		if err != nil {
 			return route{}, err
 		}
@@ -88,7 +89,7 @@ func (t *Transport) create(ctx context.Context, place Place, _ *missingThings) (
 			MaximumMessageSize:     strconv.Itoa(t.config.MaxMessageBytes),
 			RedrivePolicy:          fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":"%d"}`, deadLetters, t.config.MaxReceives),
 		}
-		url, arn, err := t.createQueue(ctx, queue.Name, attributes)
+		url, arn, err := t.createQueue(ctx, queue.Name, tags, attributes)
 		if err != nil {
 			return route{}, err
 		}
@@ -106,12 +107,13 @@ func (t *Transport) create(ctx context.Context, place Place, _ *missingThings) (
 	return r, nil
 }
 
-// createQueue makes a queue exist with the attributes and returns its URL and ARN.
-func (t *Transport) createQueue(ctx context.Context, name string, attributes wmsqs.QueueConfigAttributes) (url, arn string, err error) {
+// createQueue makes a queue exist with the attributes, and the tags if it is new, and returns its URL and ARN.
+func (t *Transport) createQueue(ctx context.Context, name string, tags map[string]string, attributes wmsqs.QueueConfigAttributes) (url, arn string, err error) {
 	input, err := wmsqs.GenerateCreateQueueInputDefault(ctx, wmsqs.QueueName(name), attributes)
 	if err != nil {
 		return "", "", fmt.Errorf("create queue: %w", err)
 	}
+	input.Tags = tags
 	created, err := t.sqs.CreateQueue(ctx, input)
 	var exists *types.QueueNameExists // with other attributes
 	switch {

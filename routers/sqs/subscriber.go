@@ -135,7 +135,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	url, err := s.transport.queueURL(ctx, queue)
 	if s.givenUp && errors.Is(err, errNoQueue) {
-		s.transport.logger.Warn("what is received too often is not brought in: its queue has another name", slog.String("queue", queue))
+		if _, said := s.transport.unfound.LoadOrStore(queue, true); !said {
+			s.transport.logger.Warn("what is received too often is not brought in: its queue does not exist, or has another name", slog.String("queue", queue))
+		}
 		return s.nothing(ctx), nil
 	}
 	if err != nil {
@@ -418,6 +420,10 @@ func (s *subscription) observe(r *received, wire int) {
 		m.age.WithLabelValues(s.topic, s.reader).Observe(max(time.Since(r.SentAt), 0).Seconds())
 	}
 	m.inFlight.WithLabelValues(s.topic, s.reader).Inc()
+	if most := s.transport.config.MaxReceives; !s.givenUp && most > 1 && r.Receives >= most {
+		s.logger.Warn("a frame is handed out for the last time: whoever had it before died, or let go of it; next it becomes dead letters",
+			slog.String("frame", r.msg.UUID), slog.Int("receives", r.Receives))
+	}
 	m.inFlightSize.WithLabelValues(s.topic, s.reader).Add(float64(r.size))
 }
 

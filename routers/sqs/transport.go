@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,6 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/rastrohq/rastro/routers"
 )
@@ -41,6 +39,8 @@ type Transport struct {
 	publisher *Publisher
 	// unbatched says that the endpoint is an emulator that has no ChangeMessageVisibilityBatch.
 	unbatched atomic.Bool
+	// unfound has the dead-letter queues that were said not to exist.
+	unfound sync.Map
 
 	mu     sync.RWMutex
 	routes map[string]route // by topic
@@ -141,26 +141,13 @@ func (t *Transport) Backlog(ctx context.Context, topic, reader string) (int64, e
 	if err != nil {
 		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
-	counts := []types.QueueAttributeName{
-		types.QueueAttributeNameApproximateNumberOfMessages,
-		types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
-		types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
-	}
-	out, err := t.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(url), AttributeNames: counts})
+	has, err := t.attributes(ctx, url, backlogCounts()...)
 	if err != nil {
 		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
-	var total int64
-	for _, name := range counts {
-		value, has := out.Attributes[string(name)]
-		if !has {
-			continue // goaws has no delayed ones
-		}
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
-		}
-		total += n
+	total, err := sumCounts(has)
+	if err != nil {
+		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
 	return total, nil
 }

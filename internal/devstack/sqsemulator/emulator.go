@@ -3,7 +3,8 @@
 // The server is goaws v0.5.4 behind a front of our own that makes up for where it is not like SQS: it reads its maps without
 // their locks (requests go to it one at a time), wakes long polls every 100 ms (the front waits, and answers when a message
 // comes), makes messages visible again only where its own program runs (the front does, to the millisecond), reports every
-// receive as the first and every message as sent just now, counts what is in flight as waiting too, and writes the bodies of all messages to the log. It knows no
+// receive as the first and every message as sent just now, counts what is in flight as waiting too, and writes the bodies of all messages to the log;
+// and it knows neither the tags of queues nor when they were made (the front does). It knows no
 // ChangeMessageVisibilityBatch, keeps no message across a restart, and its batched delete copies the whole queue: measure
 // neither speed nor backlog through it.
 package sqsemulator
@@ -49,6 +50,7 @@ type Server struct {
 
 	mu      sync.Mutex    // goaws is asked one thing at a time
 	changed chan struct{} // closed when a message may have become visible
+	queues  map[string]madeQueue
 }
 
 // Start starts an empty emulator on a free port of 127.0.0.1. Stop must be called; a process can run one at a time.
@@ -72,7 +74,7 @@ func Start(ctx context.Context) (*Server, error) {
 
 	s := &Server{
 		url: "http://" + listener.Addr().String(), goaws: router.New(),
-		served: make(chan struct{}), changed: make(chan struct{}),
+		served: make(chan struct{}), changed: make(chan struct{}), queues: map[string]madeQueue{},
 	}
 	// Long polls end when the server is stopped.
 	polls, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -139,10 +141,19 @@ func (s *Server) answer(r *http.Request, body []byte) *recorder {
 		if !others && action == "SetQueueAttributes" {
 			return &recorder{header: http.Header{"Content-Type": r.Header["Content-Type"]}, status: http.StatusOK}
 		}
-		return s.ask(r, understood)
+		answer := s.ask(r, understood)
+		if action == "CreateQueue" && answer.status == http.StatusOK {
+			s.noteMade(body)
+		}
+		return answer
+	case "DeleteQueue":
+		delete(s.queues, queueOf(body))
+		return s.ask(r, body)
+	case "ListQueueTags":
+		return s.listTags(r, body)
 	case "GetQueueAttributes":
 		answer := s.ask(r, body)
-		answer.recount(body)
+		answer.recount(body, s.queues[queueOf(body)].at)
 		return answer
 	case "SendMessageBatch":
 		answer := s.ask(r, body)
@@ -392,25 +403,30 @@ func (r *recorder) rename(names map[string]string) {
 	}
 }
 
-// recount takes the messages in flight out of those that wait, where goaws counts them too.
-func (r *recorder) recount(request []byte) {
+// recount takes the messages in flight out of those that wait, where goaws counts them too, and says when the queue was made.
+func (r *recorder) recount(request []byte, made time.Time) {
 	var asked struct{ QueueUrl string } //nolint:revive // SQS' name for it
 	var result struct{ Attributes map[string]string }
 	if json.Unmarshal(request, &asked) != nil || json.Unmarshal(r.body.Bytes(), &result) != nil {
 		return
 	}
-	const waiting = "ApproximateNumberOfMessages"
+	const waiting, created = "ApproximateNumberOfMessages", "CreatedTimestamp"
 	queue := models.SyncQueues.Queues[path.Base(asked.QueueUrl)]
-	if _, has := result.Attributes[waiting]; !has || queue == nil {
+	if queue == nil {
 		return
 	}
-	visible := 0
-	for _, msg := range queue.Messages {
-		if msg.ReceiptHandle == "" {
-			visible++
+	if _, has := result.Attributes[waiting]; has {
+		visible := 0
+		for _, msg := range queue.Messages {
+			if msg.ReceiptHandle == "" {
+				visible++
+			}
 		}
+		result.Attributes[waiting] = strconv.Itoa(visible)
 	}
-	result.Attributes[waiting] = strconv.Itoa(visible)
+	if _, has := result.Attributes[created]; has && !made.IsZero() {
+		result.Attributes[created] = strconv.FormatInt(made.Unix(), 10)
+	}
 	if corrected, err := json.Marshal(result); err == nil {
 		r.body.Reset()
 		r.body.Write(corrected)
