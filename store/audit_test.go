@@ -177,43 +177,54 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			tamper(t, s, "DELETE FROM event_store WHERE uid = $1", trace[3].UID)
 		}, []want{{AuditRemoved, -1, 4}, {AuditSeal, -1, 0}}},
 		"all rows deleted": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE correlation_id = 'c1'")
 		}, []want{{AuditRemoved, -1, 1}, {AuditSeal, -1, 0}}},
 		"whole trace deleted": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE correlation_id = 'c1'")
 			tamper(t, s, "DELETE FROM traces WHERE correlation_id = 'c1'")
 		}, []want{{AuditSeal, -1, 0}}},
 		"every trace deleted": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store")
 			tamper(t, s, "DELETE FROM traces")
 		}, []want{{AuditSeal, -1, 0}}},
 		"trace unlisted": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM traces WHERE correlation_id = 'c1'")
 		}, []want{{AuditHead, -1, 0}}},
 		"trace invented": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "INSERT INTO traces (tenant_id, correlation_id) VALUES ('acme', 'c77')")
 		}, []want{{AuditHead, -1, 0}}},
 		"rows swapped": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, fmt.Sprintf(swap, "chain_seq"), trace[1].UID, trace[2].UID)
 		}, []want{{AuditChanged, 1, 0}, {AuditChanged, 2, 0}}},
 		"rows swapped with their links": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, `UPDATE event_store e SET chain_seq = o.chain_seq, chain_prev = o.chain_prev, chain_hash = o.chain_hash
 				FROM event_store o WHERE e.uid IN ($1, $2) AND o.uid IN ($1, $2) AND e.uid <> o.uid`, trace[1].UID, trace[2].UID)
 		}, []want{{AuditChanged, 1, 0}, {AuditChanged, 2, 0}}},
 		"payload changed and hashed again": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE event_store SET payload = '{}' WHERE uid = $1", trace[1].UID)
 			rehash(t, s, trace[1].UID)
 		}, []want{{AuditUnlinked, 2, 3}, {AuditSeal, -1, 0}}},
 		"payload changed and all hashed again": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE event_store SET payload = '{}' WHERE uid = $1", trace[1].UID)
 			rechain(t, s, "acme", "c1")
 		}, []want{{AuditSeal, -1, 0}}},
 		"row inserted without a link": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, `INSERT INTO event_store SELECT $2::uuid, tenant_id, correlation_id, aggregate_id, source, 'forged', revision, kind,
 				event_type, classifier, milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details
 				FROM event_store WHERE uid = $1`, trace[3].UID, newUID())
 		}, []want{{AuditInserted, -2, 0}}},
 		"row appended": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			uid := newUID()
 			tamper(t, s, `INSERT INTO event_store SELECT $2::uuid, tenant_id, correlation_id, aggregate_id, source, 'forged', revision, kind,
 				event_type, classifier, milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details, chain_epoch, 5,
@@ -221,6 +232,7 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			rehash(t, s, uid)
 		}, []want{{AuditInserted, -2, 5}, {AuditSeal, -1, 0}}},
 		"row put in a place that is taken": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			uid := newUID()
 			tamper(t, s, `INSERT INTO event_store SELECT $2::uuid, tenant_id, correlation_id, aggregate_id, source, 'forged', revision, kind,
 				event_type, classifier, milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details, chain_epoch,
@@ -228,22 +240,28 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			rehash(t, s, uid)
 		}, []want{{AuditInserted, -2, 2}, {AuditSeal, -1, 0}}},
 		"head changed": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE traces SET chain_hash = sha256('x') WHERE correlation_id = 'c1'")
 		}, []want{{AuditHead, 3, 4}}},
 		"head set back": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE traces SET chain_seq = 3 WHERE correlation_id = 'c1'")
 		}, []want{{AuditInserted, 3, 4}}},
 		"retention blamed": {func(t *testing.T, s *Store, trace []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM event_store WHERE uid = $1", trace[1].UID)
 			tamper(t, s, "UPDATE traces SET chain_removed = 1 WHERE correlation_id = 'c1'")
 		}, []want{{AuditSeal, -1, 0}}},
 		"retention blamed for nothing": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE traces SET chain_removed = 1 WHERE correlation_id = 'c1'")
 		}, []want{{AuditHead, -1, 0}}},
 		"seal changed": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "UPDATE audit_seals SET events = 11")
 		}, []want{{AuditSeals, -1, 0}, {AuditSeal, -1, 0}}},
 		"seal removed": {func(t *testing.T, s *Store, _ []*tracking.Event) {
+			t.Helper()
 			tamper(t, s, "DELETE FROM audit_seals")
 		}, []want{{AuditSeal, -1, 0}}},
 	} {
