@@ -67,7 +67,7 @@ e2e: build ## the built binary, driven from outside: samples, traces, a browser,
 
 soak: ## outages of a minute and an overload of five, of which `make test` runs short ones
 	@.ci/need postgres
-	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 30m -run 'TestAnOutage|TestOverload' -v ./cli
+	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 30m -run 'TestAnOutage|TestOutages|TestOverload' -v ./cli
 
 conformance: ## the whole of Watermill's suite on every transport, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs

@@ -127,6 +127,7 @@ func serveLive(d liveDeps) error {
 	if err != nil {
 		return err
 	}
+	d.Server.leaving = append(d.Server.leaving, handler.Leave)
 	d.Server.closing = append(d.Server.closing, handler.Close)
 	handler.RegisterStream(d.Server.app.Group("/api/v1"))
 	handler.Register(d.Server.api)

@@ -102,8 +102,9 @@ func (s *serving) terminate(deadline time.Duration) {
 // Invariant 12, and what load balancers need: a process that is told to stop first says so at /readyz, goes on taking requests
 // meanwhile, answers all that it has taken, and ends.
 func TestIngestStopsWithoutFailingAnyRequest(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
-	leaving := c.spawn([]string{"RASTRO_SHUTDOWN_DELAY=1s", "RASTRO_SHUTDOWN_TIMEOUT=20s"}, roleIngest)
+	leaving := c.spawn([]string{"RASTRO_SHUTDOWN_DELAY=3s", "RASTRO_SHUTDOWN_TIMEOUT=20s"}, roleIngest)
 	staying := c.play(roleIngest, roleProcessor)
 	require.NoError(t, c.broker.Delay(100*time.Millisecond)) // so that requests are in hand
 	l := c.ledger("STOP")
@@ -130,7 +131,7 @@ func TestIngestStopsWithoutFailingAnyRequest(t *testing.T) {
 	require.Eventually(t, func() bool { return l.count(http.StatusAccepted) > 50 }, 30*time.Second, 10*time.Millisecond)
 
 	require.NoError(t, leaving.cmd.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return leaving.get("/readyz") == http.StatusServiceUnavailable }, 900*time.Millisecond, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return leaving.get("/readyz") == http.StatusServiceUnavailable }, 2500*time.Millisecond, 10*time.Millisecond,
 		"it says that it stops before it stops listening")
 	require.Equal(t, http.StatusOK, leaving.get("/livez"), "and still takes requests")
 	healthy.Store(leaving.url, false)
@@ -167,6 +168,7 @@ func errorsWithTest(wrong string) bool { return strings.Contains(wrong, context.
 // Invariant 12: processors that are told to stop under load finish what they have in hand. Nothing that was finished is delivered
 // again, and nothing is lost.
 func TestProcessorsStopUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	ingest := c.play(roleIngest)
 	c.play(roleProcessor) // one that stays
@@ -207,6 +209,7 @@ func (c *cluster) repeated() map[string]int {
 // While the database hangs a processor cannot finish what it has in hand. It stops within its deadline all the same, and what it
 // lets go of is stored by another.
 func TestAProcessorStopsWhileTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	ingest := c.play(roleIngest)
 	l := c.ledger("HANG")

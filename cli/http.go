@@ -50,6 +50,9 @@ type httpServer struct {
 	// stop is how long stopping may take, delay how much of that requests are still taken while /readyz says that it stops.
 	stop, delay time.Duration
 	stopping    atomic.Bool
+	// leaving is run as soon as the process is told to stop, to end what lasts for as long as it is left to, and should begin anew
+	// elsewhere.
+	leaving []func()
 	// closing is run before the server stops, to end what would keep its connections open.
 	closing []func()
 	// pages adds the dashboard, which must be asked only after everything else because it answers every address.
@@ -172,6 +175,9 @@ func (s *httpServer) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.stop)
 	defer cancel()
 	s.stopping.Store(true)
+	for _, f := range s.leaving {
+		f()
+	}
 	select {
 	case <-time.After(s.delay):
 	case <-ctx.Done():

@@ -49,27 +49,31 @@ func TestAnOutageOfTheDatabaseIsNotAPoisonMessage(t *testing.T) {
 	for name, f := range map[string]struct {
 		fault func(*testing.T, *faults.Proxy)
 		short time.Duration
-		total bool // nothing gets through
-		hang  bool // the server itself is stopped by a signal, which no proxy sees
+		total bool   // nothing gets through
+		own   string // what befalls the server itself, which no proxy sees
 	}{
-		"hanging": {nil, 15 * time.Second, true, true},
-		"gone":    {func(_ *testing.T, p *faults.Proxy) { p.Cut() }, 8 * time.Second, true, false},
-		"silent":  {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Silence()) }, 15 * time.Second, true, false},
-		"torn":    {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Reset()) }, 3 * time.Second, false, false},
-		"slow":    {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Delay(250*time.Millisecond)) }, 3 * time.Second, false, false},
-		"narrow":  {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Throttle(50)) }, 3 * time.Second, false, false},
+		"hanging": {nil, 10 * time.Second, true, "SIGSTOP"},
+		"stopped": {nil, 4 * time.Second, true, "restart"},
+		"gone":    {func(_ *testing.T, p *faults.Proxy) { p.Cut() }, 5 * time.Second, true, ""},
+		"silent":  {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Silence()) }, 10 * time.Second, true, ""},
+		"torn":    {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Reset()) }, 3 * time.Second, false, ""},
+		"slow":    {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Delay(250*time.Millisecond)) }, 3 * time.Second, false, ""},
+		"narrow":  {func(t *testing.T, p *faults.Proxy) { t.Helper(); require.NoError(t, p.Throttle(50)) }, 3 * time.Second, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t)
 			mend := c.database.Mend
-			if f.hang {
-				c.ownDatabase()
-				f.fault = func(t *testing.T, _ *faults.Proxy) { t.Helper(); mend = c.stopServer() }
+			if f.own != "" {
+				stop := c.ownDatabase()
+				if f.own == "SIGSTOP" {
+					stop = c.stopServer
+				}
+				f.fault = func(*testing.T, *faults.Proxy) { mend = stop() }
 			}
 			ingest, processor := c.play(roleIngest), c.play(roleProcessor)
 			l := c.ledger("OUT")
-			stop := l.load(ingest, 4, 20*time.Millisecond)
+			stop := l.load(ingest, 3, 30*time.Millisecond)
 			require.Eventually(t, func() bool { return c.query("SELECT count(*) FROM event_store") > 0 }, 30*time.Second, 20*time.Millisecond)
 
 			f.fault(t, c.database)
@@ -117,20 +121,21 @@ func TestAnOutageOfTheBrokerAcceptsNothingByHalves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t)
+			c.process.Ingest.Timeout = 5 * time.Second
 			ingest := c.play(roleIngest)
 			c.play(roleProcessor)
 			l := c.ledger("BRK")
-			stop := l.load(ingest, 4, 20*time.Millisecond)
+			stop := l.load(ingest, 3, 30*time.Millisecond)
 			require.Eventually(t, func() bool { return c.query("SELECT count(*) FROM event_store") > 0 }, 30*time.Second, 20*time.Millisecond)
 			f.fault(t, c.broker)
-			during(t, outage(t, 8*time.Second), func() {})
+			during(t, outage(t, 4*time.Second), func() {})
 			require.NoError(t, c.broker.Mend())
 			stop()
 			require.Empty(t, l.wrong)
 			if f.total {
 				require.NotZero(t, l.count(http.StatusServiceUnavailable))
 			}
-			require.Less(t, l.slowest, 12*time.Second, "nobody waits for longer than the ingest timeout")
+			require.Less(t, l.slowest, 8*time.Second, "nobody waits for longer than the ingest timeout")
 			l.resend(ingest)
 			l.requireStored(time.Minute)
 			t.Logf("answered: %v", l.statuses)
@@ -151,6 +156,7 @@ to: events.gated
 
 // A service that hangs or fails holds up the stage that asks it, and no other pipeline; once it works again nothing is missing.
 func TestALookupServiceTripsItsOwnStageOnly(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	answer := http.StatusOK
 	set := func(status int) { mu.Lock(); defer mu.Unlock(); answer = status }

@@ -23,12 +23,12 @@ const (
 	bodyMemory = 6
 )
 
-// overloadTime is how long the overload lasts: 15 seconds, or as long as RASTRO_TEST_OVERLOAD says (5m).
+// overloadTime is how long the overload lasts: 10 seconds, or as long as RASTRO_TEST_OVERLOAD says (5m).
 func overloadTime(t *testing.T) time.Duration {
 	t.Helper()
 	long := os.Getenv("RASTRO_TEST_OVERLOAD")
 	if long == "" {
-		return 15 * time.Second
+		return 10 * time.Second
 	}
 	d, err := time.ParseDuration(long)
 	require.NoError(t, err)
@@ -78,10 +78,22 @@ func TestOverloadDegradesAndNeverBreaks(t *testing.T) {
 	}
 	before := calm("BEFORE")
 
-	const kilobytes = 512 // a second
+	const kilobytes = 1024 // a second
 	require.NoError(t, edge.Throttle(kilobytes))
+	pad := strings.Repeat("x", 100<<10)
+	alone := c.ledger("ALONE") // what this way carries without overload
+	alone.pad = pad
+	patient := &http.Client{Timeout: time.Minute}
+	require.Equal(t, http.StatusAccepted, alone.post(patient, ingest.url, alone.take()), "what lies between takes in some")
+	start := time.Now()
+	for range 6 {
+		require.Equal(t, http.StatusAccepted, alone.post(patient, ingest.url, alone.take()))
+	}
+	carried := 6 / time.Since(start).Seconds()
+
 	l := c.ledger("OVER")
-	l.pad = strings.Repeat("x", 100<<10)
+	l.pad = pad
+	start = time.Now()
 	stop := l.load(ingest.url, senders, 10*time.Millisecond)
 	var unanswered atomic.Int64
 	during(t, overloadTime(t), func() {
@@ -90,6 +102,7 @@ func TestOverloadDegradesAndNeverBreaks(t *testing.T) {
 		}
 	})
 	stop()
+	lasted := time.Since(start)
 	require.NoError(t, edge.Mend())
 
 	l.mu.Lock()
@@ -103,7 +116,12 @@ func TestOverloadDegradesAndNeverBreaks(t *testing.T) {
 	l.mu.Unlock()
 	t.Logf("%d requests of %d KiB: %v", sent, batchSize*100, l.statuses)
 	require.GreaterOrEqual(t, sent, 10*taken, "it must be an overload")
+	goodput := float64(taken) / lasted.Seconds()
+	t.Logf("accepted %.2f requests a second; without overload %.2f", goodput, carried)
 	require.NotZero(t, taken, "what can be taken is taken")
+	if !raceEnabled { // with it the senders take all the processors, and the broker is not what is short
+		require.Greater(t, goodput, carried/2, "what can be taken is taken")
+	}
 	for _, wrong := range l.wrong {
 		require.Contains(t, wrong, "context canceled", "every refusal says when to come again")
 	}
@@ -123,6 +141,7 @@ func TestOverloadDegradesAndNeverBreaks(t *testing.T) {
 
 // Who connects when as many are connected as may be is told to come again, and is let in once there is room.
 func TestTooManyConnections(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.process.MaxConnections = 2
 	address := c.play(roleIngest)
@@ -143,6 +162,7 @@ func TestTooManyConnections(t *testing.T) {
 
 // A topic that is full loses nothing: ingest says so, and takes events again once there is room.
 func TestAFullTopicIsAnAnswer(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.process.Broker.MaxBytes = 1 << 20
 	c.process.Ingest.Timeout = 2 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -31,6 +32,10 @@ var databases = postgrestest.New(func(ctx context.Context, url string) error {
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(Main())
+	}
+	// Most of these tests wait most of the time, for outages to be over above all.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
 	}
 	os.Exit(databases.Around(m).Run())
 }

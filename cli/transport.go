@@ -32,7 +32,7 @@ func connect(s surroundings, registerer prometheus.Registerer) (routers.Transpor
 	}
 	c := nats.DefaultConfig()
 	c.URL, c.AckWait, c.MaxBytes, c.Replicas = s.process.Broker.NATSURL, s.process.Broker.AckWait, s.process.Broker.MaxBytes, s.process.Broker.Replicas
-	c.MaxInFlightBytes = s.process.Broker.MaxInFlightBytes
+	c.MaxInFlightBytes, c.Domain = s.process.Broker.MaxInFlightBytes, s.process.Broker.Domain
 	c.Options = s.broker
 	return nats.Connect(c, s.logger)
 }

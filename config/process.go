@@ -53,6 +53,7 @@ type Broker struct {
 	AckWait          time.Duration `env:"RASTRO_NATS_ACK_WAIT" envDefault:"10s" help:"how long after a crash what a process had in hand is delivered again"`
 	MaxBytes         int64         `env:"RASTRO_NATS_MAX_BYTES" envDefault:"2147483648" help:"what one topic holds on disk at most, in bytes"`
 	Replicas         int           `env:"RASTRO_NATS_REPLICAS" envDefault:"1" help:"how many servers hold each topic"`
+	Domain           string        `env:"RASTRO_NATS_DOMAIN" help:"domain of the JetStream to use, when the server is a leaf node of it"`
 	MaxInFlightBytes int           `env:"RASTRO_NATS_MAX_IN_FLIGHT_BYTES" envDefault:"16777216" help:"what the messages in hand of one hop take in memory at most, in bytes"`
 
 	SQS SQS

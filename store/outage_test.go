@@ -58,6 +58,7 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 		"ledger": func(ctx context.Context) error {
 			return s.AddLedger(ctx, "p", []LedgerMark{{TenantID: "talma-pe", Frame: event.UID, Received: 1}}, nil)
 		},
+		"partitions":   func(ctx context.Context) error { return s.EnsurePartitions(ctx, time.Now()) },
 		"prune ledger": func(ctx context.Context) error { return s.PruneLedger(ctx, time.Now()) },
 		"claim job": func(ctx context.Context) error {
 			_, _, err := s.ClaimLetterJob(ctx, holder, time.Minute)

@@ -77,6 +77,8 @@ const partitionExists = `
 SELECT EXISTS (SELECT FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = $1::text::regclass AND relname = $2)`
 
 func (s *Store) ensurePartition(ctx context.Context, p partition) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	var exists bool
 	if err := s.pool.QueryRow(ctx, partitionExists, p.parent, p.name).Scan(&exists); err != nil {
 		return fmt.Errorf("look for partition %s: %w", p.name, err)
@@ -139,6 +141,8 @@ func (p partition) create(ctx context.Context, tx pgx.Tx) error {
 
 // dropClaimsBefore drops the days of claims that ended before an instant.
 func (s *Store) dropClaimsBefore(ctx context.Context, before time.Time) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx,
 		"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'dedupe_claims'::regclass")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // Topic is where accepted events go.
 const Topic = "events.ingested"
 
-// EventInput is the wire form of an event, as senders write it. It documents the operation; decoding is the formats' work.
-type EventInput struct {
+// SentEvent is the wire form of an event, as senders write it. It documents the operation; decoding is the formats' work.
+type SentEvent struct {
 	TenantID      string `json:"tenant_id,omitempty" doc:"Who owns the event; the token's tenant, and may be left out" example:"talma-pe"`
 	CorrelationID string `json:"correlation_id" maxLength:"256" doc:"The journey: air waybill, booking, parcel number, bag tag" example:"0045123456"`
 	AggregateID   string `json:"aggregate_id" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
@@ -30,7 +30,7 @@ type EventInput struct {
 // Document adds the operation to the API's OpenAPI document. It is served by plain Fiber, being the hot path.
 func Document(api huma.API) {
 	registry := api.OpenAPI().Components.Schemas
-	event := registry.Schema(reflect.TypeFor[EventInput](), true, "EventInput")
+	event := registry.Schema(reflect.TypeFor[SentEvent](), true, "SentEvent")
 	accepted := registry.Schema(reflect.TypeFor[Response](), true, "IngestResponse")
 	trouble := registry.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
 	body := func(media string, schema *huma.Schema) map[string]*huma.MediaType {

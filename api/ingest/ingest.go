@@ -77,6 +77,7 @@ type Handler struct {
 	room   *semaphore.Weighted // for bodies, in bytes
 	// unproven is the part of it that bodies may take whose sender is not known before they are read.
 	unproven *semaphore.Weighted
+	lane     *lane // to the broker
 }
 
 // New returns the edge's handler.
@@ -87,6 +88,7 @@ func New(config Config, deps Deps) (*Handler, error) {
 	return &Handler{
 		config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes),
 		unproven: semaphore.NewWeighted(max(config.MaxInFlightBytes/unprovenPart, int64(config.MaxBodyBytes), minBody)),
+		lane:     newLane(config.MaxInFlightBytes, config.Timeout/2),
 	}, nil
 }
 
@@ -140,6 +142,8 @@ func (h *Handler) postEvents(c *fiber.Ctx) error {
 func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	ctx, cancel := context.WithTimeout(c.UserContext(), h.config.Timeout)
 	defer cancel()
+	soon, cancelSoon := context.WithTimeout(ctx, h.config.Timeout/2) // leaves the broker the other half
+	defer cancelSoon()
 	in, err := h.admit(ctx, c)
 	if err != nil {
 		return later(c, err)
@@ -162,7 +166,9 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 			in.identity.TenantID, in.rules.tenant.RatePerSecond))
 	}
 	events, response := h.check(results, in)
-	if err := h.deps.Publisher.Publish(ctx, events); err != nil {
+	if err := h.publish(ctx, soon, events, in.seat.bytes); errors.Is(err, errLaneFull) {
+		return later(c, h.overloaded())
+	} else if err != nil {
 		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
 		h.deps.Logger.ErrorContext(ctx, "cannot hand events to the broker", slog.Int("events", len(events)), slog.Any("error", err))
 		return later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
@@ -171,6 +177,23 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	h.count(in.identity.TenantID, response)
 	in.response = response
 	return answer(c, response)
+}
+
+// publish hands events of so many bytes to the broker once it is their turn, which must come while soon lasts.
+func (h *Handler) publish(ctx, soon context.Context, events []*tracking.Event, bytes int64) error {
+	if len(events) == 0 {
+		return nil
+	}
+	soon, cancel := context.WithTimeout(soon, maxWait)
+	defer cancel()
+	if err := h.lane.enter(soon, bytes); err != nil {
+		return err
+	}
+	start := h.deps.Now()
+	err := h.deps.Publisher.Publish(ctx, events)
+	now := h.deps.Now()
+	h.lane.leave(bytes, now, now.Sub(start), err == nil)
+	return err
 }
 
 // check applies the tenant's rules and our limits, makes our events of those that pass, and answers for each.

@@ -73,7 +73,7 @@ func (h *Handler) enter(ctx context.Context, c *fiber.Ctx, proven bool) (*seat, 
 		size = h.config.MaxBodyBytes // as large as it may become
 	}
 	n := int64(max(size, minBody))
-	ctx, cancel := context.WithTimeout(ctx, min(maxWait, h.config.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	taken := &seat{handler: h}
 	if !proven {
@@ -114,6 +114,7 @@ func (h *Handler) read(c *fiber.Ctx) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
+// overloaded counts and answers a request that there is no room for.
 func (h *Handler) overloaded() error {
 	h.deps.Metrics.refused.Inc()
 	return problem.New(http.StatusServiceUnavailable, "overloaded",

@@ -115,9 +115,13 @@ func (h *Handler) Start() { h.feed.start() }
 
 // Close ends the streams, so that a server with watchers can stop, and what follows changes for them.
 func (h *Handler) Close() {
-	h.once.Do(func() { close(h.done) })
+	h.Leave()
 	h.feed.close()
 }
+
+// Leave ends the live streams, and has those that are asked for refused from now on: who watches comes back elsewhere. Everything
+// else goes on.
+func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {

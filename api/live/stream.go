@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -59,6 +61,12 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 	identity, tenant, err := authorize(c.UserContext(), auth.RoleTracesRead, Whose{Tenant: strings.Clone(c.Query("tenant"))})
 	if err != nil {
 		return err
+	}
+	select {
+	case <-h.done:
+		c.Set(fiber.HeaderRetryAfter, retryStream)
+		return problem.New(http.StatusServiceUnavailable, "stopping", "This process is stopping; connect again, to another one.")
+	default:
 	}
 	s, err := h.newStream(c, tenant)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -38,15 +39,16 @@ type Deps struct {
 
 // Handler serves the query operations.
 type Handler struct {
-	deps Deps
-	done chan struct{}
+	deps    Deps
+	closing sync.Once
+	done    chan struct{} // closed when there are no more exports
 }
 
 // New returns the edge's handler. Close ends its exports.
 func New(deps Deps) *Handler { return &Handler{deps: deps, done: make(chan struct{})} }
 
 // Close ends the exports under way, so that a server can stop: whoever reads one sees that it broke off.
-func (h *Handler) Close() { close(h.done) }
+func (h *Handler) Close() { h.closing.Do(func() { close(h.done) }) }
 
 // TimesInput asks for a trace as it was.
 type TimesInput struct {

@@ -18,8 +18,8 @@ import (
 // then still arrives. Fetch drops it, also what waits in its own buffer, and it is delivered again when its time is over, as received
 // once more.
 //
-// The protocol is that of the JetStream API: a request to $JS.API.CONSUMER.MSG.NEXT, answered by messages, each to be settled by
-// an answer to its reply subject, and a status when no more come.
+// The protocol is that of the JetStream API: a request to $JS.API.CONSUMER.MSG.NEXT (of a domain, $JS.DOMAIN.API), answered by messages,
+// each to be settled by an answer to its reply subject, and a status when no more come.
 type pull struct {
 	conn   *nats.Conn
 	sub    *nats.Subscription
@@ -74,7 +74,7 @@ func (t *Transport) pull(topic, reader string, n, bytes int) (*pull, error) {
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	p.sub.SetClosedHandler(func(string) { close(p.closed) })
-	if err := t.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+streamName(topic)+"."+reader, inbox, body); err != nil {
+	if err := t.conn.PublishRequest(t.config.api()+"CONSUMER.MSG.NEXT."+streamName(topic)+"."+reader, inbox, body); err != nil {
 		p.end()
 		return nil, fmt.Errorf("ask: %w", err)
 	}

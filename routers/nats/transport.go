@@ -42,6 +42,9 @@ type Config struct {
 	// MaxInFlightBytes bounds the messages that a subscriber holds of a topic, in bytes: it asks for no more, however small what came so
 	// far was. Defaults to 16 MiB, of which one message may be all.
 	MaxInFlightBytes int
+	// Domain of the JetStream that is used, where it is not that of the server that is connected to: behind a leaf node. Defaults to
+	// none.
+	Domain string
 }
 
 // DefaultConfig returns the defaults.
@@ -58,6 +61,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("nats: a topic of %d bytes is too small; give it a MiB or more", c.MaxBytes)
 	case c.MaxInFlightBytes < minInFlightBytes:
 		return fmt.Errorf("nats: %d bytes in flight do not hold one message of %d", c.MaxInFlightBytes, minInFlightBytes)
+	case strings.ContainsAny(c.Domain, ".*> \t"):
+		return fmt.Errorf("nats: the domain %q has a character that subjects give a meaning", c.Domain)
 	case c.Replicas < 1 || c.Replicas > 5:
 		return fmt.Errorf("nats: %d replicas; JetStream takes 1 to 5", c.Replicas)
 	}
@@ -74,6 +79,14 @@ type Transport struct {
 }
 
 var _ routers.Transport = (*Transport)(nil)
+
+// api is what the subjects of the JetStream API begin with.
+func (c Config) api() string {
+	if c.Domain == "" {
+		return jetstream.DefaultAPIPrefix
+	}
+	return "$JS." + c.Domain + ".API."
+}
 
 // Connect connects to NATS. The connection reconnects by itself for as long as the process lives.
 func Connect(config Config, logger *slog.Logger) (*Transport, error) {
@@ -95,7 +108,7 @@ func Connect(config Config, logger *slog.Logger) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", config.URL, err)
 	}
-	js, err := jetstream.New(conn)
+	js, err := jetstream.NewWithAPIPrefix(conn, config.api())
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
@@ -127,6 +140,9 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 			Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage, Replicas: t.config.Replicas,
 			Discard: jetstream.DiscardNew, MaxBytes: t.config.MaxBytes, Metadata: map[string]string{topicKey: topic.Name},
 		})
+		if t.config.Domain != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders)) {
+			return fmt.Errorf("provision topic %q: there is no JetStream in the domain %q: %w", topic.Name, t.config.Domain, err)
+		}
 		if err != nil {
 			return fmt.Errorf("provision topic %q: %w", topic.Name, err)
 		}
