@@ -18,7 +18,6 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
-	"github.com/rastrohq/rastro/store"
 )
 
 // deployEvery is how often processes are taken to be replaced at most.
@@ -58,12 +57,12 @@ func checkTenants(files fs.FS, limits pipeline.Limits) pipeline.Findings {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var tenants []store.Tenant
-	if err == nil {
-		tenants, err = loadTenants(files)
-	}
 	if err != nil {
 		return pipeline.Findings{tenantsFinding(file, err)}
+	}
+	tenants, wrong := parseTenants(file, source)
+	if len(wrong) > 0 {
+		return wrong
 	}
 	places := tenantPlaces(source)
 	var all pipeline.Findings
@@ -83,18 +82,6 @@ func checkTenants(files fs.FS, limits pipeline.Limits) pipeline.Findings {
 		all = append(all, found...)
 	}
 	return all
-}
-
-// tenantsFinding is what is wrong with tenants.yaml as a whole.
-func tenantsFinding(file string, err error) pipeline.Finding {
-	f := pipeline.Finding{File: file, Code: "tenants", Message: err.Error()}
-	if y, ok := errors.AsType[yaml.Error](err); ok {
-		f.Message = y.GetMessage()
-		if t := y.GetToken(); t != nil && t.Position != nil {
-			f.Line, f.Column = t.Position.Line, t.Position.Column
-		}
-	}
-	return f
 }
 
 // position is where something stands in a file.

@@ -15,8 +15,8 @@ func newMigrateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database schema up to date",
-		Long: `Bring the schema of the database that RASTRO_DATABASE_URL names up to date, and set up the tenants of tenants.yaml. It is
-safe to run at any time, by several processes at once; ` + "`rastro dev`" + ` does it by itself.`,
+		Long: `Bring the schema of the database that RASTRO_DATABASE_URL names up to date, and add the tenants of tenants.yaml that
+do not exist; those that do stay as they are. It is safe to run at any time, by several processes at once; ` + "`rastro dev`" + ` does it by itself.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			process, err := config.FromEnvironment(os.Environ())

@@ -9,8 +9,6 @@ import (
 	"path"
 	"path/filepath"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/rastrohq/rastro/api/ingest"
 	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/internal/secrets"
@@ -100,43 +98,21 @@ func checkedPlans(ctx context.Context, files fs.FS, checker pipeline.Checker) (_
 
 const tenantsName = "tenants.yaml"
 
-// tenantFile is tenants.yaml.
-type tenantFile struct {
-	Tenants []tenantEntry `yaml:"tenants"`
-}
-
-type tenantEntry struct {
-	ID              string   `yaml:"id"`
-	Name            string   `yaml:"name"`
-	Country         string   `yaml:"country"`
-	EventTypes      []string `yaml:"event_types"`
-	Sources         []string `yaml:"sources"`
-	RetentionDays   int      `yaml:"retention_days"`
-	MaxPayloadBytes int      `yaml:"max_payload_bytes"`
-	RatePerSecond   float64  `yaml:"rate_per_second"`
-}
-
 // loadTenants reads the tenants of the configuration.
-func loadTenants(files fs.FS) ([]store.Tenant, error) {
+func loadTenants(files configuration) ([]store.Tenant, error) {
 	source, err := fs.ReadFile(files, tenantsName)
 	if err != nil {
 		return nil, fmt.Errorf("read tenants: %w", err)
 	}
-	var file tenantFile
-	if err := yaml.UnmarshalWithOptions(source, &file, yaml.DisallowUnknownField()); err != nil {
-		return nil, fmt.Errorf("%s: %w", tenantsName, err)
-	}
-	tenants := make([]store.Tenant, len(file.Tenants))
-	for i, t := range file.Tenants {
-		tenants[i] = store.Tenant{
-			ID: t.ID, Name: t.Name, Country: t.Country, EventTypes: t.EventTypes, Sources: t.Sources,
-			RetentionDays: t.RetentionDays, MaxPayloadBytes: t.MaxPayloadBytes, RatePerSecond: t.RatePerSecond, Active: true,
-		}
+	tenants, wrong := parseTenants(files.name(tenantsName), source)
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	return tenants, nil
 }
 
-// setUp makes the tenants of the configuration and the partitions of the next months exist.
+// setUp makes the tenants of the configuration and the partitions of the next months exist. Tenants that exist stay as they are: they
+// may have been changed since.
 func setUp(ctx context.Context, process config.Process) error {
 	tenants, err := loadTenants(configFiles(process.ConfigDir))
 	if err != nil {
@@ -147,7 +123,7 @@ func setUp(ctx context.Context, process config.Process) error {
 		return err
 	}
 	defer db.Close()
-	return db.ApplyTenants(ctx, tenants)
+	return db.AddTenants(ctx, tenants)
 }
 
 func storeConfig(process config.Process) store.Config {

@@ -27,7 +27,7 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 	s, err := Open(t.Context(), Config{URL: target.String(), StatementTimeout: 200 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: "talma-pe", Active: true}}))
+	require.NoError(t, s.AddTenants(t.Context(), []Tenant{{ID: "talma-pe", Active: true}}))
 	event := newEvent("talma-pe", "SILENT", "e-1")
 	window := Window{ID: [32]byte{1}, TenantID: "talma-pe", Start: time.Now(), End: time.Now().Add(time.Hour), ClosesAt: time.Now().Add(time.Hour)}
 	owner := WindowOwner{Pipeline: "p", Stage: "s"}

@@ -207,9 +207,21 @@ func TestTenants(t *testing.T) {
 		MaxPayloadBytes: 65536, RatePerSecond: 12.5, Active: true, Preferences: json.RawMessage(`{"theme": "dark"}`),
 	}
 	bare := Tenant{ID: "bare"}
-	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{bare, acme}))
+	by := Actor{Subject: "os:rosa", Name: "Rosa", Client: "test"}
+	apply := func(tenants ...Tenant) []TenantChange {
+		t.Helper()
+		planned, err := s.PlanTenants(t.Context(), tenants)
+		require.NoError(t, err)
+		changes, err := s.ChangeTenants(t.Context(), tenants, by)
+		require.NoError(t, err)
+		require.Equal(t, planned, changes, "a plan says what is done")
+		return changes
+	}
+	changes := apply(bare, acme)
+	require.Equal(t, []string{TenantCreated, TenantCreated}, []string{changes[0].Change, changes[1].Change})
 	applied := get[time.Time](t, s, "SELECT updated_at FROM tenant_tracking_settings WHERE tenant_id = 'acme'")
-	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{acme}))
+	require.Equal(t, []TenantChange{{TenantID: "acme", Change: TenantUnchanged}}, apply(acme))
+	require.NoError(t, s.AddTenants(t.Context(), []Tenant{{ID: "acme", Name: "Another"}, {ID: "bare", Active: true}}))
 	require.Equal(t, applied, get[time.Time](t, s, "SELECT updated_at FROM tenant_tracking_settings WHERE tenant_id = 'acme'"),
 		"nothing changed, nothing is written")
 
@@ -217,7 +229,18 @@ func TestTenants(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, acme, got)
 	acme.Active, acme.Sources = false, []string{"LA"}
-	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{acme}))
+	acme.Preferences = json.RawMessage(`{"theme": "dark", "language": "es"}`)
+	differences := []TenantDifference{
+		{"sources", []string{}, []string{"LA"}}, {"active", true, false}, {"preferences.language", nil, "es"},
+	}
+	require.Equal(t, []TenantChange{{TenantID: "acme", Change: TenantChanged, Differences: differences}}, apply(acme))
+	audit, err := s.Audit(t.Context(), "acme", 0, 10)
+	require.NoError(t, err)
+	require.Len(t, audit, 2, "created and changed; what was as it is left no trace")
+	require.Equal(t, "tenants.apply", audit[0].Action)
+	require.Equal(t, "os:rosa", audit[0].Subject)
+	require.JSONEq(t, `{"id":"acme","change":"changed","differences":[{"field":"sources","before":[],"after":["LA"]},
+		{"field":"active","before":true,"after":false},{"field":"preferences.language","before":null,"after":"es"}]}`, string(audit[0].Filter))
 	all, err := s.Tenants(t.Context())
 	require.NoError(t, err)
 	bare.EventTypes, bare.Sources, bare.Preferences = []string{}, []string{}, json.RawMessage("{}")
@@ -225,7 +248,8 @@ func TestTenants(t *testing.T) {
 
 	_, err = s.Tenant(t.Context(), "nobody")
 	require.ErrorIs(t, err, ErrNotFound)
-	require.Error(t, s.ApplyTenants(t.Context(), []Tenant{{ID: "x", Name: "kept out"}, {ID: "y", RetentionDays: -1}}))
+	_, err = s.ChangeTenants(t.Context(), []Tenant{{ID: "x", Name: "kept out"}, {ID: "y", RetentionDays: -1}}, by)
+	require.Error(t, err)
 	_, err = s.Tenant(t.Context(), "x")
 	require.ErrorIs(t, err, ErrNotFound, "all or none")
 }

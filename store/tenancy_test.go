@@ -46,7 +46,7 @@ func fill(t *testing.T, s *Store, tenant string) {
 	_, err := s.StartLetterJob(t.Context(), newLetterJob(tenant, LetterRedrive, LetterFilter{}))
 	require.NoError(t, err)
 	require.NoError(t, s.AddStats(t.Context(), time.Now(), []StatDelta{{tenant, "p", "s", "pass", 1}}))
-	require.NoError(t, s.ApplyTenants(t.Context(), []Tenant{{ID: tenant}}))
+	require.NoError(t, s.AddTenants(t.Context(), []Tenant{{ID: tenant}}))
 	require.NoError(t, s.AddLedger(t.Context(), "p", []LedgerMark{{Frame: newUID(), TenantID: tenant, Received: 1}},
 		[]Duplicate{{UID: newUID(), TenantID: tenant, ReceivedAt: time.Now()}}))
 	_, err = s.pool.Exec(t.Context(), "INSERT INTO drops VALUES ($1, 'p', $2, 's', 'x', '', '', '', '', now(), now())", newUID(), tenant)

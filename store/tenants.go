@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -25,36 +23,13 @@ type Tenant struct {
 	Preferences json.RawMessage
 }
 
-const upsertTenant = `
-INSERT INTO tenant_tracking_settings AS t (tenant_id, name, country, event_types, sources, retention_days, max_payload_bytes,
-    rate_per_second, active, preferences)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, country = excluded.country, event_types = excluded.event_types,
-    sources = excluded.sources, retention_days = excluded.retention_days, max_payload_bytes = excluded.max_payload_bytes,
-    rate_per_second = excluded.rate_per_second, active = excluded.active, preferences = excluded.preferences, updated_at = now()
-WHERE (t.name, t.country, t.event_types, t.sources, t.retention_days, t.max_payload_bytes, t.rate_per_second, t.active,
-    t.preferences) IS DISTINCT FROM (excluded.name, excluded.country, excluded.event_types, excluded.sources,
-    excluded.retention_days, excluded.max_payload_bytes, excluded.rate_per_second, excluded.active, excluded.preferences)`
-
-// ApplyTenants makes the settings of tenants what they are given as, all or none. Tenants that are not named stay as they are.
-func (s *Store) ApplyTenants(ctx context.Context, tenants []Tenant) error {
-	sorted := slices.SortedFunc(slices.Values(tenants), func(a, b Tenant) int { return cmp.Compare(a.ID, b.ID) })
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var batch pgx.Batch
-		for _, t := range sorted {
-			preferences := t.Preferences
-			if len(preferences) == 0 {
-				preferences = json.RawMessage("{}")
-			}
-			batch.Queue(upsertTenant, t.ID, t.Name, t.Country, append([]string{}, t.EventTypes...), append([]string{}, t.Sources...),
-				t.RetentionDays, t.MaxPayloadBytes, t.RatePerSecond, t.Active, preferences)
-		}
-		return tx.SendBatch(ctx, &batch).Close()
-	})
-	if err != nil {
-		return fmt.Errorf("apply %d tenants: %w", len(tenants), err)
+// normalized returns the settings with what is left out as the store has it.
+func (t Tenant) normalized() Tenant {
+	t.EventTypes, t.Sources = append([]string{}, t.EventTypes...), append([]string{}, t.Sources...)
+	if len(t.Preferences) == 0 {
+		t.Preferences = json.RawMessage("{}")
 	}
-	return nil
+	return t
 }
 
 const tenantColumns = `tenant_id, name, country, event_types, sources, retention_days, max_payload_bytes, rate_per_second, active,

@@ -41,19 +41,21 @@ func (c claims) text(name string) string {
 }
 
 // at finds a claim: by its whole name first, because names may hold dots, else by the path that the dots make.
-func (c claims) at(name string) any {
-	if v, ok := c[name]; ok {
+func (c claims) at(name string) any { return within(c, name) }
+
+// within follows a path of names parted by dots into an object. Where names hold dots, the longest that leads on is followed.
+func within(object map[string]any, path string) any {
+	if v, ok := object[path]; ok {
 		return v
 	}
-	var v any = map[string]any(c)
-	for part := range strings.SplitSeq(name, ".") {
-		object, ok := v.(map[string]any)
-		if !ok {
-			return nil
+	for end := strings.LastIndexByte(path, '.'); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		if inner, ok := object[path[:end]].(map[string]any); ok {
+			if v := within(inner, path[end+1:]); v != nil {
+				return v
+			}
 		}
-		v = object[part]
 	}
-	return v
+	return nil
 }
 
 // date reads a NumericDate (RFC 7519, section 2): seconds, maybe with a fraction. found is false when there is none.

@@ -51,11 +51,11 @@ type Config struct {
 	Audience string
 	// TenantClaim names the claim that holds the tenant; dots reach into objects. Default: tenant.
 	TenantClaim string
-	// RolesClaims name the claims that hold roles, a list or words parted by spaces; dots reach into objects. The roles
-	// of all of them count. Default: realm_access.roles (Keycloak) and roles.
+	// RolesClaims name the claims that hold roles, a list or words parted by spaces; dots reach into objects, whose names may
+	// hold dots themselves: resource_access.api.example.com.roles. The roles of all of them count. Default: realm_access.roles (Keycloak) and roles.
 	RolesClaims []string
-	// Algorithms are the signature algorithms taken; "none" and the HMAC ones never are. Default: RS*, PS*, ES* and
-	// EdDSA.
+	// Algorithms are the signature algorithms taken, of RS*, PS*, ES* and EdDSA; "none" and the HMAC ones never are. Default:
+	// RS256, ES256 and EdDSA.
 	Algorithms []string
 	// Leeway is how far the issuer's clock may be off. Default: 30 s.
 	Leeway time.Duration
@@ -80,13 +80,11 @@ type Config struct {
 // DefaultConfig is the configuration for an issuer, with every default.
 func DefaultConfig(issuer string) Config {
 	return Config{
-		Issuer:      issuer,
-		Audience:    "rastro-api",
-		TenantClaim: "tenant",
-		RolesClaims: []string{"realm_access.roles", "roles"},
-		Algorithms: []string{
-			"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-		},
+		Issuer:          issuer,
+		Audience:        "rastro-api",
+		TenantClaim:     "tenant",
+		RolesClaims:     []string{"realm_access.roles", "roles"},
+		Algorithms:      []string{"RS256", "ES256", "EdDSA"},
 		Leeway:          30 * time.Second,
 		CacheSize:       10_000,
 		CacheTTL:        time.Minute,
@@ -122,8 +120,8 @@ func (c Config) Validate() error {
 		bad("no signature algorithm is taken")
 	}
 	for _, a := range c.Algorithms {
-		if !slices.Contains(DefaultConfig("").Algorithms, a) {
-			bad("signature algorithm %q is not one of %s", a, strings.Join(DefaultConfig("").Algorithms, ", "))
+		if !slices.Contains(knownAlgorithms(), a) {
+			bad("signature algorithm %q is not one of %s", a, strings.Join(knownAlgorithms(), ", "))
 		}
 	}
 	if c.Leeway < 0 || c.CacheTTL < 0 || c.KeysMaxAge <= 0 || c.KeysMaxStale < 0 || c.RefetchInterval <= 0 ||
@@ -134,6 +132,11 @@ func (c Config) Validate() error {
 		bad("cache size must be positive")
 	}
 	return errors.Join(errs...)
+}
+
+// knownAlgorithms are those that may be taken: signatures by a key that only the issuer has.
+func knownAlgorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
 func (c Config) algorithms() []jose.SignatureAlgorithm {

@@ -32,6 +32,8 @@ var (
 	ErrNoTenant = errors.New("token without a tenant")
 	// ErrNoRole: the token is good and has no role that this system knows.
 	ErrNoRole = errors.New("token without a role")
+	// ErrMissingRole: who is asking is known and lacks a role.
+	ErrMissingRole = errors.New("missing role")
 	// ErrSessionEnded: the browser session is over.
 	ErrSessionEnded = errors.New("session ended")
 	// ErrForgery: a request with a session cookie does not show that the dashboard made it.
@@ -108,6 +110,8 @@ func refusals() []refusal {
 		{ErrNoRole, forbidden, "no-role", "insufficient_scope",
 			"The access token has none of the roles events:write, traces:read, ops:read, ops:write. " +
 				"Ask your administrator for those you need."},
+		{ErrMissingRole, forbidden, "missing-role", "insufficient_scope",
+			"This needs a role that the token does not carry. Ask your administrator for it."},
 		{ErrCredentialsUnavailable, http.StatusServiceUnavailable, "unavailable", "",
 			"Credentials cannot be looked up just now, and nothing of this request was accepted. Send the same request again in a few " +
 				"seconds."},

@@ -41,7 +41,7 @@ func (g Gate) Handler() fiber.Handler {
 			g.Refusals.note(c, err)
 			return refuse(c, err)
 		}
-		c.SetUserContext(ctx)
+		c.SetUserContext(g.Refusals.watch(ctx, c))
 		return c.Next()
 	}
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -50,8 +49,7 @@ func Require(role string) fiber.Handler {
 // missingRole is the answer to who lacks a role.
 func missingRole(c *fiber.Ctx, id Identity, role string) *problem.Problem {
 	c.Set(fiber.HeaderWWWAuthenticate, realm+`, error="insufficient_scope", scope="`+role+`"`)
-	return problem.New(http.StatusForbidden, "missing-role",
-		fmt.Sprintf("This needs the role %s, and the token has %s. Ask your administrator for it.", role, strings.Join(id.Roles, ", ")))
+	return MissingRole(c.UserContext(), id, role, "")
 }
 
 // Me answers who is asking, as JSON; it comes after Middleware.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,24 +36,35 @@ func (r *Refusals) Register(registerer prometheus.Registerer) error {
 }
 
 // note says who was refused, from where, and why. No error quotes a token, a key, a secret or a signature.
-func (r *Refusals) note(c *fiber.Ctx, err error) {
+func (r *Refusals) note(c *fiber.Ctx, err error) { r.log(c.UserContext(), err, requestAttributes(c)) }
+
+func (r *Refusals) log(ctx context.Context, err error, request []any) {
 	reason := reasonOf(err)
 	r.total.WithLabelValues(reason).Inc()
-	attributes := []any{
-		slog.String("reason", reason), slog.String("error", clipped(err.Error())), slog.String("remote", c.Context().RemoteAddr().String()),
-		slog.String("method", strings.Clone(c.Method())), slog.String("path", clipped(c.Path())),
-	}
-	if id, ok := c.Locals("requestid").(string); ok {
-		attributes = append(attributes, slog.String("request_id", id))
-	}
+	attributes := append([]any{slog.String("reason", reason), slog.String("error", clipped(err.Error()))}, request...)
 	if a, ok := errors.AsType[*about](err); ok {
 		attributes = append(attributes, slog.String("credential", a.credential), slog.String("tenant", a.tenant))
+	}
+	if l, ok := errors.AsType[*lacking](err); ok {
+		attributes = append(attributes, l.attributes()...)
 	}
 	level := slog.LevelWarn
 	if errors.Is(err, ErrMissing) || errors.Is(err, ErrSessionEnded) { // browsers that have to sign in
 		level = slog.LevelInfo
 	}
-	r.logger.Log(c.UserContext(), level, "request refused", attributes...)
+	r.logger.Log(ctx, level, "request refused", attributes...)
+}
+
+// requestAttributes says which request it is. They outlive it.
+func requestAttributes(c *fiber.Ctx) []any {
+	attributes := []any{
+		slog.String("remote", c.Context().RemoteAddr().String()), slog.String("method", strings.Clone(c.Method())),
+		slog.String("path", clipped(c.Path())),
+	}
+	if id, ok := c.Locals("requestid").(string); ok {
+		attributes = append(attributes, slog.String("request_id", strings.Clone(id)))
+	}
+	return attributes
 }
 
 func clipped(text string) string {

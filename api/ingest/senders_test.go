@@ -73,7 +73,7 @@ func newShared(t *testing.T) *shared {
 	db, err := store.Open(t.Context(), store.Config{URL: databases.URL(t)})
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	require.NoError(t, db.ApplyTenants(t.Context(), []store.Tenant{{ID: "talma-pe", Active: true}, {ID: "talma-ec", Active: true}}))
+	require.NoError(t, db.AddTenants(t.Context(), []store.Tenant{{ID: "talma-pe", Active: true}, {ID: "talma-ec", Active: true}}))
 	vault, err := auth.NewVault(strings.Repeat("0123", 8))
 	require.NoError(t, err)
 	return &shared{Store: db, t: t, vault: vault, logs: &bytes.Buffer{}, tenant: "talma-pe"}

@@ -138,6 +138,7 @@ func (t *Tenants) refresh(ctx context.Context, id string, known *Rules, r *refre
 }
 
 func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, error) {
+	asked := t.now() // what is read is as old as that, however long reading takes
 	tenant, err := t.store.Tenant(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -150,7 +151,7 @@ func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, er
 		t.logger.ErrorContext(ctx, "cannot read a tenant's settings", slog.String("tenant", id), slog.Any("error", err))
 		return nil, settingsUnknown()
 	}
-	fresh := &Rules{tenant: tenant, checked: t.now()}
+	fresh := &Rules{tenant: tenant, checked: asked}
 	switch {
 	case tenant.RatePerSecond <= 0:
 	case known != nil && known.tenant.RatePerSecond == tenant.RatePerSecond:

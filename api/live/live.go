@@ -163,8 +163,7 @@ func authorize(ctx context.Context, role string, of Whose) (auth.Identity, strin
 	}
 	for _, role := range needed {
 		if role != "" && !identity.Has(role) {
-			return auth.Identity{}, "", problem.New(http.StatusForbidden, "missing-role", fmt.Sprintf(
-				"This needs the role %s, which the token does not carry; ask for a token with it.", role))
+			return auth.Identity{}, "", auth.MissingRole(ctx, identity, role, tenant)
 		}
 	}
 	return identity, tenant, nil

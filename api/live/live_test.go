@@ -482,7 +482,7 @@ func TestSearchTellsWhatAnIdentifierIsAndWhereItLeads(t *testing.T) {
 func TestMeAndAudit(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, nil)
-	require.NoError(t, e.store.ApplyTenants(t.Context(), []store.Tenant{
+	require.NoError(t, e.store.AddTenants(t.Context(), []store.Tenant{
 		{ID: "acme", Name: "Acme", Preferences: json.RawMessage(`{"language":"es"}`)}, {ID: "umbrella", Name: "Umbrella"},
 	}))
 	var me live.Me

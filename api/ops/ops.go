@@ -114,8 +114,7 @@ func authorize(ctx context.Context, role string, of Whose) (auth.Identity, strin
 		needed bool
 	}{{role, true}, {auth.RoleTenantsAll, foreign}} {
 		if need.needed && !identity.Has(need.role) {
-			return auth.Identity{}, "", problem.New(http.StatusForbidden, "missing-role", fmt.Sprintf(
-				"This needs the role %s, which the token does not carry; ask for a token with it.", need.role))
+			return auth.Identity{}, "", auth.MissingRole(ctx, identity, need.role, of.Tenant)
 		}
 	}
 	switch {

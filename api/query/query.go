@@ -152,8 +152,7 @@ func authorize(ctx context.Context, role string) (auth.Identity, error) {
 		return auth.Identity{}, problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
 	}
 	if !identity.Has(role) {
-		return auth.Identity{}, problem.New(http.StatusForbidden, "forbidden", fmt.Sprintf(
-			"This needs the role %s, which the token does not carry; ask for a token with it.", role))
+		return auth.Identity{}, auth.MissingRole(ctx, identity, role, "")
 	}
 	return identity, nil
 }
