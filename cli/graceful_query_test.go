@@ -53,7 +53,7 @@ func (s *serving) watch() <-chan error {
 func TestQueryAndDashboardStopWithoutFailingAnyRequest(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	const delay = 4 * time.Second
+	const delay = 9 * time.Second
 	s := c.spawn([]string{"RASTRO_SHUTDOWN_DELAY=" + delay.String(), "RASTRO_SHUTDOWN_TIMEOUT=20s"}, roleQuery, roleDashboard)
 	require.NoError(t, c.database.Delay(100*time.Millisecond)) // so that requests are in hand
 	streams := []<-chan error{s.watch(), s.watch(), s.watch()}

@@ -160,6 +160,16 @@ func (h *Handler) newStream(c *fiber.Ctx, tenant string) (*stream, error) {
 func (s *stream) wants(event string) bool { return slices.Contains(s.events, event) }
 
 func (s *stream) run(ctx context.Context) {
+	// What is being read for a client is given up when the process stops.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.handler.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if _, err := s.w.WriteString("retry: 2000\n\n"); err != nil {
 		return
 	}
