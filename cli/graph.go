@@ -183,6 +183,7 @@ type processors struct {
 	Store     *store.Store
 	Transport routers.Transport
 	Codec     *routers.Codec
+	Tracers   *sdktrace.TracerProvider
 	Metrics   *routers.Metrics
 	Recorder  routers.Recorder
 	// Modules are WebAssembly modules that were compiled.

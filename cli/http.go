@@ -21,6 +21,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/requestid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/fx"
 
 	"github.com/rastrohq/rastro/api/auth"
@@ -74,6 +75,7 @@ type serverDeps struct {
 	Sessions     *auth.Sessions
 	Senders      *auth.Senders
 	Refusals     *auth.Refusals
+	Tracers      *sdktrace.TracerProvider
 }
 
 // newServer makes the server with what every role has: health, metrics, authentication and the reference.
@@ -94,7 +96,7 @@ func newServer(d serverDeps) *httpServer {
 		stop: d.Process.ShutdownTimeout, delay: min(d.Process.ShutdownDelay, d.Process.ShutdownTimeout/2),
 	}
 	app.Use(requestid.New(), fiberrecover.New(fiberrecover.Config{EnableStackTrace: true, StackTraceHandler: logPanic(d.Logger)}),
-		s.sendAway, wholeBodies)
+		s.sendAway, traceRequests(d.Tracers.Tracer("github.com/rastrohq/rastro/cli")), wholeBodies)
 
 	ready := readiness(&s.stopping, map[string]func(context.Context) error{"database": d.Store.Ping, "broker": d.Transport.Ping})
 	app.Get("/livez", func(c *fiber.Ctx) error { return c.JSON(fiber.Map{"status": "ok"}) })

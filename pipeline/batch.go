@@ -130,15 +130,15 @@ func (b *Batch) RetryAfter(i int, err error, after time.Duration) {
 }
 
 // Replace has another version of the event at index i go on in its place, as when a field is mapped. Whose delivery it is
-// stays what it is: the UID, the tenant and the time of receipt are those of the event it replaces, and its personal data too unless
-// the other has some. An event that is settled is not replaced. The event that was given to the stage is not changed: it is what
+// stays what it is: the UID, the tenant, the time of receipt and the span are those of the event it replaces, and its personal data
+// too unless the other has some. An event that is settled is not replaced. The event that was given to the stage is not changed: it is what
 // is tried again, or dead-lettered.
 func (b *Batch) Replace(i int, event *tracking.Event) {
 	if b.verdicts[i].Outcome != Pass {
 		return
 	}
 	now := b.events[i]
-	event.UID, event.TenantID, event.ReceivedAt = now.UID, now.TenantID, now.ReceivedAt
+	event.UID, event.TenantID, event.ReceivedAt, event.Span = now.UID, now.TenantID, now.ReceivedAt, now.Span
 	if event.Personal == nil {
 		event.Personal = now.Personal
 	}

@@ -118,6 +118,7 @@ func (c *Chain) runStage(ctx context.Context, at int, work []*Work, observer Obs
 	spread := jitter()
 	for i, w := range in {
 		for _, event := range batch.Emitted(i) {
+			event.Span = w.Event.Span
 			emitted = append(emitted, &Work{Event: event, Origin: w, next: at + 1})
 		}
 		switch w.Verdict = batch.Verdict(i); w.Verdict.Outcome {

@@ -51,7 +51,7 @@ func (s *schema) define(t reflect.Type) (*types.Type, error) {
 	s.names[t] = &o
 	for i := range t.NumField() {
 		field := t.Field(i)
-		if field.Type == personalType {
+		if field.Type == personalType || field.Type == spanType {
 			continue
 		}
 		wire, _, _ := strings.Cut(field.Tag.Get("json"), ",")

@@ -279,6 +279,9 @@ func splitPath(text string) ([]string, error) {
 // personalType is of what no path and no expression reaches, so that it does not get anywhere by them.
 var personalType = reflect.TypeFor[*tracking.Personal]()
 
+// spanType is of what is no part of what an event says.
+var spanType = reflect.TypeFor[tracking.SpanContext]()
+
 // wireNames are the fields of a struct by their names on the wire.
 type wireNames struct {
 	index map[string]int
@@ -293,7 +296,7 @@ func wireFields(object reflect.Type) wireNames {
 	w := wireNames{index: map[string]int{}, alias: map[string]string{}}
 	for i := range object.NumField() {
 		field := object.Field(i)
-		if field.Type == personalType {
+		if field.Type == personalType || field.Type == spanType {
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

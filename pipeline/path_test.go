@@ -208,7 +208,7 @@ func walk(prefix string, at reflect.Type, visit func(path string)) {
 	if at.Kind() == reflect.Pointer {
 		at = at.Elem()
 	}
-	if at == reflect.TypeFor[tracking.Personal]() {
+	if at == reflect.TypeFor[tracking.Personal]() || at == reflect.TypeFor[tracking.SpanContext]() {
 		return // nothing reaches it
 	}
 	if at.Kind() == reflect.Map {

@@ -1,7 +1,6 @@
 package routers
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,9 +12,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/sony/gobreaker/v2"
 	"github.com/tidwall/gjson"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/rastrohq/rastro/internal/crash"
+	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -30,18 +29,10 @@ type letterFrame struct {
 	MessageID string `json:"message_id"`
 }
 
-// traceOf returns the id of the OpenTelemetry trace that a context is part of, empty when it is part of none.
-func traceOf(ctx context.Context) string {
-	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
-		return id.String()
-	}
-	return ""
-}
-
-// deadLetter makes the dead letter of rejected work, which came in a trace or in none.
+// deadLetter makes the dead letter of rejected work.
 //
 // Invariant 3: a rejected event is dead-lettered with stage, reason and what was received.
-func (p *Processor) deadLetter(w *pipeline.Work, traceID string) (store.DeadLetter, error) {
+func (p *Processor) deadLetter(w *pipeline.Work) (store.DeadLetter, error) {
 	e := p.personal.Apply(w.Event)
 	body, err := asReceived(e)
 	if err != nil {
@@ -52,7 +43,7 @@ func (p *Processor) deadLetter(w *pipeline.Work, traceID string) (store.DeadLett
 		UID: e.UID, TenantID: e.TenantID, Pipeline: p.config.Plan.Pipeline, Stage: w.Stage,
 		Code: reason.Code, Message: withoutPersonal(reason.Message, e.Personal), Field: reason.Field, Personal: e.Personal,
 		Source: e.Source, EventType: e.Type, CorrelationID: e.CorrelationID,
-		Attempts: w.Attempts + 1, Event: body, TraceID: traceID, At: p.config.Settings.Now().UTC(),
+		Attempts: w.Attempts + 1, Event: body, TraceID: telemetry.TraceID(e.Span), At: p.config.Settings.Now().UTC(),
 	}, nil
 }
 
@@ -104,7 +95,7 @@ func (p *Processor) rejectFrame(msg *message.Message, stage string, cause error)
 	p.config.Logger.Error("frame cannot be decoded; it is dead-lettered", slog.String("stage", stage), slog.Any("error", cause))
 	return p.publishLetters([]store.DeadLetter{{
 		UID: uuid.NewSHA1(uuid.NameSpaceOID, msg.Payload), Pipeline: p.config.Plan.Pipeline, Stage: stage,
-		Code: codeFrame, Message: cause.Error(), Attempts: 1, Event: body, TraceID: traceOf(msg.Context()), At: p.config.Settings.Now().UTC(),
+		Code: codeFrame, Message: cause.Error(), Attempts: 1, Event: body, TraceID: traceOf(msg), At: p.config.Settings.Now().UTC(),
 	}})
 }
 

@@ -69,7 +69,8 @@ func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]
 		}
 		head = append([]byte{frameWithEntry}, name...)
 	}
-	return encode(c.enc, events, head, maxBytes)
+	messages, err := encode(c.enc, events, head, maxBytes)
+	return traceMessages(messages, events), err
 }
 
 func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -79,7 +80,7 @@ func (h *hop) handleGivenUp(msg *message.Message) error {
 	}
 	letters := make([]store.DeadLetter, len(events))
 	for i, e := range events {
-		if letters[i], err = h.givenUpLetter(e, stage, traceOf(msg.Context())); err != nil {
+		if letters[i], err = h.givenUpLetter(e, stage); err != nil {
 			return err
 		}
 	}
@@ -93,7 +94,7 @@ func (h *hop) handleGivenUp(msg *message.Message) error {
 	return p.publishLedger(said)
 }
 
-func (h *hop) givenUpLetter(e *tracking.Event, stage, traceID string) (store.DeadLetter, error) {
+func (h *hop) givenUpLetter(e *tracking.Event, stage string) (store.DeadLetter, error) {
 	receives := 1
 	if from, ok := h.processor.config.Transport.(GivingUp); ok {
 		receives = from.MaxReceives()
@@ -106,7 +107,7 @@ func (h *hop) givenUpLetter(e *tracking.Event, stage, traceID string) (store.Dea
 		UID: e.UID, TenantID: e.TenantID, Pipeline: h.processor.config.Plan.Pipeline, Stage: stage, Code: codeReceived,
 		Message: fmt.Sprintf("its frame was received %d times, and whoever had it died or let go of it", receives),
 		Source:  e.Source, EventType: e.Type, CorrelationID: e.CorrelationID, Attempts: receives, Event: body,
-		TraceID: traceID, At: h.processor.config.Settings.Now().UTC(),
+		TraceID: telemetry.TraceID(e.Span), At: h.processor.config.Settings.Now().UTC(),
 	}, nil
 }
 

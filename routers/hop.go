@@ -33,7 +33,6 @@ type delivery struct {
 	came    arrival
 	bytes   int
 	left    int        // events not yet settled, those they led to included
-	trace   string     // the OpenTelemetry trace that the frame came in; may be empty
 	redrive uuid.UUID  // the job that redrove its events; zero for none
 	done    chan error // what the frame's handler returns: nil acknowledges
 }
@@ -82,7 +81,7 @@ func (h *hop) handle(msg *message.Message) error {
 		origins = originsIn(frameID(msg), len(events))
 	}
 	d := newDelivery(work, origins, came, len(msg.Payload))
-	d.trace, d.redrive = traceOf(msg.Context()), redrivenBy(msg)
+	d.redrive = redrivenBy(msg)
 	return h.take(d)
 }
 
@@ -171,6 +170,8 @@ func (h *hop) gather(first *delivery) []*delivery {
 
 // process works on a batch until each of its events is settled, or ctx ends.
 func (h *hop) process(ctx context.Context, taken []*delivery) {
+	ctx, span := h.startSpan(ctx, taken)
+	defer span.End()
 	b := newBatch(taken)
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
@@ -187,7 +188,7 @@ func (h *hop) process(ctx context.Context, taken []*delivery) {
 		}
 		if err != nil && !failing {
 			failing = true
-			h.logger.Warn("batch not finished; trying again", slog.Int("events", len(b.items)), slog.Any("error", err))
+			h.logger.WarnContext(ctx, "batch not finished; trying again", slog.Int("events", len(b.items)), slog.Any("error", err))
 		}
 		if len(b.items) < before {
 			pause.Reset()

@@ -373,5 +373,5 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, entry s
 	if len(body) > 0 {
 		flush()
 	}
-	return messages, nil
+	return traceMessages(messages, events), nil
 }

@@ -28,7 +28,7 @@ func TestDeadLettersKeepPersonalDataApart(t *testing.T) {
 	work := &pipeline.Work{Event: event, Stage: "validate", Verdict: pipeline.Verdict{
 		Reason: pipeline.Reason{Code: "schema", Message: `/passenger/name is "Quispe" and seat 12A, of C-1`},
 	}}
-	letter, err := p.deadLetter(work, "")
+	letter, err := p.deadLetter(work)
 	require.NoError(t, err)
 	for _, text := range []string{string(letter.Event), letter.Message} {
 		for _, secret := range []string{"Quispe", "12A", "C-1"} {

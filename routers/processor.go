@@ -10,6 +10,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
@@ -32,6 +34,8 @@ type ProcessorConfig struct {
 	Recorder Recorder
 	Metrics  *Metrics
 	Logger   *slog.Logger
+	// Tracers make the spans of hops; nil makes none.
+	Tracers trace.TracerProvider
 }
 
 // Processor runs one generation of a pipeline: a Watermill router with a handler a hop and one for the dead letters. It never
@@ -49,6 +53,7 @@ type Processor struct {
 	personal pipeline.PersonalRules
 
 	letters *deadLetters
+	tracer  trace.Tracer
 
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
@@ -75,7 +80,10 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	p := &Processor{config: config, codec: codec, router: router, personal: config.Plan.Personal(), running: make(chan struct{})}
+	if config.Tracers == nil {
+		config.Tracers = noop.NewTracerProvider()
+	}
+	p := &Processor{tracer: config.Tracers.Tracer("github.com/rastrohq/rastro/routers"), config: config, codec: codec, router: router, personal: config.Plan.Personal(), running: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
 	p.receiving, p.drain = context.WithCancel(p.work)

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/rastrohq/rastro/internal/devstack/broker"
@@ -43,6 +44,7 @@ type bench struct {
 	letters   *letterBox
 	js        jetstream.JetStream
 	metrics   *prometheus.Registry // of the last run
+	tracers   trace.TracerProvider // may be nil
 }
 
 type letterBox struct {
@@ -123,6 +125,7 @@ func (b *bench) runOn(transport routers.Transport) (stop func(ctx context.Contex
 	p, err := routers.NewProcessor(routers.ProcessorConfig{
 		Plan: b.plan, Transport: transport, Letters: b.letters, Recorder: noCounts{}, Metrics: metrics,
 		Settings: pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Now: time.Now}, Logger: slog.New(slog.DiscardHandler),
+		Tracers: b.tracers,
 	}, b.codec)
 	require.NoError(b.t, err)
 	done := make(chan error, 1)

@@ -61,7 +61,7 @@ func (h *hop) publish(b *batch) error {
 		err := h.ship(&out, it)
 		if err == nil && it.work.Verdict.Outcome == pipeline.Reject {
 			var letter store.DeadLetter
-			letter, err = h.processor.deadLetter(it.work, it.from.trace)
+			letter, err = h.processor.deadLetter(it.work)
 			rejected, letters = append(rejected, it), append(letters, letter)
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -114,7 +115,7 @@ func openEvent(again *Redrive, letter store.Letter) error {
 	if letter.PersonalError != nil {
 		return letter.PersonalError
 	}
-	event.Personal = letter.Personal
+	event.Personal, event.Span = letter.Personal, telemetry.SpanIn(letter.TraceID)
 	if event, err = event.RestorePersonal(); err != nil {
 		return err
 	}

@@ -53,6 +53,9 @@ type Event struct {
 	Enrichment Enrichment `json:"enrichment,omitzero" cbor:"19,keyasint,omitzero"`
 	// Personal is what the event says about a person; nil when it says nothing, or nobody knows that it does.
 	Personal *Personal `json:"personal,omitempty" cbor:"20,keyasint,omitempty"`
+	// Span is the trace context of the request that brought the event. It goes with the event through the pipelines and is not
+	// part of what is stored.
+	Span SpanContext `json:"-" cbor:"21,keyasint,omitzero"`
 }
 
 // Kind is the trade that an event belongs to.

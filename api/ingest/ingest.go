@@ -18,6 +18,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
@@ -165,7 +166,7 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 			"Tenant %s may send %g events a second; wait as Retry-After says and send the request again.",
 			in.identity.TenantID, in.rules.tenant.RatePerSecond))
 	}
-	events, response := h.check(results, in)
+	events, response := h.check(results, in, telemetry.SpanOf(ctx))
 	if err := h.publish(ctx, soon, events, in.seat.bytes); errors.Is(err, errLaneFull) {
 		return later(c, h.overloaded())
 	} else if err != nil {
@@ -197,7 +198,7 @@ func (h *Handler) publish(ctx, soon context.Context, events []*tracking.Event, b
 }
 
 // check applies the tenant's rules and our limits, makes our events of those that pass, and answers for each.
-func (h *Handler) check(results []formats.Result, in *admission) ([]*tracking.Event, Response) {
+func (h *Handler) check(results []formats.Result, in *admission, span tracking.SpanContext) ([]*tracking.Event, Response) {
 	received := h.deps.Now().UTC().Truncate(time.Microsecond)
 	response := Response{Results: make([]Result, len(results))}
 	events := make([]*tracking.Event, 0, len(results))
@@ -215,7 +216,7 @@ func (h *Handler) check(results []formats.Result, in *admission) ([]*tracking.Ev
 		e := r.Event
 		e.UID = newUID()
 		e.TenantID = in.rules.tenant.ID // Invariant 13: the token's
-		e.ReceivedAt = received
+		e.ReceivedAt, e.Span = received, span
 		events = append(events, e)
 		response.Accepted++
 		response.Results[i] = Result{Index: r.Index, UID: e.UID.String(), EventID: e.EventID, Status: "accepted"}
