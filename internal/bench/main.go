@@ -55,13 +55,14 @@ func run(ctx context.Context, c options) error {
 	var all struct {
 		Engine *engineFigures `json:"engine,omitempty"`
 		Binary *figures       `json:"binary,omitempty"`
+		Floods []floodFigures `json:"floods,omitempty"`
 	}
 	switch c.only {
-	case "", "engine", "binary":
+	case "", "engine", "binary", "flood":
 	default:
-		return fmt.Errorf("-only %q: give engine or binary", c.only)
+		return fmt.Errorf("-only %q: give engine, binary or flood", c.only)
 	}
-	if c.only != "binary" {
+	if c.only == "" || c.only == "engine" {
 		_, _ = fmt.Fprintln(os.Stderr, "measuring the engine ...")
 		found, err := measureEngine(ctx)
 		if err != nil {
@@ -72,7 +73,14 @@ func run(ctx context.Context, c options) error {
 			found.print()
 		}
 	}
-	if c.only != "engine" {
+	if c.only == "" || c.only == "flood" {
+		found, err := measureFloods(ctx, c)
+		if err != nil {
+			return err
+		}
+		all.Floods = found
+	}
+	if c.only == "" || c.only == "binary" {
 		found, err := measureBinary(ctx, c)
 		if err != nil {
 			return err
@@ -115,6 +123,30 @@ func measureBinary(ctx context.Context, c options) (figures, error) {
 	}
 	found.ReadyMS = milliseconds(stack.ready)
 	return found, nil
+}
+
+// measureFloods measures how much goes through the whole of it.
+func measureFloods(ctx context.Context, c options) ([]floodFigures, error) {
+	data, err := os.MkdirTemp("", "rastro-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(data) }()
+	stack, err := startStack(ctx, c.binary, data)
+	if err != nil {
+		return nil, err
+	}
+	defer stack.stop()
+	var all []floodFigures
+	for _, how := range []flooding{{16, 100, c.warmUp, floodAhead}, {16, 100, c.during, floodAhead}} {
+		found, err := newFlood(stack, how, fmt.Sprintf("F%d", len(all))).measure(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found.print(fmt.Sprintf("HTTP to queryable, batches of %d", how.Batch))
+		all = append(all, found)
+	}
+	return all, nil
 }
 
 func (f figures) print() {

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// floodSteps is how many events a journey has: one a request, so that each request tells of many journeys, as a sorter does.
+	floodSteps = 5
+	// floodAhead is how many events may be accepted and not yet be queryable. Senders wait for the rest of the system beyond: what
+	// is measured is what can go on for ever.
+	floodAhead = 20_000
+)
+
+// floodTypes are the events of a bag, in order.
+var floodTypes = [floodSteps]string{"checked_in", "loaded", "departed", "arrived", "delivered"}
+
+// flooding says how a flood is made.
+type flooding struct {
+	Connections int           `json:"connections"`
+	Batch       int           `json:"events_per_request"`
+	During      time.Duration `json:"-"`
+	// Ahead is floodAhead, or 0 when nothing but ingest runs.
+	Ahead int64 `json:"-"`
+}
+
+// floodFigures is what a flood found: what passes from HTTP to what a query shows while as much is sent as goes through.
+type floodFigures struct {
+	flooding
+	Seconds      float64 `json:"seconds"`
+	Accepted     int64   `json:"events_accepted"`
+	Queryable    int64   `json:"events_queryable"`
+	PerSecond    float64 `json:"events_per_second"`
+	Requests     float64 `json:"requests_per_second"`
+	Acknowledged summary `json:"post_to_acknowledged_ms"`
+	// ProcessCPU and DatabaseCPU are microseconds of CPU an event.
+	ProcessCPU  float64 `json:"process_cpu_us_per_event"`
+	DatabaseCPU float64 `json:"database_cpu_us_per_event"`
+	PeakRSS     float64 `json:"peak_rss_mib"`
+}
+
+// flood sends as much as goes through, from connections that send one request after the other.
+type flood struct {
+	stack    *stack
+	client   *http.Client
+	how      flooding
+	run      string // makes the journeys of this flood its own
+	accepted atomic.Int64
+	stored   atomic.Int64
+	mu       sync.Mutex
+	times    []float64
+	first    error
+}
+
+func newFlood(s *stack, how flooding, run string) *flood {
+	transport := &http.Transport{MaxIdleConns: how.Connections, MaxIdleConnsPerHost: how.Connections, DisableCompression: true}
+	return &flood{stack: s, how: how, run: run, client: &http.Client{Transport: transport, Timeout: time.Minute}}
+}
+
+// body appends the n-th request of a connection.
+func (f *flood) body(to []byte, connection, n int) []byte {
+	now := time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05.000000Z")
+	to = append(to, '[')
+	for i := range f.how.Batch {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		journey := n/floodSteps*f.how.Batch + i
+		id := func() { to = fmt.Appendf(to, "%s%02d%08d", f.run, connection, journey) }
+		to = append(to, `{"correlation_id":"`...)
+		id()
+		to = append(to, `","aggregate_id":"`...)
+		id()
+		to = append(to, `","event_id":"`...)
+		id()
+		to = append(to, '-', '0'+byte(n%floodSteps))
+		to = append(append(to, `","kind":"baggage","source":"LA","event_type":"`...), floodTypes[n%floodSteps]...)
+		to = append(append(to, `","timestamp":"`...), now...)
+		to = append(to, `","payload":{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045`...)
+		to = fmt.Appendf(to, "%06d", journey%1_000_000)
+		to = append(to, `","weight":21.5,"note":"priority, fragile, transfer from LA2047"}}`...)
+	}
+	return append(to, ']')
+}
+
+// measure floods for as long as it is to, and waits until all that was accepted is queryable.
+func (f *flood) measure(ctx context.Context) (floodFigures, error) {
+	figures := floodFigures{flooding: f.how}
+	defer f.client.CloseIdleConnections()
+	before, err := f.queryable(ctx)
+	if err != nil {
+		return figures, err
+	}
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	var senders sync.WaitGroup
+	process, database := f.stack.cpu()
+	start := time.Now()
+	for connection := range f.how.Connections {
+		senders.Go(func() { f.send(sending, connection) })
+	}
+	for time.Since(start) < f.how.During && f.failed() == nil {
+		stored, err := f.queryable(ctx)
+		if err != nil {
+			stop()
+			senders.Wait()
+			return figures, err
+		}
+		f.stored.Store(stored - before)
+		time.Sleep(20 * time.Millisecond)
+	}
+	took := time.Since(start)
+	processAfter, databaseAfter := f.stack.cpu()
+	figures.Queryable, figures.Accepted = f.stored.Load(), f.accepted.Load()
+	stop()
+	senders.Wait()
+	if err := f.failed(); err != nil {
+		return figures, err
+	}
+	counted := figures.Queryable
+	if f.how.Ahead == 0 {
+		counted = figures.Accepted
+	}
+	if counted == 0 {
+		return figures, errors.New("nothing came through")
+	}
+	figures.Seconds = took.Seconds()
+	figures.PerSecond = float64(counted) / took.Seconds()
+	figures.Requests = float64(len(f.times)) / took.Seconds()
+	figures.Acknowledged = summarise(f.times)
+	figures.ProcessCPU = float64((processAfter - process).Microseconds()) / float64(counted)
+	figures.DatabaseCPU = float64((databaseAfter - database).Microseconds()) / float64(counted)
+	figures.PeakRSS = f.stack.peakRSS()
+	return figures, nil
+}
+
+func (f *flood) send(ctx context.Context, connection int) {
+	var body []byte
+	for n := 0; ctx.Err() == nil; n++ {
+		for f.how.Ahead > 0 && f.accepted.Load()-f.stored.Load() > f.how.Ahead && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		body = f.body(body[:0], connection, n)
+		start := time.Now()
+		status, answer, err := f.stack.do(ctx, f.client, http.MethodPost, "/api/v1/events", string(body))
+		switch took := milliseconds(time.Since(start)); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			f.fail(err)
+			return
+		case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+			n-- // it is sent again
+			time.Sleep(10 * time.Millisecond)
+		case status != http.StatusAccepted:
+			f.fail(fmt.Errorf("POST was answered %d: %.300s", status, answer))
+			return
+		default:
+			f.accepted.Add(int64(f.how.Batch))
+			f.mu.Lock()
+			f.times = append(f.times, took)
+			f.mu.Unlock()
+		}
+	}
+}
+
+func (f *flood) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.first == nil {
+		f.first = err
+	}
+}
+
+func (f *flood) failed() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first
+}
+
+// queryable returns how many events persist has committed since the process started.
+func (f *flood) queryable(ctx context.Context) (int64, error) {
+	status, body, err := f.stack.do(ctx, f.client, http.MethodGet, "/metrics", "")
+	if err != nil || status != http.StatusOK {
+		return 0, fmt.Errorf("GET /metrics: %d: %w", status, err)
+	}
+	for lines := bufio.NewScanner(strings.NewReader(string(body))); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), `rastro_stage_events_total{outcome="pass",pipeline="tracking",stage="persist"} `); ok {
+			n, err := strconv.ParseFloat(rest, 64)
+			return int64(n), err
+		}
+	}
+	return 0, nil
+}
+
+// print writes the figures as a line of a table.
+func (f floodFigures) print(what string) {
+	_, _ = fmt.Fprintf(os.Stdout, "%-34s %9.0f events/s %8.0f requests/s   p50 %6.1f  p95 %6.1f ms   CPU %5.1f + %5.1f us/event (rastro, PostgreSQL)   RSS %4.0f MiB\n",
+		what, f.PerSecond, f.Requests, f.Acknowledged.P50, f.Acknowledged.P95, f.ProcessCPU, f.DatabaseCPU, f.PeakRSS)
+}

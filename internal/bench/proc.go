@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clockTick is the unit of /proc's times: Linux tells user space 100 a second, whatever it counts in.
+const clockTick = time.Second / 100
+
+// cpu returns the CPU time that rastro has used, and that of its PostgreSQL, its ended processes included; zero where there is no
+// /proc.
+func (s *stack) cpu() (process, database time.Duration) {
+	parents, used := map[int]int{}, map[int]time.Duration{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, 0
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		parent, own, ended, ok := statOf(pid)
+		if !ok {
+			continue
+		}
+		parents[pid], used[pid] = parent, own
+		if pid != s.cmd.Process.Pid {
+			used[pid] += ended
+		}
+	}
+	for pid, time := range used {
+		for at := pid; at > 1; at = parents[at] {
+			if at == s.cmd.Process.Pid {
+				if pid == at {
+					process += time
+				} else {
+					database += time
+				}
+				break
+			}
+		}
+	}
+	return process, database
+}
+
+// statOf reads a process's parent, its own CPU time and that of its children that have ended.
+func statOf(pid int) (parent int, own, ended time.Duration, ok bool) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, 0, false
+	}
+	_, rest, found := strings.Cut(string(line), ") ") // the name may hold anything before
+	fields := strings.Fields(rest)
+	if !found || len(fields) < 15 {
+		return 0, 0, 0, false
+	}
+	numbers := make([]int, 15)
+	for i := 1; i < 15; i++ {
+		numbers[i], _ = strconv.Atoi(fields[i]) // those that are no numbers are not used
+	}
+	return numbers[1], time.Duration(numbers[11]+numbers[12]) * clockTick, time.Duration(numbers[13]+numbers[14]) * clockTick, true
+}
+
+// peakRSS returns the most memory that rastro has had resident, in MiB, without its PostgreSQL; 0 where there is no /proc.
+func (s *stack) peakRSS() float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseFloat(fields[0], 64) // as the kernel writes it
+	return kib / 1024
+}
