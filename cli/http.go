@@ -110,6 +110,7 @@ func newServer(d serverDeps) *httpServer {
 	s.api = newAPI(app)
 	reference.Register(app, s.api)
 	app.Use("/api/v1", auth.Gate{Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals}.Handler())
+	serveProfiles(app)
 	return s
 }
 
