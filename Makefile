@@ -69,8 +69,14 @@ soak: ## outages of a minute and an overload of five, of which `make test` runs 
 	@.ci/need postgres
 	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 30m -run 'TestAnOutage|TestOutages|TestOverload' -v ./cli
 
-conformance: ## the whole of Watermill's suite on every transport, without the race detector, which `make test` uses on a part of it
+conformance: routers/sqs/testdata/fauxqs/node_modules ## the whole of Watermill's suite on every transport, SQS on two servers, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs
+	RASTRO_CONFORMANCE=full .ci/with-fauxqs go test -count=1 -timeout 15m ./routers/sqs
+
+# A second SQS server, which shares no code with the one in process.
+routers/sqs/testdata/fauxqs/node_modules: routers/sqs/testdata/fauxqs/package-lock.json
+	cd routers/sqs/testdata/fauxqs && npm ci --no-audit --no-fund
+	@touch $@
 
 bench: build ## what the engine costs in process, and latency of the built binary, on this machine
 	@.ci/need postgres

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestWatermillConformance(t *testing.T) {
 	}
 	tests.TestPubSub(t,
 		tests.Features{
-			ConsumerGroups: true, Persistent: true, ForceShort: true,
+			ConsumerGroups: true, Persistent: true, ForceShort: os.Getenv("RASTRO_CONFORMANCE") != "full",
 			GenerateTopicFunc: func(tctx tests.TestContext) string { return "t." + string(tctx.TestID) },
 		},
 		func(t *testing.T) (message.Publisher, message.Subscriber) {

@@ -26,12 +26,20 @@ import (
 	"github.com/rastrohq/rastro/routers/sqs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(endpointVariable) != "" { // a server that outlives the tests keeps the connections of their own clients open
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// endpoint returns where SQS is: RASTRO_TEST_SQS_ENDPOINT, so that the tests can run against another emulator, or one in process.
+// endpointVariable names where SQS is, when it is not to be the emulator in process.
+const endpointVariable = "RASTRO_TEST_SQS_ENDPOINT"
+
+// endpoint returns where SQS is.
 func endpoint(t testing.TB) string {
 	t.Helper()
-	if url := os.Getenv("RASTRO_TEST_SQS_ENDPOINT"); url != "" {
+	if url := os.Getenv(endpointVariable); url != "" {
 		return url
 	}
 	server, err := sqsemulator.Start(t.Context())
