@@ -83,7 +83,7 @@ func (f *flood) body(to []byte, connection, n int) []byte {
 		id()
 		to = append(to, `","event_id":"`...)
 		id()
-		to = append(to, '-', '0'+byte(n%floodSteps))
+		to = strconv.AppendInt(append(to, '-'), int64(n%floodSteps), 10)
 		to = append(append(to, `","kind":"baggage","source":"LA","event_type":"`...), floodTypes[n%floodSteps]...)
 		to = append(append(to, `","timestamp":"`...), now...)
 		to = append(to, `","payload":{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045`...)
@@ -117,7 +117,7 @@ func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 			return figures, err
 		}
 		f.stored.Store(stored - before)
-		time.Sleep(20 * time.Millisecond)
+		pause(ctx, 20*time.Millisecond)
 	}
 	took := time.Since(start)
 	processAfter, databaseAfter := f.stack.cpu()
@@ -148,7 +148,7 @@ func (f *flood) send(ctx context.Context, connection int) {
 	var body []byte
 	for n := 0; ctx.Err() == nil; n++ {
 		for f.how.Ahead > 0 && f.accepted.Load()-f.stored.Load() > f.how.Ahead && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
+			pause(ctx, time.Millisecond)
 		}
 		body = f.body(body[:0], connection, n)
 		start := time.Now()
@@ -161,7 +161,7 @@ func (f *flood) send(ctx context.Context, connection int) {
 			return
 		case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 			n-- // it is sent again
-			time.Sleep(10 * time.Millisecond)
+			pause(ctx, 10*time.Millisecond)
 		case status != http.StatusAccepted:
 			f.fail(fmt.Errorf("POST was answered %d: %.300s", status, answer))
 			return
@@ -171,6 +171,16 @@ func (f *flood) send(ctx context.Context, connection int) {
 			f.times = append(f.times, took)
 			f.mu.Unlock()
 		}
+	}
+}
+
+// pause waits for a while, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
