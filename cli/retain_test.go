@@ -136,3 +136,14 @@ func TestRetentionBySchedule0IsNone(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, families)
 }
+
+func TestTheRetentionPageSaysWhatHappens(t *testing.T) {
+	url := databases.URL(t)
+	t.Setenv("RASTRO_DATABASE_URL", url)
+	tenantsKeep(t, url, store.Tenant{ID: "acme", RetentionDays: 365, RetentionByKind: map[string]int{"cargo": 2557, "baggage": 90}})
+	journeysOf(t, url, "acme", tracking.Baggage, 3, time.Now().AddDate(0, 0, -100), nil)
+	journeysOf(t, url, "acme", tracking.Parcel, 1, time.Now().AddDate(0, 0, -400), nil)
+	journeysOf(t, url, "acme", tracking.Cargo, 1, time.Now().AddDate(0, 0, -400), nil)
+	require.Equal(t, exitOK, testRun{now: time.Now}.do(t, "audit", "seal").code)
+	require.Equal(t, 4, pageSaysWhatHappens(t, "retention.md"))
+}
