@@ -35,7 +35,7 @@ func journeysOf(t *testing.T, url, tenant string, kind tracking.Kind, journeys i
 		name := fmt.Sprint(kind, "-", i/2)
 		uid := uuid.Must(uuid.NewV7())
 		for b := range 6 { // its time is when the event was received
-			uid[b] = byte(at.UnixMilli() >> (40 - 8*b)) //nolint:gosec // The lowest eight bits.
+			uid[b] = byte(at.UnixMilli() >> (40 - 8*b))
 		}
 		events = append(events, &tracking.Event{
 			UID: uid, TenantID: tenant, Source: "LA", EventID: uid.String(), CorrelationID: name, AggregateID: name, Kind: kind, Type: "loaded",

@@ -222,9 +222,10 @@ func checkTenantRules(t tenantEntry, add addFinding) {
 }
 
 func kindNames() []string {
-	var names []string
-	for _, kind := range tracking.Kinds() {
-		names = append(names, string(kind))
+	kinds := tracking.Kinds()
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
 	}
 	return names
 }

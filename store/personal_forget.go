@@ -252,7 +252,8 @@ func (s *Store) PrunePersonal(ctx context.Context, before time.Time) (int, error
 			return deleted, fmt.Errorf("prune personal data: %w", err)
 		}
 		tag, err := s.pool.Exec(ctx, `
-DELETE FROM personal_data p WHERE uid > $1 AND uid <= $2 AND uid < $3 AND NOT EXISTS (SELECT FROM event_store e WHERE e.uid = p.uid)`, from, last, end)
+DELETE FROM personal_data p WHERE uid > $1 AND uid <= $2 AND uid < $3
+    AND NOT EXISTS (SELECT FROM event_store e WHERE e.uid = p.uid AND e.uid > $1 AND e.uid <= $2)`, from, last, end)
 		if err != nil {
 			return deleted, fmt.Errorf("prune personal data: %w", err)
 		}

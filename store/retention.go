@@ -298,3 +298,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 	}
 	return nil
 }
+
+// cutWork prepares a transaction that cuts: statements take as long as they take, and are planned for what they are about, which
+// differs from one transaction to the next by far.
+func cutWork(ctx context.Context, tx pgx.Tx) error {
+	if err := longWork(ctx, tx); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan")
+	return err
+}

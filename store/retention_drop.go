@@ -86,7 +86,7 @@ DELETE FROM traces t USING retention_journeys j WHERE t.tenant_id = j.tenant_id 
 )
 
 func (d *partitionDrop) run(ctx context.Context, tx pgx.Tx) error {
-	if err := longWork(ctx, tx); err != nil {
+	if err := cutWork(ctx, tx); err != nil {
 		return err
 	}
 	// Before any trace is locked: who seals waits for writers, who wait for traces.

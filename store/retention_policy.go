@@ -33,7 +33,7 @@ func (r retentionRules) of(kind string) retentionRule {
 
 // all returns the rules in the order of their kinds, that for the others first.
 func (r retentionRules) all() []retentionRule {
-	rules := []retentionRule{r.others}
+	rules := append(make([]retentionRule, 0, 1+len(r.kinds)), r.others)
 	for _, kind := range slices.Sorted(maps.Keys(r.kinds)) {
 		rules = append(rules, r.kinds[kind])
 	}

@@ -222,7 +222,7 @@ func (c *rowCutter) cutTraces(ctx context.Context, correlations []string) error 
 }
 
 func (c *rowCutter) cutIn(ctx context.Context, tx pgx.Tx, correlations []string) (count RetentionCount, err error) {
-	if err := longWork(ctx, tx); err != nil {
+	if err := cutWork(ctx, tx); err != nil {
 		return count, err
 	}
 	// Before any trace is locked: who seals waits for writers, who wait for traces.

@@ -26,8 +26,7 @@ ORDER BY tenant_id, epoch, number DESC`
 
 // lastSealsOf returns the last seals of epochs; those that are not sealed yet have none, and need none when rows of them are cut.
 func lastSealsOf(ctx context.Context, tx pgx.Tx, epochs map[sealedEpoch]bool) (map[sealedEpoch]Seal, error) {
-	var tenants []string
-	var numbers []int64
+	tenants, numbers := make([]string, 0, len(epochs)), make([]int64, 0, len(epochs))
 	for e := range epochs {
 		tenants, numbers = append(tenants, e.tenant), append(numbers, e.epoch)
 	}
