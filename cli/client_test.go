@@ -249,7 +249,8 @@ func (r testRun) do(t *testing.T, args ...string) ran {
 		s.now = r.now
 	}
 	root := &cobra.Command{Use: "rastro", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newTokenCommand(s), newSendCommand(s), newTraceCommand(s), newDLQCommand(s), newBalanceCommand(s), newDuplicatesCommand(s), newForgetCommand(s), newPersonalCommand(s))
+	root.AddCommand(newTokenCommand(s), newSendCommand(s), newTraceCommand(s), newDLQCommand(s), newBalanceCommand(s), newDuplicatesCommand(s), newForgetCommand(s), newPersonalCommand(s),
+		newAuditCommand(s), newRetainCommand(s))
 	root.SetArgs(args)
 	root.SetOut(&out)
 	root.SetErr(&errOut)

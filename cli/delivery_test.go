@@ -94,7 +94,7 @@ func TestTenantsMaySendWhatIsTaken(t *testing.T) {
 			`tenants.yaml:5:32: max_payload_bytes of tenant "c" is 2001, and a frame of SQS has 2000 bytes at most: no frame could carry such an event; write 1000 or less`,
 		},
 		"tenants:\n  - id: a\n    max_payload: 900\n": {`tenants.yaml:3:5: unknown field "max_payload"; a tenant has id, name, country, event_types, sources, retention_days, ` +
-			`max_payload_bytes, rate_per_second, active, preferences`},
+			`retention_by_kind, max_payload_bytes, rate_per_second, active, preferences`},
 		"tenants:\n": nil,
 	} {
 		dir := configWith(t, map[string]string{tenantsName: text})

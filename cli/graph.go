@@ -105,7 +105,7 @@ func newApp(o options, s surroundings) *fx.App {
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
 		fx.Module("topics", fx.Invoke(provision)),
-		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors)),
+		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
 		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
@@ -214,7 +214,8 @@ func stageSettings(p processors) pipeline.Settings {
 	return pipeline.Provide[persist.Store](settings, p.Store)
 }
 
-// keepPartitions makes the store's partitions exist ahead of time, at start and every hour.
+// keepPartitions makes the store's partitions exist ahead of time, before anything else and every hour, and has other things pruned and
+// sealed.
 func keepPartitions(p processors) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -222,6 +223,8 @@ func keepPartitions(p processors) {
 		if err := p.Store.EnsurePartitions(ctx, now); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot make partitions ahead; events go to the default partition until it works", slog.Any("error", err))
 		}
+	}
+	keep := func(now time.Time) {
 		if err := p.Store.PruneLedger(ctx, now); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot prune the ledger; it grows until it works", slog.Any("error", err))
 		}
@@ -237,6 +240,7 @@ func keepPartitions(p processors) {
 			ensure(start, time.Now())
 			go func() {
 				defer close(done)
+				keep(time.Now()) // not while starting: who seals may wait for a retention that drops a month
 				ticker := time.NewTicker(time.Hour)
 				defer ticker.Stop()
 				for {
@@ -245,6 +249,7 @@ func keepPartitions(p processors) {
 						return
 					case now := <-ticker.C:
 						ensure(ctx, now)
+						keep(now)
 					}
 				}
 			}()

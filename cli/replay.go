@@ -35,7 +35,7 @@ are persisted with, and report every row that is not what its events come to, or
 It may run while events are persisted. The rebuilt rows that differ are left in the table traces_replay; with --dry-run nothing is
 written; with --swap they take the place of those in use, each under its lock, and those that got events meanwhile are folded anew.
 --from and --to have only the traces rebuilt that events were received of in that time; rows without events are then not looked for.
-Events that retention removed are not folded again: look at what a dry run says before you swap. A replay that was interrupted has
+Events that are missing are not folded again: look at what a dry run says before you swap. A replay that was interrupted has
 changed nothing but whole rows: run it again.
 
 Exit code 1: rows differ (and were not swapped in), or it failed. 2: the command line is wrong.`,

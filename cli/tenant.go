@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -238,6 +240,12 @@ func tenantValue(v any) string {
 		return "none"
 	case []string:
 		return clean(firstOf(strings.Join(v, ", "), "any"))
+	case map[string]int:
+		var days []string
+		for _, kind := range slices.Sorted(maps.Keys(v)) {
+			days = append(days, fmt.Sprintf("%s: %d", kind, v[kind]))
+		}
+		return clean(firstOf(strings.Join(days, ", "), "none"))
 	case string:
 		return clean(firstOf(v, "none"))
 	default:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/rastrohq/rastro/internal/suggest"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // tenantFile is a file of tenants, such as tenants.yaml.
@@ -34,6 +36,7 @@ type tenantEntry struct {
 	EventTypes      []string          `yaml:"event_types" json:"event_types"`
 	Sources         []string          `yaml:"sources" json:"sources"`
 	RetentionDays   int               `yaml:"retention_days" json:"retention_days"`
+	RetentionByKind map[string]int    `yaml:"retention_by_kind,omitempty" json:"retention_by_kind,omitempty"`
 	MaxPayloadBytes int               `yaml:"max_payload_bytes" json:"max_payload_bytes"`
 	RatePerSecond   float64           `yaml:"rate_per_second" json:"rate_per_second"`
 	Active          *bool             `yaml:"active,omitempty" json:"active"` // left out: true
@@ -54,7 +57,7 @@ func (t tenantEntry) settings() (store.Tenant, error) {
 	}
 	return store.Tenant{
 		ID: t.ID, Name: t.Name, Country: t.Country, EventTypes: t.EventTypes, Sources: t.Sources,
-		RetentionDays: t.RetentionDays, MaxPayloadBytes: t.MaxPayloadBytes, RatePerSecond: t.RatePerSecond,
+		RetentionDays: t.RetentionDays, RetentionByKind: t.RetentionByKind, MaxPayloadBytes: t.MaxPayloadBytes, RatePerSecond: t.RatePerSecond,
 		Active: t.Active == nil || *t.Active, Preferences: preferences,
 	}, nil
 }
@@ -63,7 +66,8 @@ func (t tenantEntry) settings() (store.Tenant, error) {
 func tenantEntryOf(t store.Tenant) (tenantEntry, error) {
 	e := tenantEntry{
 		ID: t.ID, Name: t.Name, Country: t.Country, EventTypes: t.EventTypes, Sources: t.Sources,
-		RetentionDays: t.RetentionDays, MaxPayloadBytes: t.MaxPayloadBytes, RatePerSecond: t.RatePerSecond, Active: &t.Active,
+		RetentionDays: t.RetentionDays, RetentionByKind: t.RetentionByKind, MaxPayloadBytes: t.MaxPayloadBytes, RatePerSecond: t.RatePerSecond,
+		Active: &t.Active,
 	}
 	if err := json.Unmarshal(t.Preferences, &e.Preferences); err != nil {
 		return e, fmt.Errorf("decode preferences of tenant %s: %w", t.ID, err)
@@ -200,9 +204,30 @@ func checkTenantRules(t tenantEntry, add addFinding) {
 			add(of.key, "0 sets no limit", "%s is %d; it is from 0 to %d", of.key, of.value, math.MaxInt32)
 		}
 	}
+	for _, kind := range slices.Sorted(maps.Keys(t.RetentionByKind)) {
+		if days := t.RetentionByKind[kind]; days < 0 || days > math.MaxInt32 {
+			add("retention_by_kind", "0 keeps for ever", "retention_by_kind has %d days of %q; it is from 0 to %d", days, kind, math.MaxInt32)
+		}
+		if !slices.Contains(tracking.Kinds(), tracking.Kind(kind)) {
+			known := fmt.Sprintf("the kinds are %s", strings.Join(kindNames(), ", "))
+			if best := suggest.Closest(kind, kindNames()); best != "" {
+				known = fmt.Sprintf("did you mean %q?", best)
+			}
+			add("retention_by_kind", known, "retention_by_kind has %q, which is no kind", kind)
+		}
+	}
 	if !(t.RatePerSecond >= 0) || math.IsInf(t.RatePerSecond, 1) { // nor NaN
 		add("rate_per_second", "0 sets no limit", "rate_per_second is %g; it is 0 or more", t.RatePerSecond)
 	}
+}
+
+func kindNames() []string {
+	kinds := tracking.Kinds()
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	return names
 }
 
 func checkTenantPreferences(p tenantPreferences, add addFinding) {

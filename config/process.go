@@ -31,6 +31,7 @@ type Process struct {
 	Streams     Streams
 	Log         Log
 	Personal    Personal
+	Retention   Retention
 
 	MaxConnections int `env:"RASTRO_MAX_CONNECTIONS" envDefault:"2048" help:"connections of clients at once; further ones are told to come again"`
 
@@ -126,6 +127,14 @@ func (p Personal) Keys() (*seal.Ring, error) {
 		return nil, nil //nolint:nilnil // none is as good as any
 	}
 	return seal.ParseRing(p.Key)
+}
+
+// Retention says how long what is stored is kept.
+type Retention struct {
+	Days      int           `env:"RASTRO_RETENTION_DAYS" envDefault:"0" help:"days that journeys are kept of tenants that do not say so themselves; 0: for ever"`
+	Grace     time.Duration `env:"RASTRO_RETENTION_GRACE" envDefault:"1080h" help:"how much longer a journey may stay so that it is removed with its whole month at once, which is cheaper by far; 0: not at all"`
+	StatsDays int           `env:"RASTRO_RETENTION_STATS_DAYS" envDefault:"92" help:"days that counts by the minute are kept, which the dashboard draws; 0: for ever"`
+	Every     time.Duration `env:"RASTRO_RETENTION_EVERY" envDefault:"24h" help:"how often one of the processors removes what is over; 0: never, so that only rastro retain does"`
 }
 
 // Log says what is logged.
@@ -224,6 +233,10 @@ func (p Process) Validate() error {
 	check(p.Credentials.PreviousKey == "" || p.Credentials.Key != "", "RASTRO_CREDENTIALS_PREVIOUS_KEY is set without RASTRO_CREDENTIALS_KEY")
 	check(p.Credentials.Tolerance >= time.Second, "RASTRO_WEBHOOK_TOLERANCE is %v; give it 1s or more", p.Credentials.Tolerance)
 	check(p.Credentials.MaxStale >= 10*time.Second, "RASTRO_CREDENTIALS_MAX_STALE is %v; give it 10s or more", p.Credentials.MaxStale)
+	check(p.Retention.Days >= 0, "RASTRO_RETENTION_DAYS is %d; give it 0 or more", p.Retention.Days)
+	check(p.Retention.StatsDays >= 0, "RASTRO_RETENTION_STATS_DAYS is %d; give it 0 or more", p.Retention.StatsDays)
+	check(p.Retention.Grace >= 0, "RASTRO_RETENTION_GRACE is %v; give it 0 or more", p.Retention.Grace)
+	check(p.Retention.Every >= 0, "RASTRO_RETENTION_EVERY is %v; give it 0 or more", p.Retention.Every)
 	check(p.Log.Format == "json" || p.Log.Format == "text", "RASTRO_LOG_FORMAT is %q; it is json or text", p.Log.Format)
 	if _, err := p.Personal.Keys(); err != nil {
 		check(false, "RASTRO_PERSONAL_KEY: %w", err)

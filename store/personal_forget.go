@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -238,19 +239,26 @@ func (s *Store) Rewrap(ctx context.Context, progress func(looked int)) (int, err
 }
 
 // PrunePersonal deletes the personal data of events from before an instant that are not in the event store any more, as retention
-// dropped them. It returns how many that were.
+// removed them. It returns how many that were. It goes through the table piece by piece, so that no statement takes long.
 func (s *Store) PrunePersonal(ctx context.Context, before time.Time) (int, error) {
-	const chunk = 10_000
-	for deleted := 0; ; {
+	last, end, deleted := uuid.Nil, firstUUIDv7(before), 0
+	for {
+		from := last
+		err := s.pool.QueryRow(ctx, "SELECT uid FROM personal_data WHERE uid > $1 AND uid < $2 ORDER BY uid OFFSET $3 LIMIT 1", from, end, pruneChunk).Scan(&last)
+		if errors.Is(err, pgx.ErrNoRows) {
+			last, err = end, nil
+		}
+		if err != nil {
+			return deleted, fmt.Errorf("prune personal data: %w", err)
+		}
 		tag, err := s.pool.Exec(ctx, `
-DELETE FROM personal_data WHERE uid IN (
-    SELECT uid FROM personal_data p WHERE uid < $1 AND NOT EXISTS (SELECT FROM event_store e WHERE e.uid = p.uid) LIMIT $2)`,
-			firstUUIDv7(before), chunk)
+DELETE FROM personal_data p WHERE uid > $1 AND uid <= $2 AND uid < $3
+    AND NOT EXISTS (SELECT FROM event_store e WHERE e.uid = p.uid AND e.uid > $1 AND e.uid <= $2)`, from, last, end)
 		if err != nil {
 			return deleted, fmt.Errorf("prune personal data: %w", err)
 		}
 		deleted += int(tag.RowsAffected())
-		if tag.RowsAffected() < chunk {
+		if last == end {
 			return deleted, nil
 		}
 	}

@@ -21,6 +21,7 @@ var confined = []string{
 	"trace_changes", "stage_times", "source_stats",
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
+	"retention_cuts",
 }
 
 // hidden are the tables that nobody who queries sees anything of.
@@ -56,6 +57,8 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 	require.NoError(t, err)
 	join(t, s, time.Now(), windowOf(tenant, time.Now()), newUID())
 	_, err = s.Seal(t.Context())
+	require.NoError(t, err)
+	_, err = s.pool.Exec(t.Context(), "INSERT INTO retention_cuts VALUES ($1, $1, $2, '', now(), '', 1, 1, 0, 0)", newUID(), tenant)
 	require.NoError(t, err)
 	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))

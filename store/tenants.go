@@ -15,10 +15,12 @@ type Tenant struct {
 	Country string // ISO 3166-1 alpha-2
 	// EventTypes and Sources are those allowed; empty allows any.
 	EventTypes, Sources []string
-	RetentionDays       int
-	MaxPayloadBytes     int
-	RatePerSecond       float64
-	Active              bool
+	// RetentionDays is how long journeys are kept, RetentionByKind that of kinds for which it is another; 0 in it keeps for ever.
+	RetentionDays   int
+	RetentionByKind map[string]int
+	MaxPayloadBytes int
+	RatePerSecond   float64
+	Active          bool
 	// Preferences is a JSON object of the tenant's own. Its values are kept, its spacing is not.
 	Preferences json.RawMessage
 }
@@ -26,6 +28,9 @@ type Tenant struct {
 // normalized returns the settings with what is left out as the store has it.
 func (t Tenant) normalized() Tenant {
 	t.EventTypes, t.Sources = append([]string{}, t.EventTypes...), append([]string{}, t.Sources...)
+	if t.RetentionByKind == nil {
+		t.RetentionByKind = map[string]int{}
+	}
 	if len(t.Preferences) == 0 {
 		t.Preferences = json.RawMessage("{}")
 	}
@@ -33,7 +38,7 @@ func (t Tenant) normalized() Tenant {
 }
 
 const tenantColumns = `tenant_id, name, country, event_types, sources, retention_days, max_payload_bytes, rate_per_second, active,
-    preferences`
+    preferences, retention_by_kind`
 
 // Tenant returns the settings of a tenant, or ErrNotFound.
 func (s *Store) Tenant(ctx context.Context, id string) (Tenant, error) {
@@ -65,7 +70,10 @@ func (s *Store) Tenants(ctx context.Context) ([]Tenant, error) {
 func scanTenant(row pgx.CollectableRow) (t Tenant, err error) {
 	var preferences []byte
 	err = row.Scan(&t.ID, &t.Name, &t.Country, &t.EventTypes, &t.Sources, &t.RetentionDays, &t.MaxPayloadBytes, &t.RatePerSecond,
-		&t.Active, &preferences)
+		&t.Active, &preferences, &t.RetentionByKind)
 	t.Preferences = preferences
+	if len(t.RetentionByKind) == 0 {
+		t.RetentionByKind = nil
+	}
 	return t, err
 }

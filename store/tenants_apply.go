@@ -116,15 +116,16 @@ func tenantsByID(ctx context.Context, tx pgx.Tx) (map[string]*Tenant, error) {
 
 const upsertTenant = `
 INSERT INTO tenant_tracking_settings (tenant_id, name, country, event_types, sources, retention_days, max_payload_bytes,
-    rate_per_second, active, preferences)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    rate_per_second, active, preferences, retention_by_kind)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (tenant_id) DO UPDATE SET name = excluded.name, country = excluded.country, event_types = excluded.event_types,
     sources = excluded.sources, retention_days = excluded.retention_days, max_payload_bytes = excluded.max_payload_bytes,
-    rate_per_second = excluded.rate_per_second, active = excluded.active, preferences = excluded.preferences, updated_at = now()`
+    rate_per_second = excluded.rate_per_second, active = excluded.active, preferences = excluded.preferences,
+    retention_by_kind = excluded.retention_by_kind, updated_at = now()`
 
 func writeTenant(ctx context.Context, tx pgx.Tx, t Tenant, change TenantChange, by *Actor) error {
 	_, err := tx.Exec(ctx, upsertTenant, t.ID, t.Name, t.Country, t.EventTypes, t.Sources, t.RetentionDays, t.MaxPayloadBytes,
-		t.RatePerSecond, t.Active, t.Preferences)
+		t.RatePerSecond, t.Active, t.Preferences, t.RetentionByKind)
 	if err != nil || by == nil {
 		return err
 	}
@@ -149,6 +150,7 @@ func (t Tenant) changeFrom(known *Tenant) (TenantChange, error) {
 	for _, f := range []TenantDifference{
 		{"name", before.Name, t.Name}, {"country", before.Country, t.Country}, {"event_types", before.EventTypes, t.EventTypes},
 		{"sources", before.Sources, t.Sources}, {"retention_days", before.RetentionDays, t.RetentionDays},
+		{"retention_by_kind", before.RetentionByKind, t.RetentionByKind},
 		{"max_payload_bytes", before.MaxPayloadBytes, t.MaxPayloadBytes}, {"rate_per_second", before.RatePerSecond, t.RatePerSecond},
 		{"active", before.Active, t.Active},
 	} {

@@ -29,6 +29,11 @@ LEFT JOIN LATERAL (SELECT DISTINCT ON (tenant_id) events FROM audit_seals s
 WHERE ($2::timestamptz IS NULL OR e.ended_at > $2) AND ($3::timestamptz IS NULL OR e.begun_at < $3)
 GROUP BY epoch ORDER BY epoch`
 
+	// Which seals are of cuts that retention noted.
+	notedCuts = `
+SELECT tenant_id, number FROM retention_cuts, generate_series(first_seal, first_seal + seals - 1) AS number
+WHERE seals > 0 AND ($1 = '' OR tenant_id = $1)`
+
 	// What the last seal says of each tenant and epoch, and whether the first of them sealed the epoch.
 	lastSeals = `
 SELECT DISTINCT ON (tenant_id, epoch) ` + sealColumns + `
@@ -87,8 +92,20 @@ func (a *auditor) sealChains(ctx context.Context) error {
 	}
 	var before Seal
 	var seals, cuts int64
+	noted := map[place]bool{}
 	err := a.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, "SELECT "+sealColumns+" FROM audit_seals WHERE ($1 = '' OR tenant_id = $1) ORDER BY tenant_id, number",
+		rows, err := tx.Query(ctx, notedCuts, a.scope.Tenant)
+		if err != nil {
+			return err
+		}
+		var of place
+		if _, err := pgx.ForEachRow(rows, []any{&of.tenant, &of.number}, func() error {
+			noted[of] = true
+			return nil
+		}); err != nil {
+			return err
+		}
+		rows, err = tx.Query(ctx, "SELECT "+sealColumns+" FROM audit_seals WHERE ($1 = '' OR tenant_id = $1) ORDER BY tenant_id, number",
 			a.scope.Tenant)
 		if err != nil {
 			return err
@@ -116,6 +133,9 @@ func (a *auditor) sealChains(ctx context.Context) error {
 			before = seal
 			if seals++; seal.Kind == SealOfCut {
 				cuts++
+				if !noted[at] {
+					a.foundSeal(AuditSeals, seal, "it says that retention removed rows, and no retention noted that")
+				}
 			}
 		}
 		return rows.Err()
