@@ -14,6 +14,7 @@ import (
 	"github.com/rastrohq/rastro/internal/secrets"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/store/rds"
 )
 
 // configuration is the files of a configuration. It knows where each was found.
@@ -127,10 +128,13 @@ func setUp(ctx context.Context, process config.Process) error {
 }
 
 func storeConfig(process config.Process) store.Config {
+	d := process.Database
 	c := store.DefaultConfig()
-	c.URL = process.Database.URL
-	c.MaxConns = process.Database.MaxConns
-	c.StatementTimeout = process.Database.StatementTimeout
+	c.URL, c.ReadURL, c.ReadMaxLag, c.CAFile = d.URL, d.ReadURL, d.ReadMaxLag, d.CAFile
+	c.MaxConns, c.MaxConnLifetime, c.StatementTimeout = d.MaxConns, d.MaxConnLifetime, d.StatementTimeout
+	if d.Auth == config.DatabaseAuthIAM {
+		c.Password = rds.New().Token
+	}
 	c.PersonalKeys, _ = process.Personal.Keys() // what is wrong with them was said when the configuration was read
 	return c
 }
