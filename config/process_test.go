@@ -74,10 +74,10 @@ func TestSecretsMayBeInFiles(t *testing.T) {
 
 	var help strings.Builder
 	require.NoError(t, config.WriteHelp(&help))
-	for _, name := range []string{"RASTRO_DATABASE_URL", "RASTRO_NATS_URL", "RASTRO_OIDC_CLIENT_SECRET", "RASTRO_SESSION_KEY", "RASTRO_PERSONAL_KEY"} {
+	for _, name := range []string{"RASTRO_DATABASE_URL", "RASTRO_DATABASE_READ_URL", "RASTRO_NATS_URL", "RASTRO_OIDC_CLIENT_SECRET", "RASTRO_SESSION_KEY", "RASTRO_PERSONAL_KEY"} {
 		require.Contains(t, help.String(), "or "+name+"_FILE: the file that holds it")
 	}
-	require.Equal(t, 7, strings.Count(help.String(), "_FILE"))
+	require.Equal(t, 8, strings.Count(help.String(), "_FILE: the file that holds it"))
 }
 
 // Every variable has its line in the help, with what it is for.
