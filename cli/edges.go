@@ -114,6 +114,7 @@ type liveDeps struct {
 	Transport routers.Transport
 	Planner   planner
 	Registry  *pipeline.Registry
+	Noted     *reloads
 }
 
 // serveLive adds the edge for who watches to the server.
@@ -123,7 +124,7 @@ func serveLive(d liveDeps) error {
 	c := live.DefaultConfig()
 	c.MaxStreams, c.MaxTenantStreams = d.Process.Streams.Max, d.Process.Streams.MaxTenant
 	handler, err := live.New(c, live.Deps{
-		Store: d.Store, Reads: d.Reads.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load,
+		Store: d.Store, Reads: d.Reads.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load, Loaded: quiet.loaded(d.Noted),
 		Registry: d.Registry, Logger: d.Logger, Now: time.Now,
 	})
 	if err != nil {

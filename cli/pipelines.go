@@ -47,9 +47,14 @@ func (c configuration) name(file string) string {
 
 // pipelineSources reads the pipelines of a configuration, in the order of their names.
 func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
-	paths, err := fs.Glob(files, "pipelines/*.yaml")
+	return sourcesOf(files, "pipelines/*.yaml")
+}
+
+// sourcesOf reads the files of a configuration that a pattern matches, in the order of their names.
+func sourcesOf(files fs.FS, pattern string) ([]pipeline.Source, error) {
+	paths, err := fs.Glob(files, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list pipelines: %w", err)
+		return nil, fmt.Errorf("list %s: %w", pattern, err)
 	}
 	name := configuration{}.name
 	if c, ok := files.(configuration); ok {
@@ -59,7 +64,7 @@ func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
 	for i, p := range paths {
 		text, err := fs.ReadFile(files, p)
 		if err != nil {
-			return nil, fmt.Errorf("read pipeline: %w", err)
+			return nil, fmt.Errorf("read %s: %w", p, err)
 		}
 		sources[i] = pipeline.Source{File: name(p), Text: text}
 	}

@@ -64,7 +64,7 @@ type Backlogs interface {
 	Backlog(ctx context.Context, topic, reader string) (int64, error)
 }
 
-// Deps is what the edge works with. All of it must be given but Reads.
+// Deps is what the edge works with. All of it must be given but Reads and Loaded.
 type Deps struct {
 	// Store is the primary: notifications do not reach replicas.
 	Store *store.Store
@@ -75,6 +75,8 @@ type Deps struct {
 	Approximate bool
 	// Plans returns the pipelines as they are configured today.
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
+	// Loaded reads the configuration to show it; without it there is no operation for that.
+	Loaded func(ctx context.Context) (Loaded, error)
 	// Registry documents the stages.
 	Registry *pipeline.Registry
 	Logger   *slog.Logger
@@ -132,7 +134,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe,
+		h.registerAudit, h.registerMe, h.registerConfig,
 	} {
 		register(api)
 	}
