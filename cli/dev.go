@@ -291,7 +291,7 @@ func (d *dev) startDatabase(ctx context.Context) error {
 		d.postgres = server
 		d.process.Database.URL = server.URL()
 	}
-	return store.Migrate(ctx, d.process.Database.URL, d.logger)
+	return store.MigrateWith(ctx, storeConfig(d.process), d.logger)
 }
 
 // stopStack stops what startStack started.

@@ -96,7 +96,7 @@ func serveOps(d opsDeps) error {
 }
 
 // serveQuery adds the query edge to the server.
-func serveQuery(server *httpServer, db *store.Store, logger *slog.Logger) {
+func serveQuery(server *httpServer, db readStore, logger *slog.Logger) {
 	handler := query.New(query.Deps{Traces: db, Ledger: db, Search: db, Logger: logger})
 	server.closing = append(server.closing, handler.Close)
 	handler.Register(server.api)
@@ -110,9 +110,11 @@ type liveDeps struct {
 	Process   config.Process
 	Logger    *slog.Logger
 	Store     *store.Store
+	Reads     readStore
 	Transport routers.Transport
 	Planner   planner
 	Registry  *pipeline.Registry
+	Noted     *reloads
 }
 
 // serveLive adds the edge for who watches to the server.
@@ -122,7 +124,7 @@ func serveLive(d liveDeps) error {
 	c := live.DefaultConfig()
 	c.MaxStreams, c.MaxTenantStreams = d.Process.Streams.Max, d.Process.Streams.MaxTenant
 	handler, err := live.New(c, live.Deps{
-		Store: d.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load,
+		Store: d.Store, Reads: d.Reads.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load, Loaded: quiet.loaded(d.Noted),
 		Registry: d.Registry, Logger: d.Logger, Now: time.Now,
 	})
 	if err != nil {

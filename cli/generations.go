@@ -27,6 +27,7 @@ type generations struct {
 	in       processors
 	settings pipeline.Settings
 	load     func() ([]pipeline.Plan, error)
+	noted    *reloads
 	reloads  *prometheus.CounterVec
 
 	mu      sync.Mutex // held by whoever starts, reloads or closes
@@ -41,7 +42,7 @@ type generation struct {
 	digest [sha256.Size]byte
 }
 
-func newGenerations(p processors, settings pipeline.Settings, planner planner, registerer prometheus.Registerer) (*generations, error) {
+func newGenerations(p processors, settings pipeline.Settings, planner planner, noted *reloads, registerer prometheus.Registerer) (*generations, error) {
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rastro_config_reloads_total", Help: "Times the configuration was read again, by how that went.",
 	}, []string{"result"})
@@ -50,7 +51,7 @@ func newGenerations(p processors, settings pipeline.Settings, planner planner, r
 	}
 	return &generations{
 		in: p, settings: settings, reloads: reloads, current: map[string]generation{},
-		load: planner.plans,
+		load: planner.plans, noted: noted,
 	}, nil
 }
 
@@ -75,7 +76,9 @@ func (g *generations) reload(ctx context.Context) error {
 	if g.closed {
 		return nil
 	}
+	before := g.plans
 	changed, err := g.replace(ctx)
+	g.noted.note(before, g.plans, changed, err)
 	switch {
 	case err != nil:
 		g.reloads.WithLabelValues("refused").Inc()

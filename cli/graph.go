@@ -99,8 +99,8 @@ func newApp(o options, s surroundings) *fx.App {
 			func() (*pipeline.Registry, error) { return o.registry() },
 			func() fs.FS { return configFiles(s.process.ConfigDir) },
 			fx.Annotate(telemetry.NewRegistry, fx.As(fx.Self()), fx.As(new(prometheus.Registerer)), fx.As(new(prometheus.Gatherer))),
-			newTracerProvider, newStore, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
-			newPlanner, planner.plans, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
+			newTracerProvider, newStore, newReads, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
+			newPlanner, planner.plans, newReloads, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
 		),
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
@@ -126,25 +126,46 @@ func newTracerProvider(lc fx.Lifecycle, s surroundings) (*sdktrace.TracerProvide
 // closeTime is how long taking leave of the database may take when the process stops. Nothing is in hand any more by then.
 const closeTime = 2 * time.Second
 
-func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider) (*store.Store, error) {
-	db, err := store.Open(context.Background(), storeConfig(process), store.WithTelemetry(tracers, noop.NewMeterProvider()))
+func newStore(lc fx.Lifecycle, process config.Process, tracers *sdktrace.TracerProvider, logger *slog.Logger) (*store.Store, error) {
+	c := storeConfig(process)
+	if hosts, err := c.Unencrypted(); err == nil && len(hosts) > 0 { // what is wrong with it, opening says
+		logger.Warn("connections to the database may be made without encryption, as its URL says: use sslmode=verify-full", slog.Any("hosts", hosts))
+	}
+	db, err := store.Open(context.Background(), c, withTracing(tracers))
 	if err != nil {
 		return nil, err
 	}
-	lc.Append(fx.Hook{
-		OnStart: func(ctx context.Context) error { return checkSchema(ctx, db) },
-		OnStop: func(ctx context.Context) error {
-			closed := make(chan struct{})
-			go func() { db.Close(); close(closed) }()
-			select {
-			case <-closed:
-			case <-time.After(closeTime): // each connection waits for the database to say goodbye, which may hang
-			case <-ctx.Done():
-			}
-			return nil
-		},
-	})
+	lc.Append(fx.StartStopHook(func(ctx context.Context) error { return checkSchema(ctx, db) }, leave(db)))
 	return db, nil
+}
+
+// readStore is the store that the query role reads from, and writes nothing to: a replica, where there is one.
+type readStore struct{ *store.Store }
+
+func newReads(lc fx.Lifecycle, db *store.Store, tracers *sdktrace.TracerProvider, logger *slog.Logger) (readStore, error) {
+	opened, err := db.OpenReads(context.Background(), logger, withTracing(tracers))
+	if err != nil {
+		return readStore{}, err
+	}
+	lc.Append(fx.StopHook(leave(opened)))
+	return readStore{opened}, nil
+}
+
+func withTracing(tracers *sdktrace.TracerProvider) store.Option {
+	return store.WithTelemetry(tracers, noop.NewMeterProvider())
+}
+
+// leave returns what takes leave of a database, without waiting for it for long.
+func leave(db *store.Store) func(context.Context) {
+	return func(ctx context.Context) {
+		closed := make(chan struct{})
+		go func() { db.Close(); close(closed) }()
+		select {
+		case <-closed:
+		case <-time.After(closeTime): // each connection waits for the database to say goodbye, which may hang
+		case <-ctx.Done():
+		}
+	}
 }
 
 // checkSchema refuses a database that this version does not know.

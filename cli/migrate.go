@@ -30,7 +30,7 @@ do not exist; those that do stay as they are. It is safe to run at any time, by 
 			if err != nil {
 				return err
 			}
-			if err := store.Migrate(cmd.Context(), process.Database.URL, logger); err != nil {
+			if err := store.MigrateWith(cmd.Context(), storeConfig(process), logger); err != nil {
 				return err
 			}
 			return setUp(cmd.Context(), process)

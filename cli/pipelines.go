@@ -14,6 +14,7 @@ import (
 	"github.com/rastrohq/rastro/internal/secrets"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/store/rds"
 )
 
 // configuration is the files of a configuration. It knows where each was found.
@@ -46,9 +47,14 @@ func (c configuration) name(file string) string {
 
 // pipelineSources reads the pipelines of a configuration, in the order of their names.
 func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
-	paths, err := fs.Glob(files, "pipelines/*.yaml")
+	return sourcesOf(files, "pipelines/*.yaml")
+}
+
+// sourcesOf reads the files of a configuration that a pattern matches, in the order of their names.
+func sourcesOf(files fs.FS, pattern string) ([]pipeline.Source, error) {
+	paths, err := fs.Glob(files, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list pipelines: %w", err)
+		return nil, fmt.Errorf("list %s: %w", pattern, err)
 	}
 	name := configuration{}.name
 	if c, ok := files.(configuration); ok {
@@ -58,7 +64,7 @@ func pipelineSources(files fs.FS) ([]pipeline.Source, error) {
 	for i, p := range paths {
 		text, err := fs.ReadFile(files, p)
 		if err != nil {
-			return nil, fmt.Errorf("read pipeline: %w", err)
+			return nil, fmt.Errorf("read %s: %w", p, err)
 		}
 		sources[i] = pipeline.Source{File: name(p), Text: text}
 	}
@@ -127,10 +133,13 @@ func setUp(ctx context.Context, process config.Process) error {
 }
 
 func storeConfig(process config.Process) store.Config {
+	d := process.Database
 	c := store.DefaultConfig()
-	c.URL = process.Database.URL
-	c.MaxConns = process.Database.MaxConns
-	c.StatementTimeout = process.Database.StatementTimeout
+	c.URL, c.ReadURL, c.ReadMaxLag, c.CAFile = d.URL, d.ReadURL, d.ReadMaxLag, d.CAFile
+	c.MaxConns, c.MaxConnLifetime, c.StatementTimeout = d.MaxConns, d.MaxConnLifetime, d.StatementTimeout
+	if d.Auth == config.DatabaseAuthIAM {
+		c.Password = rds.New().Token
+	}
 	c.PersonalKeys, _ = process.Personal.Keys() // what is wrong with them was said when the configuration was read
 	return c
 }

@@ -29,6 +29,9 @@ type reloading struct {
 	Logger      *slog.Logger
 	Situation   surroundings
 	Generations *generations `optional:"true"`
+	Planner     planner
+	Plans       []pipeline.Plan
+	Noted       *reloads
 }
 
 // watchConfig has the configuration read again on SIGHUP and, where the process is to watch its files, when one changes.
@@ -60,6 +63,16 @@ func watchConfig(r reloading) {
 	})
 }
 
+// reread reads the configuration again in a process that runs no pipelines of it, and only shows them.
+func (r *reloading) reread(ctx context.Context) error {
+	plans, err := r.Planner.load(ctx)
+	r.Noted.note(r.Plans, plans, nil, err)
+	if err == nil {
+		r.Plans = plans
+	}
+	return err
+}
+
 func (r reloading) run(ctx context.Context, hangup <-chan os.Signal, changes <-chan struct{}) {
 	for {
 		select {
@@ -69,7 +82,11 @@ func (r reloading) run(ctx context.Context, hangup <-chan os.Signal, changes <-c
 			return
 		}
 		if r.Generations == nil {
-			r.Logger.Info("nothing to read again: this process runs no pipelines", slog.Any("roles", r.Situation.roles))
+			if err := r.reread(ctx); err != nil && ctx.Err() == nil {
+				logRefused(ctx, r.Logger, err)
+				continue
+			}
+			r.Logger.Info("configuration read again: this process runs no pipelines", slog.Any("roles", r.Situation.roles))
 			continue
 		}
 		if err := r.Generations.reload(ctx); err != nil && ctx.Err() == nil {

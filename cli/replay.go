@@ -55,8 +55,9 @@ Exit code 1: rows differ (and were not swapped in), or it failed. 2: the command
 			if process.Database.URL == "" {
 				return exitWith(exitUsage, errors.New("RASTRO_DATABASE_URL is not set: say which database, as postgres://user:password@host:5432/rastro"))
 			}
-			settings := store.DefaultConfig()
-			settings.URL, settings.ApplicationName = process.Database.URL, "rastro replay"
+			settings := storeConfig(process)
+			settings.ApplicationName = "rastro replay"
+			settings.StatementTimeout = store.DefaultConfig().StatementTimeout
 			db, err := store.Open(cmd.Context(), settings)
 			if err != nil {
 				return err

@@ -117,7 +117,13 @@ func (e *environment) serve(t *testing.T, roles ...string) (url string, stop fun
 
 func (e *environment) do(t *testing.T, method, url, body string) (int, string) {
 	t.Helper()
-	token, err := e.issuer.Mint(t.Context(), issuer.ServiceClientID, "talma-pe", "events:write", "traces:read")
+	return e.as(t, []string{"events:write", "traces:read"}, method, url, body)
+}
+
+// as sends a request as somebody with roles.
+func (e *environment) as(t *testing.T, roles []string, method, url, body string) (int, string) {
+	t.Helper()
+	token, err := e.issuer.Mint(t.Context(), issuer.ServiceClientID, "talma-pe", roles...)
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))
 	require.NoError(t, err)

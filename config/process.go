@@ -42,9 +42,20 @@ type Process struct {
 // Database says where PostgreSQL is.
 type Database struct {
 	URL              string        `env:"RASTRO_DATABASE_URL" help:"PostgreSQL, as postgres://user:password@host:5432/rastro" secret:"true"`
-	MaxConns         int32         `env:"RASTRO_DATABASE_MAX_CONNS" envDefault:"16" help:"connections a process holds at most"`
+	ReadURL          string        `env:"RASTRO_DATABASE_READ_URL" help:"read replica of it that the query role reads from; RASTRO_DATABASE_URL when empty" secret:"true"`
+	ReadMaxLag       time.Duration `env:"RASTRO_DATABASE_READ_MAX_LAG" envDefault:"10s" help:"how far behind the replica may be that is read from; the primary is read when it is further behind"`
+	Auth             string        `env:"RASTRO_DATABASE_AUTH" envDefault:"password" help:"how to sign in to PostgreSQL: password, or iam for tokens of Amazon RDS, signed anew for each connection"`
+	CAFile           string        `env:"RASTRO_DATABASE_CA_FILE" help:"file of certificates (PEM) that vouch for the server, such as the bundle of Amazon RDS; those of the system when empty"`
+	MaxConns         int32         `env:"RASTRO_DATABASE_MAX_CONNS" envDefault:"16" help:"connections a process holds at most, to the replica as many again"`
+	MaxConnLifetime  time.Duration `env:"RASTRO_DATABASE_MAX_CONN_LIFETIME" envDefault:"30m" help:"how old a connection may become, give or take a fifth more, before another takes its place"`
 	StatementTimeout time.Duration `env:"RASTRO_DATABASE_STATEMENT_TIMEOUT" envDefault:"30s" help:"how long one statement may take"`
 }
+
+// The ways to sign in to PostgreSQL.
+const (
+	DatabaseAuthPassword = "password"
+	DatabaseAuthIAM      = "iam"
+)
 
 // Broker says which broker carries the events and where it is.
 type Broker struct {
@@ -214,6 +225,11 @@ func (p Process) Validate() error {
 	check(p.Listen != "", "RASTRO_LISTEN is empty")
 	check(p.Broker.Kind == BrokerNATS || p.Broker.Kind == BrokerSQS, "RASTRO_BROKER is %q; it is nats or sqs", p.Broker.Kind)
 	check(p.Database.MaxConns >= 2, "RASTRO_DATABASE_MAX_CONNS is %d; a process needs 2 or more", p.Database.MaxConns)
+	check(p.Database.Auth == DatabaseAuthPassword || p.Database.Auth == DatabaseAuthIAM,
+		"RASTRO_DATABASE_AUTH is %q; it is password or iam", p.Database.Auth)
+	check(p.Database.MaxConnLifetime >= time.Second, "RASTRO_DATABASE_MAX_CONN_LIFETIME is %v; give it 1s or more", p.Database.MaxConnLifetime)
+	check(p.Database.ReadMaxLag >= time.Second, "RASTRO_DATABASE_READ_MAX_LAG is %v; give it 1s or more", p.Database.ReadMaxLag)
+	check(p.Database.ReadURL == "" || p.Database.URL != "", "RASTRO_DATABASE_READ_URL is set without RASTRO_DATABASE_URL")
 	check(p.Ingest.MaxBodyBytes >= 1024, "RASTRO_INGEST_MAX_BODY_BYTES is %d; give it 1024 or more", p.Ingest.MaxBodyBytes)
 	check(p.Ingest.MaxEvents >= 1, "RASTRO_INGEST_MAX_EVENTS is %d; give it 1 or more", p.Ingest.MaxEvents)
 	check(p.Ingest.MaxEventBytes >= 1024, "RASTRO_INGEST_MAX_EVENT_BYTES is %d; give it 1024 or more", p.Ingest.MaxEventBytes)

@@ -35,16 +35,20 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 
 func TestWhatNoProcessCouldWorkWithIsNamed(t *testing.T) {
 	for setting, want := range map[string]string{
-		"RASTRO_DATABASE_MAX_CONNS=1":     "RASTRO_DATABASE_MAX_CONNS is 1",
-		"RASTRO_DATABASE_MAX_CONNS=many":  "many",
-		"RASTRO_INGEST_MAX_BODY_BYTES=10": "RASTRO_INGEST_MAX_BODY_BYTES is 10",
-		"RASTRO_INGEST_MAX_EVENTS=0":      "RASTRO_INGEST_MAX_EVENTS is 0",
-		"RASTRO_INGEST_MAX_EVENT_BYTES=1": "RASTRO_INGEST_MAX_EVENT_BYTES is 1",
-		"RASTRO_INGEST_TIMEOUT=0s":        "RASTRO_INGEST_TIMEOUT is 0s",
-		"RASTRO_SHUTDOWN_TIMEOUT=-1s":     "RASTRO_SHUTDOWN_TIMEOUT is -1s",
-		"RASTRO_SESSION_KEY=short":        "RASTRO_SESSION_KEY has 5 characters",
-		"RASTRO_LOG_FORMAT=xml":           `RASTRO_LOG_FORMAT is "xml"`,
-		"RASTRO_LOG_LEVEL=loud":           `RASTRO_LOG_LEVEL is "loud"`,
+		"RASTRO_DATABASE_MAX_CONNS=1":             "RASTRO_DATABASE_MAX_CONNS is 1",
+		"RASTRO_DATABASE_AUTH=kerberos":           `RASTRO_DATABASE_AUTH is "kerberos"`,
+		"RASTRO_DATABASE_MAX_CONN_LIFETIME=0s":    "RASTRO_DATABASE_MAX_CONN_LIFETIME is 0s",
+		"RASTRO_DATABASE_READ_MAX_LAG=1ms":        "RASTRO_DATABASE_READ_MAX_LAG is 1ms",
+		"RASTRO_DATABASE_READ_URL=postgres://r/d": "RASTRO_DATABASE_READ_URL is set without RASTRO_DATABASE_URL",
+		"RASTRO_DATABASE_MAX_CONNS=many":          "many",
+		"RASTRO_INGEST_MAX_BODY_BYTES=10":         "RASTRO_INGEST_MAX_BODY_BYTES is 10",
+		"RASTRO_INGEST_MAX_EVENTS=0":              "RASTRO_INGEST_MAX_EVENTS is 0",
+		"RASTRO_INGEST_MAX_EVENT_BYTES=1":         "RASTRO_INGEST_MAX_EVENT_BYTES is 1",
+		"RASTRO_INGEST_TIMEOUT=0s":                "RASTRO_INGEST_TIMEOUT is 0s",
+		"RASTRO_SHUTDOWN_TIMEOUT=-1s":             "RASTRO_SHUTDOWN_TIMEOUT is -1s",
+		"RASTRO_SESSION_KEY=short":                "RASTRO_SESSION_KEY has 5 characters",
+		"RASTRO_LOG_FORMAT=xml":                   `RASTRO_LOG_FORMAT is "xml"`,
+		"RASTRO_LOG_LEVEL=loud":                   `RASTRO_LOG_LEVEL is "loud"`,
 	} {
 		_, err := config.FromEnvironment([]string{setting})
 		require.ErrorContains(t, err, want, setting)
@@ -70,10 +74,10 @@ func TestSecretsMayBeInFiles(t *testing.T) {
 
 	var help strings.Builder
 	require.NoError(t, config.WriteHelp(&help))
-	for _, name := range []string{"RASTRO_DATABASE_URL", "RASTRO_NATS_URL", "RASTRO_OIDC_CLIENT_SECRET", "RASTRO_SESSION_KEY", "RASTRO_PERSONAL_KEY"} {
+	for _, name := range []string{"RASTRO_DATABASE_URL", "RASTRO_DATABASE_READ_URL", "RASTRO_NATS_URL", "RASTRO_OIDC_CLIENT_SECRET", "RASTRO_SESSION_KEY", "RASTRO_PERSONAL_KEY"} {
 		require.Contains(t, help.String(), "or "+name+"_FILE: the file that holds it")
 	}
-	require.Equal(t, 7, strings.Count(help.String(), "_FILE"))
+	require.Equal(t, 8, strings.Count(help.String(), "_FILE: the file that holds it"))
 }
 
 // Every variable has its line in the help, with what it is for.

@@ -218,7 +218,7 @@ func (s *Store) Announce(ctx context.Context, while time.Duration, failed func(e
 func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
 	connecting, cancel := s.within(ctx)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(connecting, s.pool.Config().ConnConfig)
+	conn, err := connectAlone(connecting, s.pool)
 	if err != nil {
 		return fmt.Errorf("connect to listen: %w", err)
 	}

@@ -5,17 +5,27 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/rastrohq/rastro/internal/seal"
 )
 
 // Config says which database to use and how.
 type Config struct {
-	// URL is the connection string of the database, in either form that libpq takes. Required.
+	// URL is the connection string of the database, in either form that libpq takes. Required. Connections to another machine are
+	// encrypted and the server's name is verified (sslmode=verify-full) unless it has an sslmode.
 	URL string
-	// MaxConns bounds the connections of this process. Defaults to 16.
+	// ReadURL is the connection string of a read replica, for OpenReads. Defaults to none.
+	ReadURL string
+	// ReadMaxLag is how far behind the replica may be that is read from. Defaults to 10 s.
+	ReadMaxLag time.Duration
+	// CAFile holds the certificates, in PEM, of who may vouch for the server. Defaults to those of the system.
+	CAFile string
+	// Password is asked for a password before each new connection, in place of what the URL has. Defaults to none.
+	Password PasswordFunc
+	// MaxConns bounds the connections of this process to each of URL and ReadURL. Defaults to 16.
 	MaxConns int32
+	// MaxConnLifetime is how old a connection may become, give or take a fifth more. Where names are given to another server and
+	// passwords are changed, all connections have followed by then. Defaults to 30 min.
+	MaxConnLifetime time.Duration
 	// StatementTimeout bounds every statement at the server; longer ones fail with SQLSTATE 57014. Defaults to 30 s.
 	StatementTimeout time.Duration
 	// ApplicationName is how the process appears in pg_stat_activity. Defaults to "rastro".
@@ -30,6 +40,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		MaxConns:         16,
+		MaxConnLifetime:  30 * time.Minute,
+		ReadMaxLag:       10 * time.Second,
 		StatementTimeout: 30 * time.Second,
 		ApplicationName:  "rastro",
 		ClaimRetention:   31 * 24 * time.Hour,
@@ -41,8 +53,19 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.URL == "" {
 		errs = append(errs, errors.New("URL is required"))
-	} else if _, err := pgxpool.ParseConfig(c.URL); err != nil {
-		errs = append(errs, fmt.Errorf("URL: %w", err)) // pgx leaves the password out of its errors.
+	} else if _, err := c.withDefaults().poolConfig(c.URL); err != nil {
+		errs = append(errs, fmt.Errorf("URL: %w", err))
+	}
+	if c.ReadURL != "" {
+		if _, err := c.withDefaults().poolConfig(c.ReadURL); err != nil {
+			errs = append(errs, fmt.Errorf("ReadURL: %w", err))
+		}
+	}
+	if c.ReadMaxLag < 0 {
+		errs = append(errs, fmt.Errorf("ReadMaxLag %s is negative", c.ReadMaxLag))
+	}
+	if c.MaxConnLifetime < 0 {
+		errs = append(errs, fmt.Errorf("MaxConnLifetime %s is negative", c.MaxConnLifetime))
 	}
 	if c.MaxConns < 0 {
 		errs = append(errs, fmt.Errorf("MaxConns %d is negative", c.MaxConns))
@@ -60,6 +83,12 @@ func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	if c.MaxConns == 0 {
 		c.MaxConns = d.MaxConns
+	}
+	if c.MaxConnLifetime == 0 {
+		c.MaxConnLifetime = d.MaxConnLifetime
+	}
+	if c.ReadMaxLag == 0 {
+		c.ReadMaxLag = d.ReadMaxLag
 	}
 	if c.StatementTimeout == 0 {
 		c.StatementTimeout = d.StatementTimeout

@@ -345,7 +345,7 @@ func TestLettersOfBeforeAreOpen(t *testing.T) {
 	url := databases.EmptyURL(t)
 	migrate := func(to int64, down bool) {
 		t.Helper()
-		require.NoError(t, withProvider(url, func(_ *sql.DB, provider *goose.Provider) (err error) {
+		require.NoError(t, withProvider(Config{URL: url}, func(_ *sql.DB, provider *goose.Provider) (err error) {
 			if down {
 				_, err = provider.DownTo(t.Context(), to)
 			} else {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -24,7 +23,15 @@ const minServerVersion = 150000
 // Migrate brings the schema of the database at url up to date. Any number of processes may do so at once: one migrates, the
 // others wait. The role of url must own the schema and, where the role rastro_query does not exist yet, have CREATEROLE.
 func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
-	return withProvider(url, func(db *sql.DB, provider *goose.Provider) error {
+	return MigrateWith(ctx, Config{URL: url}, logger)
+}
+
+// MigrateWith does as Migrate, and connects as Open does with the configuration.
+func MigrateWith(ctx context.Context, config Config, logger *slog.Logger) error {
+	if err := config.Validate(); err != nil {
+		return fmt.Errorf("store configuration: %w", err)
+	}
+	return withProvider(config, func(db *sql.DB, provider *goose.Provider) error {
 		var version int
 		if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 			return fmt.Errorf("ask for the server's version: %w", err)
@@ -46,7 +53,7 @@ func Migrate(ctx context.Context, url string, logger *slog.Logger) error {
 // SchemaVersion returns the version of the database's schema, and the one that this program was made for. They differ when
 // Migrate has to run, or when a newer program has run it.
 func (s *Store) SchemaVersion(ctx context.Context) (current, wanted int64, err error) {
-	err = withProvider(s.config.URL, func(_ *sql.DB, provider *goose.Provider) error {
+	err = withProvider(s.config, func(_ *sql.DB, provider *goose.Provider) error {
 		current, wanted, err = provider.GetVersions(ctx)
 		if err != nil {
 			return fmt.Errorf("read schema version: %w", err)
@@ -56,11 +63,14 @@ func (s *Store) SchemaVersion(ctx context.Context) (current, wanted int64, err e
 	return current, wanted, err
 }
 
-func withProvider(url string, use func(*sql.DB, *goose.Provider) error) (err error) {
-	config, err := pgx.ParseConfig(url)
+func withProvider(c Config, use func(*sql.DB, *goose.Provider) error) (err error) {
+	config, err := c.withDefaults().poolConfig(c.URL)
 	if err != nil {
-		return fmt.Errorf("parse database URL: %w", err)
+		return err
 	}
+	// A migration takes what it takes, and others wait for it meanwhile.
+	delete(config.ConnConfig.RuntimeParams, "statement_timeout")
+	delete(config.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout")
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("open migrations: %w", err)
@@ -70,7 +80,7 @@ func withProvider(url string, use func(*sql.DB, *goose.Provider) error) (err err
 	if err != nil {
 		return fmt.Errorf("make migration lock: %w", err)
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config.ConnConfig, stdlib.OptionBeforeConnect(config.BeforeConnect))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))

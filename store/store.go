@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -35,6 +34,9 @@ type Store struct {
 	now func() time.Time
 	// changes says that Persist has changed traces since it was read last.
 	changes chan struct{}
+	// replica is where to read, in a store of OpenReads; nil for none. The pool is then another store's.
+	replica  *replica
+	borrowed bool
 	// indexes are the keys that tenants' subjects are found by.
 	indexes indexes
 }
@@ -45,6 +47,8 @@ type Option func(*options)
 type options struct {
 	tracing []otelpgx.Option
 	now     func() time.Time
+	// readOnly has the server refuse to write.
+	readOnly bool
 }
 
 // WithTelemetry records a span and the duration of every query. Parameters are never recorded: they hold tenants' data.
@@ -73,26 +77,9 @@ func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	poolConfig, err := pgxpool.ParseConfig(config.URL)
+	pool, err := newPool(ctx, config, config.URL, o)
 	if err != nil {
-		return nil, fmt.Errorf("parse database URL: %w", err)
-	}
-	poolConfig.MaxConns = config.MaxConns
-	if poolConfig.ConnConfig.ConnectTimeout == 0 { // the URL may say otherwise
-		// What waits for a connection holds a place in the pool, also when nobody waits for it any more.
-		poolConfig.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	params := poolConfig.ConnConfig.RuntimeParams
-	params["application_name"] = config.ApplicationName
-	params["statement_timeout"] = strconv.FormatInt(max(1, config.StatementTimeout.Milliseconds()), 10)
-	params["idle_in_transaction_session_timeout"] = "60000" // ms; a client that hangs must not hold locks for ever
-	params["timezone"] = "UTC"
-	if o.tracing != nil {
-		poolConfig.ConnConfig.Tracer = otelpgx.NewTracer(o.tracing...)
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
-	if err != nil {
-		return nil, fmt.Errorf("make connection pool: %w", err)
+		return nil, err
 	}
 	s := &Store{pool: pool, config: config, now: o.now, changes: make(chan struct{}, 1)}
 	if err := s.Ping(ctx); err != nil {
@@ -102,8 +89,33 @@ func Open(ctx context.Context, config Config, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
+func newPool(ctx context.Context, config Config, url string, o options) (*pgxpool.Pool, error) {
+	c, err := config.poolConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	if o.tracing != nil {
+		c.ConnConfig.Tracer = otelpgx.NewTracer(o.tracing...)
+	}
+	if o.readOnly {
+		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("make connection pool: %w", err)
+	}
+	return pool, nil
+}
+
 // Close waits for queries under way and closes all connections.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	if s.replica != nil {
+		s.replica.close()
+	}
+	if !s.borrowed {
+		s.pool.Close()
+	}
+}
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -78,7 +79,19 @@ func (s *Store) trace(ctx context.Context, tenant, sql, id string, times Times) 
 func readAs[T any](ctx context.Context, s *Store, tenant string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	conn, err := s.pool.Acquire(ctx)
+	read := func(ctx context.Context, pool *pgxpool.Pool) ([]T, error) {
+		return readFrom(ctx, pool, tenant, scan, sql, args)
+	}
+	if s.replica != nil {
+		if found, err, done := readReplica(ctx, s.replica, read); done {
+			return found, err
+		}
+	}
+	return read(ctx, s.pool)
+}
+
+func readFrom[T any](ctx context.Context, pool *pgxpool.Pool, tenant string, scan pgx.RowToFunc[T], sql string, args []any) ([]T, error) {
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get connection: %w", err)
 	}

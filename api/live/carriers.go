@@ -62,11 +62,11 @@ func (h *Handler) carriers(ctx context.Context, in *WindowInput) (*carriersOutpu
 
 func (h *Handler) readCarriers(ctx context.Context, tenant string, window time.Duration) ([]Carrier, error) {
 	now := h.deps.Now()
-	cadences, err := h.deps.Store.SourceCadences(ctx, tenant, now.Add(-24*time.Hour))
+	cadences, err := h.deps.Reads.SourceCadences(ctx, tenant, now.Add(-24*time.Hour))
 	if err != nil {
 		return nil, err
 	}
-	stats, err := h.deps.Store.SourceStats(ctx, tenant, now.Add(-window), now.Add(time.Minute))
+	stats, err := h.deps.Reads.SourceStats(ctx, tenant, now.Add(-window), now.Add(time.Minute))
 	if err != nil {
 		return nil, err
 	}

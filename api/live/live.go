@@ -64,15 +64,19 @@ type Backlogs interface {
 	Backlog(ctx context.Context, topic, reader string) (int64, error)
 }
 
-// Deps is what the edge works with. All of it must be given.
+// Deps is what the edge works with. All of it must be given but Reads and Loaded.
 type Deps struct {
 	// Store is the primary: notifications do not reach replicas.
-	Store    *store.Store
+	Store *store.Store
+	// Reads is what pages are read from, which may be a replica; the primary when nil.
+	Reads    *store.Store
 	Backlogs Backlogs
 	// Approximate says that what Backlogs tells may be off, as with SQS.
 	Approximate bool
 	// Plans returns the pipelines as they are configured today.
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
+	// Loaded reads the configuration to show it; without it there is no operation for that.
+	Loaded func(ctx context.Context) (Loaded, error)
 	// Registry documents the stages.
 	Registry *pipeline.Registry
 	Logger   *slog.Logger
@@ -102,11 +106,14 @@ func New(config Config, deps Deps) (*Handler, error) {
 		return nil, err
 	}
 	deps.Plans = cachedPlans(deps.Plans, deps.Now)
+	if deps.Reads == nil {
+		deps.Reads = deps.Store
+	}
 	h := &Handler{
-		config: config, deps: deps, counts: NewCounts(deps.Store, deps.Now), feed: newFeed(config, deps.Store, deps.Logger),
+		config: config, deps: deps, counts: NewCounts(deps.Reads, deps.Now), feed: newFeed(config, deps.Store, deps.Logger),
 		done: make(chan struct{}),
 	}
-	h.gauge = newGauges(deps.Store, h.counts, deps.Now)
+	h.gauge = newGauges(deps.Reads, h.counts, deps.Now)
 	return h, nil
 }
 
@@ -127,7 +134,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe,
+		h.registerAudit, h.registerMe, h.registerConfig,
 	} {
 		register(api)
 	}

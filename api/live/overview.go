@@ -110,7 +110,7 @@ func (h *Handler) readOverview(ctx context.Context, tenant string, window time.D
 	if o.Now, err = h.gauge.of(ctx, tenant); err != nil {
 		return o, err
 	}
-	if o.Balance, err = h.deps.Store.Balance(ctx, tenant); err != nil {
+	if o.Balance, err = h.deps.Reads.Balance(ctx, tenant); err != nil {
 		return o, err
 	}
 	o.Balance = append([]store.Balance{}, o.Balance...)
@@ -120,7 +120,7 @@ func (h *Handler) readOverview(ctx context.Context, tenant string, window time.D
 // readRates reads what the tenant's counts of whole minutes come to a second.
 func (h *Handler) readRates(ctx context.Context, tenant string, o *Overview, window time.Duration) error {
 	from := o.At.Add(-2 * window)
-	stats, err := h.deps.Store.StatsByMinute(ctx, tenant, from)
+	stats, err := h.deps.Reads.StatsByMinute(ctx, tenant, from)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (h *Handler) readRates(ctx context.Context, tenant string, o *Overview, win
 }
 
 func (h *Handler) readLatencies(ctx context.Context, tenant string, o *Overview, window time.Duration) error {
-	times, err := h.deps.Store.StageTimes(ctx, tenant, o.At.Add(-2*window), o.At.Add(time.Minute))
+	times, err := h.deps.Reads.StageTimes(ctx, tenant, o.At.Add(-2*window), o.At.Add(time.Minute))
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (h *Handler) readLatencies(ctx context.Context, tenant string, o *Overview,
 func (h *Handler) readTroubles(ctx context.Context, tenant string, o *Overview, window time.Duration) error {
 	open := store.LetterFilter{States: []string{store.LetterOpen}}
 	count := func(filter store.LetterFilter) (n int, err error) {
-		groups, err := h.deps.Store.LetterGroups(ctx, tenant, filter, []string{"state"})
+		groups, err := h.deps.Reads.LetterGroups(ctx, tenant, filter, []string{"state"})
 		for _, g := range groups {
 			n += g.Count
 		}
@@ -184,7 +184,7 @@ func (h *Handler) readTroubles(ctx context.Context, tenant string, o *Overview, 
 		return err
 	}
 	after := o.At.Add(-window)
-	groups, err := h.deps.Store.LetterGroups(ctx, tenant, store.LetterFilter{After: &after}, []string{"stage", "reason"})
+	groups, err := h.deps.Reads.LetterGroups(ctx, tenant, store.LetterFilter{After: &after}, []string{"stage", "reason"})
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (h *Handler) readTroubles(ctx context.Context, tenant string, o *Overview, 
 }
 
 func (h *Handler) readSlowest(ctx context.Context, tenant string, o *Overview, window time.Duration) error {
-	sources, err := h.deps.Store.SourceStats(ctx, tenant, o.At.Add(-window), o.At.Add(time.Minute))
+	sources, err := h.deps.Reads.SourceStats(ctx, tenant, o.At.Add(-window), o.At.Add(time.Minute))
 	if err != nil {
 		return err
 	}

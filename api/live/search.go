@@ -63,7 +63,7 @@ func (h *Handler) search(ctx context.Context, in *searchInput) (*searchOutput, e
 			}
 		}
 	}
-	hits, err := h.deps.Store.FindIdentifier(ctx, tenant, forms, uid)
+	hits, err := h.deps.Reads.FindIdentifier(ctx, tenant, forms, uid)
 	if err != nil {
 		return nil, h.unavailable(ctx, "search", err)
 	}
@@ -71,7 +71,7 @@ func (h *Handler) search(ctx context.Context, in *searchInput) (*searchOutput, e
 	for i, hit := range hits {
 		correlations[i] = hit.CorrelationID
 	}
-	traces, err := h.deps.Store.TraceSummaries(ctx, tenant, correlations)
+	traces, err := h.deps.Reads.TraceSummaries(ctx, tenant, correlations)
 	if err != nil {
 		return nil, h.unavailable(ctx, "search", err)
 	}

@@ -101,12 +101,12 @@ func (h *Handler) metrics(ctx context.Context, in *metricsInput) (*metricsOutput
 // readSeries reads what the series wanted need.
 func (h *Handler) readSeries(ctx context.Context, tenant string, wanted []wantedSeries, g grid) (stats []store.StatMinute, times []store.StageTimes, err error) {
 	if slices.ContainsFunc(wanted, func(w wantedSeries) bool { return w.quantile == 0 }) {
-		if stats, err = h.deps.Store.StatsByMinute(ctx, tenant, g.from); err != nil {
+		if stats, err = h.deps.Reads.StatsByMinute(ctx, tenant, g.from); err != nil {
 			return nil, nil, err
 		}
 	}
 	if slices.ContainsFunc(wanted, func(w wantedSeries) bool { return w.quantile > 0 }) {
-		if times, err = h.deps.Store.StageTimes(ctx, tenant, g.from, g.at(g.points)); err != nil {
+		if times, err = h.deps.Reads.StageTimes(ctx, tenant, g.from, g.at(g.points)); err != nil {
 			return nil, nil, err
 		}
 	}

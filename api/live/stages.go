@@ -179,15 +179,15 @@ func (h *Handler) readStages(ctx context.Context, plans []pipeline.Plan, tenant 
 	if err != nil {
 		return nil, err
 	}
-	stats, err := h.deps.Store.StatsByMinute(ctx, tenant, now.Add(-window))
+	stats, err := h.deps.Reads.StatsByMinute(ctx, tenant, now.Add(-window))
 	if err != nil {
 		return nil, err
 	}
-	times, err := h.deps.Store.StageTimes(ctx, tenant, now.Add(-window), now.Add(time.Minute))
+	times, err := h.deps.Reads.StageTimes(ctx, tenant, now.Add(-window), now.Add(time.Minute))
 	if err != nil {
 		return nil, err
 	}
-	states, err := h.deps.Store.StageStates(ctx)
+	states, err := h.deps.Reads.StageStates(ctx)
 	if err != nil {
 		return nil, err
 	}
