@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
@@ -107,6 +110,7 @@ func newServer(d serverDeps) *httpServer {
 	}
 	s.api = newAPI(app)
 	reference.Register(app, s.api)
+	app.Use("/api/v1", wellFormed)
 	app.Use("/api/v1", auth.Gate{Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals}.Handler())
 	return s
 }
@@ -227,6 +231,27 @@ func wholeBodies(c *fiber.Ctx) error {
 		c.Context().SetConnectionClose()
 	}
 	return err
+}
+
+// wellFormed refuses addresses that hold what is no text: it could match nothing, and PostgreSQL takes neither NUL nor broken UTF-8.
+func wellFormed(c *fiber.Ctx) error {
+	isText := func(text []byte) bool { return utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 }
+	field := ""
+	// Parameters of the path are decoded by whoever reads them, once more than the server does.
+	if path, err := url.PathUnescape(c.Path()); err != nil || !isText([]byte(path)) || !isText(c.Request().URI().Path()) {
+		field = "path"
+	}
+	for name, value := range c.Request().URI().QueryArgs().All() {
+		if !isText(name) || !isText(value) {
+			field = strings.ToValidUTF8(string(name), "\ufffd")
+		}
+	}
+	if field == "" {
+		return c.Next()
+	}
+	p := problem.New(http.StatusUnprocessableEntity, "validation", "The address holds what is no text: NUL, or bytes that are not UTF-8.")
+	p.Errors = []problem.Field{{Field: field, Code: "invalid", Message: "not text in UTF-8, without NUL"}}
+	return p
 }
 
 // readiness answers whether everything that the process depends on answers, and that it is not when the process stops.

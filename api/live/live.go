@@ -127,7 +127,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe,
+		h.registerAudit, h.registerMe, h.documentStream,
 	} {
 		register(api)
 	}
@@ -149,6 +149,8 @@ func operation(id, path, tag, role, summary, description string, statuses ...int
 type Whose struct {
 	Tenant string `query:"tenant" maxLength:"128" doc:"Whose figures; another tenant than the token's needs the role tenants:all"`
 }
+
+const whoseDoc = "Whose figures; another tenant than the token's needs the role tenants:all"
 
 // authorize returns who asks, and for which tenant's data, when their roles allow it; the error is a Problem.
 func authorize(ctx context.Context, role string, of Whose) (auth.Identity, string, error) {

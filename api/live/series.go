@@ -49,6 +49,9 @@ type metricsInput struct {
 
 type metricsOutput struct{ Body Metrics }
 
+// maxAge is how far from now figures may be asked for: far beyond, there are no times to answer with (RFC 3339 ends with the year 9999).
+const maxAge = 100 * 365 * 24 * time.Hour
+
 // maxRange is how far back figures are kept.
 const maxRange = 8 * 24 * time.Hour
 
@@ -80,8 +83,8 @@ func (h *Handler) metrics(ctx context.Context, in *metricsInput) (*metricsOutput
 		in.From = in.To.Add(-time.Hour)
 	}
 	grid, ok := newGrid(in.From, in.To, in.Points)
-	if !ok || in.To.Sub(in.From) > maxRange {
-		return nil, invalid("from", "the range must end after it begins, and be of eight days at most")
+	if !ok || in.To.Sub(in.From) > maxRange || in.To.Sub(now).Abs() > maxAge {
+		return nil, invalid("from", "the range must end after it begins, be of eight days at most, and lie within a hundred years")
 	}
 	out := Metrics{From: grid.from, To: grid.at(grid.points), Step: grid.step.Seconds(), Series: []Series{}}
 	stats, times, err := h.readSeries(ctx, tenant, wanted, grid)

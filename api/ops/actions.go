@@ -13,11 +13,14 @@ import (
 	"github.com/rastrohq/rastro/store"
 )
 
+// maxRate is how many letters a second a job may settle.
+const maxRate = 10_000
+
 // ActionInput asks for letters to be redriven or discarded.
 type ActionInput struct {
 	Whose
 	ExpectedCount int     `query:"expectedCount" default:"-1" minimum:"-1" doc:"How many letters the filter is thought to match; when that is off by more than a tenth nothing is done, and the answer is 409. Default: any number"`
-	Rate          float64 `query:"rate" default:"100" minimum:"1" maximum:"10000" doc:"How many letters a second, at most"`
+	Rate          float64 `query:"rate" default:"100" doc:"How many letters a second, at most: from 1 to 10000"`
 	Body          action
 }
 
@@ -95,6 +98,10 @@ func (h *Handler) start(ctx context.Context, what string, in *ActionInput) (*act
 	filter, err := withStates(in.Body.Filter)
 	if err != nil {
 		return nil, err
+	}
+	// Not by tags: NaN is neither below nor above a bound.
+	if !(in.Rate >= 1 && in.Rate <= maxRate) {
+		return nil, invalid("rate", fmt.Sprintf("it is from 1 to %d", maxRate))
 	}
 	n := store.NewLetterJob{
 		TenantID: tenant, Action: what, Filter: filter, Reason: in.Body.Reason, Rate: in.Rate, By: actor(identity),
