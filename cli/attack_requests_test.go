@@ -227,7 +227,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			require.Equal(t, before, s.holdings())
 			got := s.send(s.victim, s.ask(operations[slices.Index(ids, "get-personal-data")], s.victim))
 			require.Contains(t, got.body, victimSecret, "who was to be forgotten")
-		}}, {"streams", s.streams},
+		}}, {"streams", s.streams}, {"crossings", s.crossings},
 	} {
 		t.Run(part.name, func(inner *testing.T) {
 			s.t = inner

@@ -111,7 +111,9 @@ func newServer(d serverDeps) *httpServer {
 	s.api = newAPI(app)
 	reference.Register(app, s.api)
 	app.Use("/api/v1", wellFormed)
-	app.Use("/api/v1", auth.Gate{Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals}.Handler())
+	app.Use("/api/v1", auth.Gate{
+		Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals, Crossings: auth.NewCrossings(d.Store, d.Logger),
+	}.Handler())
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -23,6 +24,21 @@ type ActionInput struct {
 	Rate          float64 `query:"rate" default:"100" doc:"How many letters a second, at most: from 1 to 10000"`
 	Body          action
 }
+
+// Resolve implements huma.Resolver: it checks the rate, which tags cannot, since NaN is neither below nor above a bound, and what is
+// infinite cannot be said in an answer.
+func (*ActionInput) Resolve(ctx huma.Context) []error {
+	text := ctx.Query("rate")
+	if text == "" {
+		return nil
+	}
+	if rate, err := strconv.ParseFloat(text, 64); err == nil && rate >= 1 && rate <= maxRate {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "query.rate", Message: fmt.Sprintf("it is a number from 1 to %d", maxRate), Value: text}}
+}
+
+var _ huma.Resolver = (*ActionInput)(nil)
 
 // action says which letters, and why.
 type action struct {
@@ -98,10 +114,6 @@ func (h *Handler) start(ctx context.Context, what string, in *ActionInput) (*act
 	filter, err := withStates(in.Body.Filter)
 	if err != nil {
 		return nil, err
-	}
-	// Not by tags: NaN is neither below nor above a bound.
-	if !(in.Rate >= 1 && in.Rate <= maxRate) {
-		return nil, invalid("rate", fmt.Sprintf("it is from 1 to %d", maxRate))
 	}
 	n := store.NewLetterJob{
 		TenantID: tenant, Action: what, Filter: filter, Reason: in.Body.Reason, Rate: in.Rate, By: actor(identity),

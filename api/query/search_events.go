@@ -127,11 +127,13 @@ func eventRecord(e *tracking.Event) ([]string, error) {
 }
 
 type eventInput struct {
+	auth.Whose
+
 	UID string `path:"uid" maxLength:"64" doc:"The event, as the answer to its sender named it" example:"0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e0f"`
 }
 
 func (h *Handler) getEvent(ctx context.Context, in *eventInput) (*huma.StreamResponse, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+	_, tenant, err := auth.Authorize(ctx, auth.RoleTracesRead, in.Whose)
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +143,10 @@ func (h *Handler) getEvent(ctx context.Context, in *eventInput) (*huma.StreamRes
 		p.Errors = []problem.Field{{Field: "uid", Code: "invalid", Message: "not a UUID"}}
 		return nil, p
 	}
-	passport, err := h.deps.Search.Passport(ctx, identity.TenantID, uid)
+	passport, err := h.deps.Search.Passport(ctx, tenant, uid)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf(
-			"Nothing is known of an event %s of tenant %s. What became of an event shows up a moment after it was accepted.", uid, identity.TenantID))
+			"Nothing is known of an event %s of tenant %s. What became of an event shows up a moment after it was accepted.", uid, tenant))
 	}
 	if err != nil {
 		return nil, h.unavailable(ctx, "read an event", err)
