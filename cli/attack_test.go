@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,9 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
-	"github.com/rastrohq/rastro/internal/seal"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -86,21 +85,23 @@ func (b *attackLog) take() string {
 
 func newAttackStand(t *testing.T) *attackStand {
 	t.Helper()
-	s := &attackStand{
-		environment: newEnvironmentOver(t, config.BrokerNATS), t: t, log: &attackLog{},
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}, Timeout: 30 * time.Second},
+	s := newStand(t)
+	s.attacker, s.sender = s.settle("talma-pe", "aa1known", "aa1secret"), s.settle("talma-ec", "aa2known", "aa2secret")
+	s.victim, s.nobody = s.settle(victimKnown+"-tenant", victimKnown, victimSecret), s.party("talma-mx", tenantRoles()...)
+	for _, p := range []*party{s.attacker, s.sender, s.victim} {
+		s.learn(p)
 	}
-	t.Cleanup(s.client.CloseIdleConnections)
-	s.process.Personal.Key = seal.NewMaster()
-	s.process.Streams.Max, s.process.Streams.MaxTenant = 100_000, 100_000
-	ring, err := seal.ParseRing(s.process.Personal.Key)
-	require.NoError(t, err)
-	s.db, err = store.Open(t.Context(), store.Config{URL: s.process.Database.URL, PersonalKeys: ring})
-	require.NoError(t, err)
-	t.Cleanup(s.db.Close)
+	return s
+}
+
+// start runs the system.
+func (s *attackStand) start() {
+	t := s.t
+	t.Helper()
+	var err error
 	s.sql, err = pgx.Connect(t.Context(), s.process.Database.URL)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.sql.Close(t.Context()) })
+	t.Cleanup(func() { _ = s.sql.Close(context.Background()) })
 	require.NoError(t, s.db.EnsurePartitions(t.Context(), time.Now()))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -108,15 +109,9 @@ func newAttackStand(t *testing.T) *attackStand {
 		process: s.process, roles: allRoles(), logger: slog.New(slog.NewJSONHandler(s.log, nil)), listener: listener,
 	})
 	require.NoError(t, startApp(t.Context(), app))
-	t.Cleanup(func() { require.NoError(t, stopApp(t.Context(), app)) })
+	t.Cleanup(func() { require.NoError(t, stopApp(context.Background(), app)) })
 	s.url = "http://" + listener.Addr().String()
 	s.document = readDocument(t, s.url)
-	s.attacker, s.sender = s.settle("talma-pe", "aa1known", "aa1secret"), s.settle("talma-ec", "aa2known", "aa2secret")
-	s.victim, s.nobody = s.settle(victimKnown+"-tenant", victimKnown, victimSecret), s.party("talma-mx", tenantRoles()...)
-	for _, p := range []*party{s.attacker, s.sender, s.victim} {
-		s.learn(p)
-	}
-	return s
 }
 
 func (s *attackStand) party(tenant string, roles ...string) *party {

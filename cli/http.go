@@ -34,6 +34,7 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // mount serves a handler under a path, outside the API.
@@ -133,7 +134,13 @@ func newAPI(app *fiber.App) huma.API {
 		},
 	}
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[tracking.Personal](), reflect.TypeFor[Personal]())
 	return humafiber.New(app, c)
+}
+
+// Personal documents what answers say of personal data: tracking.Personal is masked, whoever encodes it.
+type Personal struct {
+	Masked bool `json:"masked" doc:"There is personal data; GET /api/v1/events/{uid}/personal opens it" example:"true"`
 }
 
 // schemaName names the schema of a type. What the engine's types are called others' may be called as well.

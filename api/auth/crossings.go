@@ -15,7 +15,7 @@ import (
 
 // Whose says whose data an operation is asked for. It is embedded in the inputs of operations.
 type Whose struct {
-	Tenant string `query:"tenant" maxLength:"128" doc:"Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit"`
+	Tenant string `query:"tenant" maxLength:"128" doc:"Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit" example:"talma-pe"`
 }
 
 // CrossingStore keeps who reached over to another tenant's data.

@@ -43,7 +43,7 @@ func (h *Handler) documentStream(api huma.API) {
 			"interruption it goes on where it was. Needs the role traces:read.",
 		Security: []map[string][]string{{"bearer": {}}}, Responses: responses,
 		Parameters: []*huma.Param{
-			text("query", "tenant", "Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit", nil),
+			text("query", "tenant", "Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit", "talma-pe"),
 			several("events", "Kinds of events: "+strings.Join(chosenEvents, ", ")+"; all by default", traceEvent),
 			several("status", "Only traces that have come this far", "loaded"), several("kind", "Only traces of this trade", "baggage"),
 			several("exception", "Only traces with this trouble", "missing"), several("place", "Only traces that were last seen here", "LIM"),

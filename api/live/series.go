@@ -42,9 +42,9 @@ type metricsInput struct {
 	Whose
 
 	Series []string  `query:"series" required:"true" minItems:"1" maxItems:"12" doc:"accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe" example:"stored,p95"`
-	From   time.Time `query:"from" doc:"From when; an hour before its end by default"`
-	To     time.Time `query:"to" doc:"Until when; now by default"`
-	Points int       `query:"points" default:"300" minimum:"1" maximum:"900" doc:"How many points at most"`
+	From   time.Time `query:"from" doc:"From when; an hour before its end by default" example:"2026-06-20T12:00:00Z"`
+	To     time.Time `query:"to" doc:"Until when; now by default" example:"2026-06-20T13:00:00Z"`
+	Points int       `query:"points" default:"300" minimum:"1" maximum:"900" doc:"How many points at most" example:"300"`
 }
 
 type metricsOutput struct{ Body Metrics }

@@ -96,11 +96,17 @@ func operation(id, method, path, role, summary, description string, statuses ...
 	}
 }
 
+// withExample gives the body of an operation an example.
+func withExample(op huma.Operation, example any) huma.Operation {
+	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: example}}}
+	return op
+}
+
 // Whose says whose data is asked for. It is exported, as the others are that inputs are made of: Huma passes over what is not.
 type Whose struct {
 	auth.Whose
 
-	Unowned bool `query:"unowned" doc:"What belongs to no tenant, such as frames that cannot be decoded; needs the role tenants:all, and is noted in the audit"`
+	Unowned bool `query:"unowned" doc:"What belongs to no tenant, such as frames that cannot be decoded; needs the role tenants:all, and is noted in the audit" example:"false"`
 }
 
 // authorize returns who asks, and for which tenant's data, when their roles allow it; the error is a Problem.

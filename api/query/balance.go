@@ -98,8 +98,8 @@ type DuplicatesFilter struct {
 
 	CorrelationID string    `query:"correlationId" maxLength:"1024" doc:"Only copies of events of this journey" example:"0045123456"`
 	Source        string    `query:"source" maxLength:"256" doc:"Only copies that this source sent" example:"LA-baggage"`
-	Since         time.Time `query:"since" doc:"Only copies received at this time or later (RFC 3339)"`
-	Until         time.Time `query:"until" doc:"Only copies received before this time (RFC 3339)"`
+	Since         time.Time `query:"since" doc:"Only copies received at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	Until         time.Time `query:"until" doc:"Only copies received before this time (RFC 3339)" example:"2027-06-20T12:00:00Z"`
 }
 
 func (f DuplicatesFilter) filter() store.DuplicateFilter {
@@ -109,7 +109,7 @@ func (f DuplicatesFilter) filter() store.DuplicateFilter {
 type duplicatesInput struct {
 	DuplicatesFilter
 
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many to return at most"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many to return at most" example:"100"`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The cursor of the page before"`
 }
 

@@ -50,7 +50,7 @@ type Paging struct {
 	Order  string `query:"order" doc:"desc (the latest first, the default) or asc" example:"desc"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" doc:"How many a page has at most; 50 by default. Of an export, how many rows it has at most; all by default" example:"50"`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"The next_cursor of the page before, with the same filter and order"`
-	Count  bool   `query:"count" doc:"Whether to count what the filter matches as well, up to 10,000"`
+	Count  bool   `query:"count" doc:"Whether to count what the filter matches as well, up to 10,000" example:"true"`
 
 	request *fiber.Ctx
 	unknown []problem.Field

@@ -33,10 +33,10 @@ type searchEventsInput struct {
 	Location      []string  `query:"location,explode" maxItems:"100" doc:"Where: IATA or ICAO code, UN/LOCODE, GLN or name" example:"[\"LIM\"]"`
 	Carrier       []string  `query:"carrier,explode" maxItems:"100" doc:"Carriers of its leg" example:"[\"LA\"]"`
 	Flight        []string  `query:"flight,explode" maxItems:"100" doc:"Flights" example:"[\"LA2047\"]"`
-	OccurredFrom  time.Time `query:"occurredFrom" doc:"Occurred at this time or later (RFC 3339)"`
-	OccurredUntil time.Time `query:"occurredUntil" doc:"Occurred before this time"`
-	ReceivedFrom  time.Time `query:"receivedFrom" doc:"Received at this time or later"`
-	ReceivedUntil time.Time `query:"receivedUntil" doc:"Received before this time"`
+	OccurredFrom  time.Time `query:"occurredFrom" doc:"Occurred at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	OccurredUntil time.Time `query:"occurredUntil" doc:"Occurred before this time" example:"2027-06-20T12:00:00Z"`
+	ReceivedFrom  time.Time `query:"receivedFrom" doc:"Received at this time or later" example:"2026-06-20T12:00:00Z"`
+	ReceivedUntil time.Time `query:"receivedUntil" doc:"Received before this time" example:"2027-06-20T12:00:00Z"`
 }
 
 func classifiers() (all []string) {
