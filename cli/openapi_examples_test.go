@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -53,11 +54,14 @@ SELECT '0197a6f0-1c2b-7c3d-8e4f-000000000002', 'talma-pe', 'redrive', '{}', 'men
 	return s
 }
 
+// updateAnswers has the examples of answers written anew, of what is answered.
+const updateAnswers = "RASTRO_UPDATE_ANSWERS"
+
 // Every example of the API's document is asked for, of a running system, and every answer is as the document says.
 func TestEveryExampleOfTheAPIWorks(t *testing.T) {
 	t.Parallel()
 	s := newExampleStand(t)
-	asked := 0
+	asked, answers := 0, map[string]json.RawMessage{}
 	operations := s.document.operations()
 	slices.SortStableFunc(operations, func(a, b apiOperation) int { return cmp.Compare(a.method, b.method) }) // what changes things comes last
 	for _, o := range operations {
@@ -89,11 +93,19 @@ func TestEveryExampleOfTheAPIWorks(t *testing.T) {
 				var err error
 				answer, err = jsonschema.UnmarshalJSON(strings.NewReader(got.body))
 				require.NoError(t, err, r)
+				if answers[o.OperationID] == nil {
+					answers[o.OperationID] = json.RawMessage(got.body)
+				}
 			}
 			assert.NoError(t, schema.Validate(answer), "%s\nis answered %.2000s", r, got.body)
 		}
 	}
 	require.Greater(t, asked, 150)
+	if os.Getenv(updateAnswers) != "" {
+		text, err := json.MarshalIndent(answers, "", " ")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile("../api/reference/answers.json", append(text, '\n'), 0o600))
+	}
 }
 
 // reopen waits until no job runs, and has the letters be as if nothing had been done with them.

@@ -51,6 +51,11 @@ func (o apiOperation) lint() (wrong []string) {
 		case '2':
 			good++
 			rule(len(r.Content) > 0, status+" has content")
+			for _, media := range []string{"application/json", "text/event-stream"} {
+				if content, ok := r.Content[media]; ok {
+					rule(len(content.all()) > 0, status+" has an example")
+				}
+			}
 		case '4', '5':
 			_, problem := r.Content["application/problem+json"]
 			rule(problem, status+" is a problem")
