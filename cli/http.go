@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
@@ -32,6 +35,7 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // mount serves a handler under a path, outside the API.
@@ -109,7 +113,10 @@ func newServer(d serverDeps) *httpServer {
 	}
 	s.api = newAPI(app)
 	reference.Register(app, s.api)
-	app.Use("/api/v1", auth.Gate{Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals}.Handler())
+	app.Use("/api/v1", wellFormed)
+	app.Use("/api/v1", auth.Gate{
+		Verifier: d.Verifier, Sessions: d.Sessions, Senders: d.Senders, Refusals: d.Refusals, Crossings: auth.NewCrossings(d.Store, d.Logger),
+	}.Handler())
 	serveProfiles(app)
 	return s
 }
@@ -130,7 +137,13 @@ func newAPI(app *fiber.App) huma.API {
 		},
 	}
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[tracking.Personal](), reflect.TypeFor[Personal]())
 	return humafiber.New(app, c)
+}
+
+// Personal documents what answers say of personal data: tracking.Personal is masked, whoever encodes it.
+type Personal struct {
+	Masked bool `json:"masked" doc:"There is personal data; GET /api/v1/events/{uid}/personal opens it" example:"true"`
 }
 
 // schemaName names the schema of a type. What the engine's types are called others' may be called as well.
@@ -230,6 +243,27 @@ func wholeBodies(c *fiber.Ctx) error {
 		c.Context().SetConnectionClose()
 	}
 	return err
+}
+
+// wellFormed refuses addresses that hold what is no text: it could match nothing, and PostgreSQL takes neither NUL nor broken UTF-8.
+func wellFormed(c *fiber.Ctx) error {
+	isText := func(text []byte) bool { return utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 }
+	field := ""
+	// Parameters of the path are decoded by whoever reads them, once more than the server does.
+	if path, err := url.PathUnescape(c.Path()); err != nil || !isText([]byte(path)) || !isText(c.Request().URI().Path()) {
+		field = "path"
+	}
+	for name, value := range c.Request().URI().QueryArgs().All() {
+		if !isText(name) || !isText(value) {
+			field = strings.ToValidUTF8(string(name), "\ufffd")
+		}
+	}
+	if field == "" {
+		return c.Next()
+	}
+	p := problem.New(http.StatusUnprocessableEntity, "validation", "The address holds what is no text: NUL, or bytes that are not UTF-8.")
+	p.Errors = []problem.Field{{Field: field, Code: "invalid", Message: "not text in UTF-8, without NUL"}}
+	return p
 }
 
 // readiness answers whether everything that the process depends on answers, and that it is not when the process stops.

@@ -60,7 +60,7 @@ WHERE p.tenant_id = $1 AND p.uid = $2`, tenant, uid)
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	// What is not noted is not read.
-	if err := auditPersonal(ctx, s.pool, tenant, by, "personal.show", filter, 1, reason); err != nil {
+	if err := auditAtOnce(ctx, s.pool, tenant, by, "personal.show", filter, 1, reason); err != nil {
 		return nil, err
 	}
 	return personal, nil
@@ -70,7 +70,8 @@ type execer interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
-func auditPersonal(ctx context.Context, db execer, tenant string, by Actor, action string, filter []byte, count int, reason string) error {
+// auditAtOnce notes an action that no job does.
+func auditAtOnce(ctx context.Context, db execer, tenant string, by Actor, action string, filter []byte, count int, reason string) error {
 	_, err := db.Exec(ctx, `
 INSERT INTO ops_audit (tenant_id, subject, name, client, action, filter, count, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		tenant, storable(by.Subject), storable(by.Name), storable(by.Client), action, filter, count, storable(reason))
@@ -161,7 +162,7 @@ func (f *Forgotten) destroy(ctx context.Context, tx pgx.Tx, tenant string, live 
 	if err != nil {
 		return err
 	}
-	return auditPersonal(ctx, tx, tenant, by, "personal.forget", filter, f.Events, reason)
+	return auditAtOnce(ctx, tx, tenant, by, "personal.forget", filter, f.Events, reason)
 }
 
 // rewrapped is how many keys are wrapped anew at once.

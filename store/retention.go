@@ -290,7 +290,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		return fmt.Errorf("audit: %w", err)
 	}
 	reason := fmt.Sprintf("kept for %d days", c.Days)
-	if err := auditPersonal(ctx, tx, c.TenantID, w.By, "retention.cut", filter, int(c.Events), reason); err != nil {
+	if err := auditAtOnce(ctx, tx, c.TenantID, w.By, "retention.cut", filter, int(c.Events), reason); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "SELECT set_config('rastro.retention_cut', $1, true)", id.String()); err != nil {

@@ -28,6 +28,8 @@ type Gate struct {
 	Sessions *Sessions // nil: no sessions
 	Senders  *Senders  // nil: no credentials of carriers
 	Refusals *Refusals
+	// Crossings notes what those with tenants:all do for other tenants; nil: nobody may.
+	Crossings *Crossings
 }
 
 // Handler lets a request pass when it comes with a good bearer token, session cookie or API key; the identity is then in
@@ -41,7 +43,11 @@ func (g Gate) Handler() fiber.Handler {
 			g.Refusals.note(c, err)
 			return refuse(c, err)
 		}
-		c.SetUserContext(g.Refusals.watch(ctx, c))
+		ctx = g.Refusals.watch(ctx, c)
+		if id, ok := FromContext(ctx); ok && g.Crossings != nil && id.Has(RoleTenantsAll) {
+			ctx = g.Crossings.Watch(ctx, c)
+		}
+		c.SetUserContext(ctx)
 		return c.Next()
 	}
 }

@@ -38,6 +38,15 @@ func Document(api huma.API) {
 	}
 	one := &huma.Schema{OneOf: []*huma.Schema{event, {Type: huma.TypeArray, Items: event}}}
 	cloudEvent := &huma.Schema{Type: huma.TypeObject, Description: "A CloudEvent 1.0 in structured mode"}
+	sent := map[string]any{
+		"correlation_id": "0045123456", "aggregate_id": "0045123456", "event_type": "loaded", "timestamp": "2026-06-20T22:55:01-05:00",
+		"source": "bhs-lim", "event_id": "bhs-4711", "kind": "baggage", "payload": map[string]any{"location": "LIM", "flight": "LA2047"},
+	}
+	const line = `{"correlation_id":"0045123456","aggregate_id":"0045123456","event_type":"loaded","timestamp":"2026-06-20T22:55:01-05:00"}` + "\n"
+	cloud := map[string]any{
+		"specversion": "1.0", "id": "bhs-4712", "source": "bhs-lim", "type": "loaded", "subject": "0045123456", "time": "2026-06-20T22:55:01-05:00",
+		"data": map[string]any{"location": "LIM"}, "correlationid": "0045123456",
+	}
 	responses := map[string]*huma.Response{
 		"202": {Description: "Stored by the broker; results says what became of each event", Content: body("application/json", accepted)},
 	}
@@ -55,9 +64,14 @@ func Document(api huma.API) {
 			"Sending the same event again does no harm. Needs the role events:write.",
 		Security: []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"webhook": {}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: one}, "application/x-ndjson": {Schema: event},
-			"application/cloudevents+json":       {Schema: cloudEvent},
-			"application/cloudevents-batch+json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: cloudEvent}},
+			"application/json": {Schema: one, Examples: map[string]*huma.Example{
+				"one": {Summary: "One event", Value: sent}, "several": {Summary: "Several events", Value: []any{sent}},
+			}},
+			"application/x-ndjson":         {Schema: &huma.Schema{Type: huma.TypeString, Description: "An event a line, each as in application/json"}, Example: line},
+			"application/cloudevents+json": {Schema: cloudEvent, Example: cloud},
+			"application/cloudevents-batch+json": {
+				Schema: &huma.Schema{Type: huma.TypeArray, Items: cloudEvent}, Example: []any{cloud},
+			},
 		}},
 		Responses: responses,
 	})

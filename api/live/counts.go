@@ -207,8 +207,8 @@ type countsOutput struct {
 func (h *Handler) registerCounts(api huma.API) {
 	op := operation("get-counts", "stats", "Operations", auth.RoleTracesRead, "Counts of events",
 		"How many events of the tenant were accepted, stored, dropped and dead-lettered so far.", http.StatusServiceUnavailable)
-	huma.Register(api, op, func(ctx context.Context, _ *struct{}) (*countsOutput, error) {
-		_, tenant, err := authorize(ctx, auth.RoleTracesRead, Whose{})
+	huma.Register(api, op, func(ctx context.Context, in *struct{ Whose }) (*countsOutput, error) {
+		_, tenant, err := authorize(ctx, auth.RoleTracesRead, in.Whose)
 		if err != nil {
 			return nil, err
 		}

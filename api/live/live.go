@@ -134,7 +134,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe, h.registerConfig,
+		h.registerAudit, h.registerMe, h.registerConfig, h.documentStream,
 	} {
 		register(api)
 	}
@@ -152,28 +152,12 @@ func operation(id, path, tag, role, summary, description string, statuses ...int
 	}
 }
 
-// Whose says whose data is asked for. It is exported, as the others are that inputs are made of: Huma passes over what is not.
-type Whose struct {
-	Tenant string `query:"tenant" maxLength:"128" doc:"Whose figures; another tenant than the token's needs the role tenants:all"`
-}
+// Whose says whose data is asked for.
+type Whose = auth.Whose
 
 // authorize returns who asks, and for which tenant's data, when their roles allow it; the error is a Problem.
 func authorize(ctx context.Context, role string, of Whose) (auth.Identity, string, error) {
-	identity, ok := auth.FromContext(ctx)
-	if !ok {
-		return auth.Identity{}, "", problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
-	}
-	tenant := identity.TenantID
-	needed := []string{role}
-	if of.Tenant != "" && of.Tenant != tenant {
-		tenant, needed = of.Tenant, append(needed, auth.RoleTenantsAll)
-	}
-	for _, role := range needed {
-		if role != "" && !identity.Has(role) {
-			return auth.Identity{}, "", auth.MissingRole(ctx, identity, role, tenant)
-		}
-	}
-	return identity, tenant, nil
+	return auth.Authorize(ctx, role, of)
 }
 
 // unavailable turns an error of the store into a Problem. One of a client that has gone is nobody's trouble.

@@ -103,7 +103,8 @@ func newEdge(t *testing.T, change func(*live.Config, *live.Deps)) *edge {
 		if err != nil {
 			return err
 		}
-		c.SetUserContext(auth.NewContext(c.UserContext(), auth.Identity{
+		ctx := auth.NewCrossings(db, slog.New(slog.DiscardHandler)).Watch(c.UserContext(), c)
+		c.SetUserContext(auth.NewContext(ctx, auth.Identity{
 			Subject: "s", TenantID: strings.Clone(c.Get("X-Tenant", "acme")), ExpiresAt: time.Now().Add(ttl),
 			Roles: strings.Fields(strings.Clone(c.Get("X-Roles", auth.RoleTracesRead+" "+auth.RoleOpsRead))),
 		}))

@@ -77,7 +77,7 @@ func (h *Handler) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 type auditInput struct {
 	Whose
 
-	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page"`
+	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page" example:"50"`
 	Cursor int64 `query:"cursor" minimum:"0" doc:"The next_cursor of the page before"`
 }
 

@@ -42,12 +42,15 @@ type metricsInput struct {
 	Whose
 
 	Series []string  `query:"series" required:"true" minItems:"1" maxItems:"12" doc:"accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe" example:"stored,p95"`
-	From   time.Time `query:"from" doc:"From when; an hour before its end by default"`
-	To     time.Time `query:"to" doc:"Until when; now by default"`
-	Points int       `query:"points" default:"300" minimum:"1" maximum:"900" doc:"How many points at most"`
+	From   time.Time `query:"from" doc:"From when; an hour before its end by default" example:"2026-06-20T12:00:00Z"`
+	To     time.Time `query:"to" doc:"Until when; now by default" example:"2026-06-20T13:00:00Z"`
+	Points int       `query:"points" default:"300" minimum:"1" maximum:"900" doc:"How many points at most" example:"300"`
 }
 
 type metricsOutput struct{ Body Metrics }
+
+// maxAge is how far from now figures may be asked for: far beyond, there are no times to answer with (RFC 3339 ends with the year 9999).
+const maxAge = 100 * 365 * 24 * time.Hour
 
 // maxRange is how far back figures are kept.
 const maxRange = 8 * 24 * time.Hour
@@ -80,8 +83,8 @@ func (h *Handler) metrics(ctx context.Context, in *metricsInput) (*metricsOutput
 		in.From = in.To.Add(-time.Hour)
 	}
 	grid, ok := newGrid(in.From, in.To, in.Points)
-	if !ok || in.To.Sub(in.From) > maxRange {
-		return nil, invalid("from", "the range must end after it begins, and be of eight days at most")
+	if !ok || in.To.Sub(in.From) > maxRange || in.To.Sub(now).Abs() > maxAge {
+		return nil, invalid("from", "the range must end after it begins, be of eight days at most, and lie within a hundred years")
 	}
 	out := Metrics{From: grid.from, To: grid.at(grid.points), Step: grid.step.Seconds(), Series: []Series{}}
 	stats, times, err := h.readSeries(ctx, tenant, wanted, grid)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -13,13 +15,31 @@ import (
 	"github.com/rastrohq/rastro/store"
 )
 
+// maxRate is how many letters a second a job may settle.
+const maxRate = 10_000
+
 // ActionInput asks for letters to be redriven or discarded.
 type ActionInput struct {
 	Whose
-	ExpectedCount int     `query:"expectedCount" default:"-1" minimum:"-1" doc:"How many letters the filter is thought to match; when that is off by more than a tenth nothing is done, and the answer is 409. Default: any number"`
-	Rate          float64 `query:"rate" default:"100" minimum:"1" maximum:"10000" doc:"How many letters a second, at most"`
+	ExpectedCount int     `query:"expectedCount" default:"-1" minimum:"-1" doc:"How many letters the filter is thought to match; when that is off by more than a tenth nothing is done, and the answer is 409. Default: any number" example:"1"`
+	Rate          float64 `query:"rate" default:"100" doc:"How many letters a second, at most: from 1 to 10000" example:"100"`
 	Body          action
 }
+
+// Resolve implements huma.Resolver: it checks the rate, which tags cannot, since NaN is neither below nor above a bound, and what is
+// infinite cannot be said in an answer.
+func (*ActionInput) Resolve(ctx huma.Context) []error {
+	text := ctx.Query("rate")
+	if text == "" {
+		return nil
+	}
+	if rate, err := strconv.ParseFloat(text, 64); err == nil && rate >= 1 && rate <= maxRate {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "query.rate", Message: fmt.Sprintf("it is a number from 1 to %d", maxRate), Value: text}}
+}
+
+var _ huma.Resolver = (*ActionInput)(nil)
 
 // action says which letters, and why.
 type action struct {
@@ -29,7 +49,7 @@ type action struct {
 
 type redriveInput struct {
 	ActionInput
-	DryRun bool `query:"dryRun" doc:"Only find out what would happen to each letter as the pipelines are configured today; nothing is changed. Needs only the role ops:read"`
+	DryRun bool `query:"dryRun" doc:"Only find out what would happen to each letter as the pipelines are configured today; nothing is changed. Needs only the role ops:read" example:"true"`
 }
 
 type actionOutput struct {
@@ -45,15 +65,20 @@ type Answer struct {
 }
 
 func (h *Handler) registerActions(api huma.API) {
+	letters := map[string]any{"filter": map[string]any{"reason": []string{"schema"}, "source": []string{"LA-baggage"}}, "reason": "the schema was too strict"}
 	redrive := operation("redrive-dead-letters", http.MethodPost, "dead-letters/redrive", auth.RoleOpsWrite, "Redrive dead letters",
 		"Sends the events of the letters again to the stage that rejected them, under the same UIDs; from the beginning of the pipeline when it "+
 			"has no such stage any more. What is stored already is not stored twice. A job does it: the answer comes before it is done.", 409, 422)
 	redrive.DefaultStatus = http.StatusAccepted
-	huma.Register(api, redrive, h.redrive)
+	redrive.Responses = map[string]*huma.Response{"200": {
+		Description: "What would happen, of a dry run",
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Answer](), true, "")}},
+	}}
+	huma.Register(api, withExample(redrive, letters), h.redrive)
 	discard := operation("discard-dead-letters", http.MethodPost, "dead-letters/discard", auth.RoleOpsWrite, "Discard dead letters",
 		"Notes that the letters are not to be redriven. They stay readable, and can be redriven all the same when they are asked for by name or state.", 409, 422)
 	discard.DefaultStatus = http.StatusAccepted
-	huma.Register(api, discard, func(ctx context.Context, in *ActionInput) (*actionOutput, error) {
+	huma.Register(api, withExample(discard, letters), func(ctx context.Context, in *ActionInput) (*actionOutput, error) {
 		return h.start(ctx, store.LetterDiscard, in)
 	})
 }

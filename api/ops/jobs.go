@@ -23,14 +23,14 @@ type Job struct {
 
 type jobInput struct {
 	Whose
-	ID string `path:"id" doc:"The job"`
+	ID string `path:"id" doc:"The job" example:"0197a6f0-1c2b-7c3d-8e4f-000000000002"`
 }
 
 type jobOutput struct{ Body *Job }
 
 type jobsInput struct {
 	Whose
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"20" doc:"How many"`
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"20" doc:"How many" example:"20"`
 }
 
 type jobsOutput struct{ Body JobList }

@@ -26,17 +26,17 @@ const stateAll = "all"
 // FilterInput is a filter in an address.
 type FilterInput struct {
 	Whose
-	ID            []string  `query:"id,explode" maxItems:"100" doc:"Letters"`
-	UID           []string  `query:"uid,explode" maxItems:"100" doc:"Events"`
-	State         []string  `query:"state,explode" enum:"open,redriving,stored,passed,dropped,superseded,discarded,all" doc:"States. Default: open, unless letters or events are named"`
-	Reason        []string  `query:"reason,explode" maxItems:"100" doc:"Codes of why they were rejected" example:"schema"`
-	Stage         []string  `query:"stage,explode" maxItems:"100" doc:"Stages that rejected them"`
-	Pipeline      []string  `query:"pipeline,explode" maxItems:"100" doc:"Pipelines in which they were rejected"`
-	Source        []string  `query:"source,explode" maxItems:"100" doc:"Carriers or systems that sent them"`
-	EventType     []string  `query:"eventType,explode" maxItems:"100" doc:"The senders' codes"`
-	CorrelationID string    `query:"correlationId" maxLength:"1024" doc:"The journey"`
-	After         time.Time `query:"after" doc:"Rejected at this time or later"`
-	Before        time.Time `query:"before" doc:"Rejected before this time"`
+	ID            []string  `query:"id,explode" maxItems:"100" doc:"Letters" example:"[\"0197a6f0-1c2b-7c3d-8e4f-000000000001\"]"`
+	UID           []string  `query:"uid,explode" maxItems:"100" doc:"Events" example:"[\"0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e0f\"]"`
+	State         []string  `query:"state,explode" enum:"open,redriving,stored,passed,dropped,superseded,discarded,all" doc:"States. Default: open, unless letters or events are named" example:"[\"open\"]"`
+	Reason        []string  `query:"reason,explode" maxItems:"100" doc:"Codes of why they were rejected" example:"[\"schema\"]"`
+	Stage         []string  `query:"stage,explode" maxItems:"100" doc:"Stages that rejected them" example:"[\"validate\"]"`
+	Pipeline      []string  `query:"pipeline,explode" maxItems:"100" doc:"Pipelines in which they were rejected" example:"[\"tracking\"]"`
+	Source        []string  `query:"source,explode" maxItems:"100" doc:"Carriers or systems that sent them" example:"[\"LA-baggage\"]"`
+	EventType     []string  `query:"eventType,explode" maxItems:"100" doc:"The senders' codes" example:"[\"loaded\"]"`
+	CorrelationID string    `query:"correlationId" maxLength:"1024" doc:"The journey" example:"0045123456"`
+	After         time.Time `query:"after" doc:"Rejected at this time or later" example:"2026-06-20T12:00:00Z"`
+	Before        time.Time `query:"before" doc:"Rejected before this time" example:"2027-06-20T12:00:00Z"`
 }
 
 func (in FilterInput) filter() (store.LetterFilter, error) {
@@ -90,7 +90,7 @@ func invalid(field, message string) error {
 
 type listInput struct {
 	FilterInput
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Letters a page"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Letters a page" example:"50"`
 	Cursor string `query:"cursor" maxLength:"200" doc:"The next_cursor of the page before"`
 }
 
@@ -104,7 +104,7 @@ type LetterPage struct {
 
 type groupsInput struct {
 	FilterInput
-	By []string `query:"by,explode" enum:"pipeline,stage,reason,source,event_type,state" doc:"What they are grouped by. Default: stage, reason and source"`
+	By []string `query:"by,explode" enum:"pipeline,stage,reason,source,event_type,state" doc:"What they are grouped by. Default: stage, reason and source" example:"[\"stage\",\"reason\"]"`
 }
 
 type groupsOutput struct{ Body LetterGroups }
@@ -116,7 +116,7 @@ type LetterGroups struct {
 
 type letterInput struct {
 	Whose
-	ID string `path:"id" doc:"The letter"`
+	ID string `path:"id" doc:"The letter" example:"0197a6f0-1c2b-7c3d-8e4f-000000000001"`
 }
 
 type letterOutput struct{ Body LetterDetail }
@@ -133,8 +133,8 @@ type LetterDetail struct {
 
 type auditInput struct {
 	Whose
-	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page"`
-	Before int64 `query:"before" minimum:"0" doc:"Only entries with smaller ids: the last of the page before"`
+	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page" example:"50"`
+	Before int64 `query:"before" minimum:"0" doc:"Only entries with smaller ids: the last of the page before" example:"4711"`
 }
 
 type auditOutput struct{ Body AuditPage }

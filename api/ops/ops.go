@@ -96,37 +96,32 @@ func operation(id, method, path, role, summary, description string, statuses ...
 	}
 }
 
+// withExample gives the body of an operation an example.
+func withExample(op huma.Operation, example any) huma.Operation {
+	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {Example: example}}}
+	return op
+}
+
 // Whose says whose data is asked for. It is exported, as the others are that inputs are made of: Huma passes over what is not.
 type Whose struct {
-	Tenant  string `query:"tenant" maxLength:"128" doc:"Whose letters; another tenant than the token's needs the role tenants:all"`
-	Unowned bool   `query:"unowned" doc:"What belongs to no tenant, such as frames that cannot be decoded; needs the role tenants:all"`
+	auth.Whose
+
+	Unowned bool `query:"unowned" doc:"What belongs to no tenant, such as frames that cannot be decoded; needs the role tenants:all, and is noted in the audit" example:"false"`
 }
 
 // authorize returns who asks, and for which tenant's data, when their roles allow it; the error is a Problem.
 func authorize(ctx context.Context, role string, of Whose) (auth.Identity, string, error) {
-	identity, ok := auth.FromContext(ctx)
-	if !ok {
-		return auth.Identity{}, "", problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
+	if !of.Unowned {
+		return auth.Authorize(ctx, role, of.Whose)
 	}
-	foreign := of.Unowned || of.Tenant != "" && of.Tenant != identity.TenantID
-	for _, need := range []struct {
-		role   string
-		needed bool
-	}{{role, true}, {auth.RoleTenantsAll, foreign}} {
-		if need.needed && !identity.Has(need.role) {
-			return auth.Identity{}, "", auth.MissingRole(ctx, identity, need.role, of.Tenant)
-		}
+	identity, _, err := auth.Authorize(ctx, role, auth.Whose{})
+	if err != nil {
+		return auth.Identity{}, "", err
 	}
-	switch {
-	case of.Unowned && of.Tenant != "":
+	if of.Tenant != "" {
 		return auth.Identity{}, "", problem.New(http.StatusUnprocessableEntity, "validation", "Ask for a tenant's letters or for those of none, not for both.")
-	case of.Unowned:
-		return identity, "", nil
-	case of.Tenant != "":
-		return identity, of.Tenant, nil
-	default:
-		return identity, identity.TenantID, nil
 	}
+	return identity, "", auth.Cross(ctx, identity, "")
 }
 
 func actor(identity auth.Identity) store.Actor {

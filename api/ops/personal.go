@@ -20,7 +20,7 @@ import (
 
 type personalInput struct {
 	Whose
-	UID    string `path:"uid" doc:"The event" example:"018f6e1c-0000-7000-8000-000000000001"`
+	UID    string `path:"uid" doc:"The event" example:"0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e0f"`
 	Reason string `query:"reason" required:"true" minLength:"3" maxLength:"500" doc:"Why it is read, for the record" example:"claim 4711"`
 }
 
@@ -42,7 +42,7 @@ type PersonalValue struct {
 
 type forgetInput struct {
 	Whose
-	DryRun bool `query:"dryRun" doc:"Only say what there is; nothing is changed"`
+	DryRun bool `query:"dryRun" doc:"Only say what there is; nothing is changed" example:"true"`
 	Body   forgetBody
 }
 
@@ -61,7 +61,7 @@ func (h *Handler) registerPersonal(api huma.API) {
 			"change. It is noted in the audit without the subject's name, and may be repeated.", 404, 422, 503)
 	show.Tags, forget.Tags = []string{"Personal data"}, []string{"Personal data"}
 	huma.Register(api, show, h.personal)
-	huma.Register(api, forget, h.forget)
+	huma.Register(api, withExample(forget, map[string]any{"subject": "C-20817", "reason": "request 4711"}), h.forget)
 }
 
 func (h *Handler) personal(ctx context.Context, in *personalInput) (*personalOutput, error) {

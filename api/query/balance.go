@@ -56,6 +56,8 @@ func (h *Handler) registerLedger(api huma.API) {
 }
 
 type balanceInput struct {
+	auth.Whose
+
 	Pipeline string `query:"pipeline" maxLength:"256" doc:"Only this pipeline" example:"tracking"`
 }
 
@@ -72,11 +74,11 @@ type balanceOutput struct {
 }
 
 func (h *Handler) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
-	identity, err := authorize(ctx, auth.RoleOpsRead)
+	_, tenant, err := auth.Authorize(ctx, auth.RoleOpsRead, in.Whose)
 	if err != nil {
 		return nil, err
 	}
-	balances, err := h.deps.Ledger.Balance(ctx, identity.TenantID)
+	balances, err := h.deps.Ledger.Balance(ctx, tenant)
 	if err != nil {
 		return nil, h.unavailable(ctx, "read the balance", err)
 	}
@@ -92,10 +94,12 @@ func (h *Handler) getBalance(ctx context.Context, in *balanceInput) (*balanceOut
 
 // DuplicatesFilter says which duplicates are meant.
 type DuplicatesFilter struct {
+	auth.Whose
+
 	CorrelationID string    `query:"correlationId" maxLength:"1024" doc:"Only copies of events of this journey" example:"0045123456"`
 	Source        string    `query:"source" maxLength:"256" doc:"Only copies that this source sent" example:"LA-baggage"`
-	Since         time.Time `query:"since" doc:"Only copies received at this time or later (RFC 3339)"`
-	Until         time.Time `query:"until" doc:"Only copies received before this time (RFC 3339)"`
+	Since         time.Time `query:"since" doc:"Only copies received at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	Until         time.Time `query:"until" doc:"Only copies received before this time (RFC 3339)" example:"2027-06-20T12:00:00Z"`
 }
 
 func (f DuplicatesFilter) filter() store.DuplicateFilter {
@@ -105,7 +109,7 @@ func (f DuplicatesFilter) filter() store.DuplicateFilter {
 type duplicatesInput struct {
 	DuplicatesFilter
 
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many to return at most"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many to return at most" example:"100"`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The cursor of the page before"`
 }
 
@@ -121,7 +125,7 @@ type duplicatesOutput struct {
 }
 
 func (h *Handler) listDuplicates(ctx context.Context, in *duplicatesInput) (*duplicatesOutput, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+	_, tenant, err := auth.Authorize(ctx, auth.RoleTracesRead, in.Whose)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +134,7 @@ func (h *Handler) listDuplicates(ctx context.Context, in *duplicatesInput) (*dup
 		return nil, problem.New(http.StatusBadRequest, "malformed", "The cursor is not one that an answer gave; leave it out to begin anew.")
 	}
 	// One more than is asked for tells whether there is another page.
-	found, err := h.deps.Ledger.Duplicates(ctx, identity.TenantID, in.filter(), after, in.Limit+1)
+	found, err := h.deps.Ledger.Duplicates(ctx, tenant, in.filter(), after, in.Limit+1)
 	if err != nil {
 		return nil, h.unavailable(ctx, "read duplicates", err)
 	}
@@ -178,11 +182,11 @@ type duplicateSourcesOutput struct {
 }
 
 func (h *Handler) sumDuplicates(ctx context.Context, in *duplicateSourcesInput) (*duplicateSourcesOutput, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+	_, tenant, err := auth.Authorize(ctx, auth.RoleTracesRead, in.Whose)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := h.deps.Ledger.DuplicatesBySource(ctx, identity.TenantID, in.filter())
+	sources, err := h.deps.Ledger.DuplicatesBySource(ctx, tenant, in.filter())
 	if err != nil {
 		return nil, h.unavailable(ctx, "sum duplicates up", err)
 	}

@@ -59,12 +59,14 @@ type TimesInput struct {
 func (t TimesInput) times() store.Times { return store.Times{AsOf: t.AsOf, KnownAt: t.KnownAt} }
 
 type traceInput struct {
+	auth.Whose
 	TimesInput
 
 	CorrelationID string `path:"correlationId" maxLength:"1024" doc:"The journey: air waybill, booking, parcel number, bag tag" example:"0045123456"`
 }
 
 type aggregateInput struct {
+	auth.Whose
 	TimesInput
 
 	AggregateID string `query:"aggregateId" required:"true" minLength:"1" maxLength:"256" doc:"The thing: this bag, this ULD, this piece" example:"0045123456"`
@@ -100,7 +102,7 @@ func (h *Handler) Register(api huma.API) {
 		if err != nil {
 			return nil, problem.New(http.StatusBadRequest, "malformed", "The correlation id in the address is not well escaped.")
 		}
-		return h.trace(ctx, "correlation id "+id, id, in.times(), h.deps.Traces.TraceAt)
+		return h.trace(ctx, in.Whose, "correlation id "+id, id, in.times(), h.deps.Traces.TraceAt)
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "find-trace", Method: http.MethodGet, Path: "/api/v1/trace", Tags: []string{"Traces"},
@@ -108,7 +110,7 @@ func (h *Handler) Register(api huma.API) {
 		Description: "The journey that the thing was last seen on. Needs the role traces:read.",
 		Security:    bearer, Errors: []int{401, 403, 404, 422}, Responses: traceResponses(api),
 	}, func(ctx context.Context, in *aggregateInput) (*huma.StreamResponse, error) {
-		return h.trace(ctx, "aggregate id "+in.AggregateID, in.AggregateID, in.times(), h.deps.Traces.TraceByAggregateAt)
+		return h.trace(ctx, in.Whose, "aggregate id "+in.AggregateID, in.AggregateID, in.times(), h.deps.Traces.TraceByAggregateAt)
 	})
 	if h.deps.Ledger != nil {
 		h.registerLedger(api)
@@ -120,21 +122,21 @@ func (h *Handler) Register(api huma.API) {
 
 type find func(ctx context.Context, tenant, id string, times store.Times) (tracking.Trace, error)
 
-func (h *Handler) trace(ctx context.Context, what, id string, times store.Times, find find) (*huma.StreamResponse, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+func (h *Handler) trace(ctx context.Context, of auth.Whose, what, id string, times store.Times, find find) (*huma.StreamResponse, error) {
+	_, tenant, err := auth.Authorize(ctx, auth.RoleTracesRead, of)
 	if err != nil {
 		return nil, err
 	}
-	trace, err := find(ctx, identity.TenantID, id, times)
+	trace, err := find(ctx, tenant, id, times)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf(
 			"Tenant %s has no events with %s. Events show up a moment after they were accepted; check the id when they do not.",
-			identity.TenantID, what))
+			tenant, what))
 	}
 	if err != nil {
 		return nil, h.unavailable(ctx, "read a trace", err)
 	}
-	answer, err := h.answer(ctx, identity.TenantID, trace)
+	answer, err := h.answer(ctx, tenant, trace)
 	if err != nil {
 		return nil, h.unavailable(ctx, "count copies", err)
 	}
@@ -143,18 +145,6 @@ func (h *Handler) trace(ctx context.Context, what, id string, times store.Times,
 		return nil, fmt.Errorf("encode trace: %w", err)
 	}
 	return tagged(body, false), nil
-}
-
-// authorize returns who asks when they have the role; the error is a Problem.
-func authorize(ctx context.Context, role string) (auth.Identity, error) {
-	identity, ok := auth.FromContext(ctx)
-	if !ok {
-		return auth.Identity{}, problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
-	}
-	if !identity.Has(role) {
-		return auth.Identity{}, auth.MissingRole(ctx, identity, role, "")
-	}
-	return identity, nil
 }
 
 func (h *Handler) unavailable(ctx context.Context, doing string, err error) error {

@@ -45,10 +45,12 @@ const (
 
 // Paging is what every search takes besides its filter.
 type Paging struct {
+	auth.Whose
+
 	Order  string `query:"order" doc:"desc (the latest first, the default) or asc" example:"desc"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" doc:"How many a page has at most; 50 by default. Of an export, how many rows it has at most; all by default" example:"50"`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"The next_cursor of the page before, with the same filter and order"`
-	Count  bool   `query:"count" doc:"Whether to count what the filter matches as well, up to 10,000"`
+	Count  bool   `query:"count" doc:"Whether to count what the filter matches as well, up to 10,000" example:"true"`
 
 	request *fiber.Ctx
 	unknown []problem.Field
@@ -185,7 +187,7 @@ func openCursor(text, binding string) (store.SearchKey, error) {
 
 // authorizeSearch returns whose data is asked for, and in which type the answer is wanted.
 func (p *Paging) authorizeSearch(ctx context.Context) (tenant, contentType string, err error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+	_, tenant, err = auth.Authorize(ctx, auth.RoleTracesRead, p.Whose)
 	if err != nil {
 		return "", "", err
 	}
@@ -197,7 +199,7 @@ func (p *Paging) authorizeSearch(ctx context.Context) (tenant, contentType strin
 		return "", "", problem.New(http.StatusNotAcceptable, "not-acceptable", fmt.Sprintf(
 			"There is %s, %s and %s; send one of them as Accept.", typeJSON, typeNDJSON, typeCSV))
 	}
-	return identity.TenantID, contentType, nil
+	return tenant, contentType, nil
 }
 
 // kind is what is searched for: its rows are T.

@@ -33,10 +33,10 @@ type searchEventsInput struct {
 	Location      []string  `query:"location,explode" maxItems:"100" doc:"Where: IATA or ICAO code, UN/LOCODE, GLN or name" example:"[\"LIM\"]"`
 	Carrier       []string  `query:"carrier,explode" maxItems:"100" doc:"Carriers of its leg" example:"[\"LA\"]"`
 	Flight        []string  `query:"flight,explode" maxItems:"100" doc:"Flights" example:"[\"LA2047\"]"`
-	OccurredFrom  time.Time `query:"occurredFrom" doc:"Occurred at this time or later (RFC 3339)"`
-	OccurredUntil time.Time `query:"occurredUntil" doc:"Occurred before this time"`
-	ReceivedFrom  time.Time `query:"receivedFrom" doc:"Received at this time or later"`
-	ReceivedUntil time.Time `query:"receivedUntil" doc:"Received before this time"`
+	OccurredFrom  time.Time `query:"occurredFrom" doc:"Occurred at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	OccurredUntil time.Time `query:"occurredUntil" doc:"Occurred before this time" example:"2027-06-20T12:00:00Z"`
+	ReceivedFrom  time.Time `query:"receivedFrom" doc:"Received at this time or later" example:"2026-06-20T12:00:00Z"`
+	ReceivedUntil time.Time `query:"receivedUntil" doc:"Received before this time" example:"2027-06-20T12:00:00Z"`
 }
 
 func classifiers() (all []string) {
@@ -127,11 +127,13 @@ func eventRecord(e *tracking.Event) ([]string, error) {
 }
 
 type eventInput struct {
+	auth.Whose
+
 	UID string `path:"uid" maxLength:"64" doc:"The event, as the answer to its sender named it" example:"0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e0f"`
 }
 
 func (h *Handler) getEvent(ctx context.Context, in *eventInput) (*huma.StreamResponse, error) {
-	identity, err := authorize(ctx, auth.RoleTracesRead)
+	_, tenant, err := auth.Authorize(ctx, auth.RoleTracesRead, in.Whose)
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +143,10 @@ func (h *Handler) getEvent(ctx context.Context, in *eventInput) (*huma.StreamRes
 		p.Errors = []problem.Field{{Field: "uid", Code: "invalid", Message: "not a UUID"}}
 		return nil, p
 	}
-	passport, err := h.deps.Search.Passport(ctx, identity.TenantID, uid)
+	passport, err := h.deps.Search.Passport(ctx, tenant, uid)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf(
-			"Nothing is known of an event %s of tenant %s. What became of an event shows up a moment after it was accepted.", uid, identity.TenantID))
+			"Nothing is known of an event %s of tenant %s. What became of an event shows up a moment after it was accepted.", uid, tenant))
 	}
 	if err != nil {
 		return nil, h.unavailable(ctx, "read an event", err)

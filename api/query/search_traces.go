@@ -31,12 +31,12 @@ type searchTracesInput struct {
 	CorrelationID []string  `query:"correlationId,explode" maxItems:"100" doc:"Journeys" example:"[\"0045123456\"]"`
 	AggregateID   []string  `query:"aggregateId,explode" maxItems:"100" doc:"Things that were on it" example:"[\"0045123456\"]"`
 	Query         string    `query:"q" minLength:"3" maxLength:"256" doc:"Beginning of the correlation id, or of the id of a thing" example:"00451"`
-	FirstFrom     time.Time `query:"firstEventFrom" doc:"First event at this time or later (RFC 3339)"`
-	FirstUntil    time.Time `query:"firstEventUntil" doc:"First event before this time"`
-	LastFrom      time.Time `query:"lastEventFrom" doc:"Last event at this time or later"`
-	LastUntil     time.Time `query:"lastEventUntil" doc:"Last event before this time"`
-	UpdatedFrom   time.Time `query:"updatedFrom" doc:"Last event received at this time or later"`
-	UpdatedUntil  time.Time `query:"updatedUntil" doc:"Last event received before this time"`
+	FirstFrom     time.Time `query:"firstEventFrom" doc:"First event at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
+	FirstUntil    time.Time `query:"firstEventUntil" doc:"First event before this time" example:"2027-06-20T12:00:00Z"`
+	LastFrom      time.Time `query:"lastEventFrom" doc:"Last event at this time or later" example:"2026-06-20T12:00:00Z"`
+	LastUntil     time.Time `query:"lastEventUntil" doc:"Last event before this time" example:"2027-06-20T12:00:00Z"`
+	UpdatedFrom   time.Time `query:"updatedFrom" doc:"Last event received at this time or later" example:"2026-06-20T12:00:00Z"`
+	UpdatedUntil  time.Time `query:"updatedUntil" doc:"Last event received before this time" example:"2027-06-20T12:00:00Z"`
 }
 
 func milestones() []string {

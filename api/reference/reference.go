@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
@@ -20,9 +21,40 @@ import (
 //go:embed page.html
 var page string
 
-// Register adds /openapi.json and /reference. Both describe the operations that the API has when they are asked.
+// answers are examples of answers by operation: what a system answered to the examples of requests.
+//
+//go:embed answers.json
+var answers []byte
+
+// Exemplify gives operations the examples of their answers.
+func Exemplify(api *huma.OpenAPI) error {
+	var examples map[string]json.RawMessage
+	if err := json.Unmarshal(answers, &examples); err != nil {
+		return fmt.Errorf("read examples of answers: %w", err)
+	}
+	for _, item := range api.Paths {
+		for _, o := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if o == nil || examples[o.OperationID] == nil {
+				continue
+			}
+			for status, r := range o.Responses {
+				media := r.Content["application/json"]
+				if strings.HasPrefix(status, "2") && media != nil && media.Example == nil && len(media.Examples) == 0 {
+					media.Example = examples[o.OperationID]
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Register adds /openapi.json and /reference. Both describe the operations that the API has when they are asked first.
 func Register(router fiber.Router, api huma.API) {
+	exemplify := sync.OnceValue(func() error { return Exemplify(api.OpenAPI()) })
 	router.Get("/openapi.json", func(c *fiber.Ctx) error {
+		if err := exemplify(); err != nil {
+			return err
+		}
 		body, err := json.Marshal(api.OpenAPI())
 		if err != nil {
 			return fmt.Errorf("write OpenAPI document: %w", err)
@@ -31,6 +63,9 @@ func Register(router fiber.Router, api huma.API) {
 	})
 	tmpl := template.Must(template.New("reference").Parse(page))
 	router.Get("/reference", func(c *fiber.Ctx) error {
+		if err := exemplify(); err != nil {
+			return err
+		}
 		var out bytes.Buffer
 		if err := tmpl.Execute(&out, describe(api.OpenAPI())); err != nil {
 			return fmt.Errorf("write reference: %w", err)
