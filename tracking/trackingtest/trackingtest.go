@@ -33,7 +33,7 @@ type World struct {
 // Events draws the events of a few journeys of each tenant: one event at least. Each has a UID and an event id.
 func (w World) Events() *rapid.Generator[[]*tracking.Event] {
 	return rapid.Custom(func(t *rapid.T) []*tracking.Event {
-		var all []*tracking.Event
+		all := []*tracking.Event{}
 		for _, tenant := range w.Tenants {
 			var own []*tracking.Event
 			for range rapid.IntRange(1, 2).Draw(t, "journeys") {
@@ -60,7 +60,7 @@ func (w World) Events() *rapid.Generator[[]*tracking.Event] {
 
 // uid returns a UUIDv7 (RFC 9562, 5.7) of the time of receipt. Those of one millisecond are not in the order of n.
 func (w World) uid(received time.Time, n int) (id uuid.UUID) {
-	binary.BigEndian.PutUint64(id[:8], uint64(received.UnixMilli())<<16|7<<12|uint64(n*1597&0xfff)) //nolint:gosec // After 1970.
+	binary.BigEndian.PutUint64(id[:8], uint64(received.UnixMilli())<<16|7<<12|uint64(n*1597&0xfff))
 	binary.BigEndian.PutUint64(id[8:], 2<<62|w.Run&(1<<62-1))
 	return id
 }
