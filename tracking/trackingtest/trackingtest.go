@@ -33,7 +33,7 @@ type World struct {
 // Events draws the events of a few journeys of each tenant: one event at least. Each has a UID and an event id.
 func (w World) Events() *rapid.Generator[[]*tracking.Event] {
 	return rapid.Custom(func(t *rapid.T) []*tracking.Event {
-		all := []*tracking.Event{}
+		all := make([]*tracking.Event, 0, 16*len(w.Tenants))
 		for _, tenant := range w.Tenants {
 			var own []*tracking.Event
 			for range rapid.IntRange(1, 2).Draw(t, "journeys") {
