@@ -512,6 +512,7 @@ func TestMeAndAudit(t *testing.T) {
 	require.Equal(t, []live.TenantName{{ID: "acme", Name: "Acme"}}, me.Tenants)
 	require.JSONEq(t, `{"language":"es"}`, string(me.Preferences))
 	require.Equal(t, "s", me.Subject)
+	require.Equal(t, "no-store", e.open("me").Header.Get("Cache-Control")) //nolint:bodyclose // open has it closed.
 	require.Equal(t, http.StatusOK, e.get("me", &me, "X-Roles", "ops:read tenants:all"))
 	require.Len(t, me.Tenants, 2)
 	for range 3 {
