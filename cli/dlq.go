@@ -19,7 +19,7 @@ import (
 
 const (
 	deadLettersPath = "/api/v1/dead-letters"
-	auditPath       = "/api/v1/ops/audit"
+	auditPath       = "/api/v1/audit"
 
 	roleOpsRead    = "ops:read"
 	roleOpsWrite   = "ops:write"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rastrohq/rastro/api/live"
 	"github.com/rastrohq/rastro/api/ops"
 	"github.com/rastrohq/rastro/store"
 )
@@ -274,7 +275,7 @@ func newDLQAuditCommand(streams streams) *cobra.Command {
 			}
 			defer client.close()
 			query := options.whose(url.Values{"limit": {strconv.Itoa(limit)}})
-			var page ops.AuditPage
+			var page live.AuditTrail
 			body, err := ask(cmd.Context(), client, http.MethodGet, auditPath, query, nil, &page)
 			if err != nil {
 				return err

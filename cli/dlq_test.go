@@ -220,8 +220,14 @@ func TestWhoMayLookAfterDeadLetters(t *testing.T) {
 			require.Equal(t, "application/problem+json", header.Get("Content-Type"), c.path)
 		}
 	}
-	status, _, _ := s.ask(s.token("talma-pe", roleTracesRead), http.MethodGet, auditPath, nil)
-	require.Equal(t, http.StatusForbidden, status)
+	for query, token := range map[string]string{"": s.token("talma-pe", roleTracesRead), "?unowned=true": reader, "?tenant=talma-ec": reader} {
+		status, _, _ := s.ask(token, http.MethodGet, auditPath+query, nil)
+		require.Equal(t, http.StatusForbidden, status, query)
+	}
+	status, _, _ := s.ask(root, http.MethodGet, auditPath+"?unowned=true&tenant=talma-pe", nil)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	status, _, _ = s.ask(root, http.MethodGet, auditPath+"?unowned=true", nil)
+	require.Equal(t, http.StatusOK, status)
 
 	_, _, answer := s.ask(root, http.MethodGet, deadLettersPath+"?unowned=true", nil)
 	frame := decodeAs[ops.LetterPage](t, answer).Items

@@ -63,6 +63,9 @@ func (g *generations) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if g.in.Process.Personal.Key == "" {
+		g.in.Logger.WarnContext(ctx, "RASTRO_PERSONAL_KEY is not set: events whose senders say what of them is personal wait, and what is with them in a batch")
+	}
 	g.plans, g.current = g.in.Plans, started
 	g.tidy(ctx)
 	return nil
@@ -129,9 +132,28 @@ func (g *generations) replace(ctx context.Context) ([]string, error) {
 	return changed, nil
 }
 
+// keyed refuses pipelines with rules on personal data where there is no key: each event that the rules hold for would wait for ever. It
+// would not be stored in plain.
+func (g *generations) keyed(plans []pipeline.Plan) error {
+	if g.in.Process.Personal.Key != "" {
+		return nil
+	}
+	var errs []error
+	for _, plan := range plans {
+		if len(plan.Personal()) > 0 {
+			errs = append(errs, fmt.Errorf("pipeline %q says what is personal, and RASTRO_PERSONAL_KEY is not set, without which none of it is "+
+				"stored: set it (`openssl rand -base64 32` makes a key), the same for every process", plan.Pipeline))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // run builds and starts the processors of those pipelines that do not run as planned already. Either all of them run then, or
 // none.
 func (g *generations) run(ctx context.Context, plans []pipeline.Plan) (map[string]generation, error) {
+	if err := g.keyed(plans); err != nil {
+		return nil, err
+	}
 	files, err := digestFiles(g.in.Files)
 	if err != nil {
 		return nil, err

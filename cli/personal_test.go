@@ -62,7 +62,7 @@ func TestPersonalDataIsReadAndForgottenOverTheAPI(t *testing.T) {
 
 	status, _, body := s.ask(s.token("talma-pe", reads...), http.MethodGet, "/api/v1/events/"+event.UID.String()+"/personal?reason=claim", nil)
 	require.Equal(t, http.StatusGone, status, string(body))
-	_, _, audit := s.ask(s.token("talma-pe", roleOpsRead), http.MethodGet, "/api/v1/ops/audit", nil)
+	_, _, audit := s.ask(s.token("talma-pe", roleOpsRead), http.MethodGet, "/api/v1/audit", nil)
 	require.Contains(t, string(audit), "personal.show")
 	require.Contains(t, string(audit), "personal.forget")
 	require.NotContains(t, string(audit), "C-20817")

@@ -20,6 +20,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rastrohq/rastro/internal/seal"
 )
 
 // stagesOf is the shipped pipeline with other stages.
@@ -34,6 +36,7 @@ const (
 	renamed     = "  - use: validate\n  - {use: dedupe, name: once, batch: {events: 50}}\n  - use: persist\n"
 	fusedWhole  = "  - use: validate\n  - {use: dedupe, fuse: true}\n  - {use: persist, fuse: true}\n"
 	doesNotLint = "  - use: valdate\n"
+	personal    = "  - use: persist\n    with: {personal: [{fields: [payload.name]}]}\n"
 )
 
 // reloadable is a process of all roles that reads its pipelines from a folder and notices when they change.
@@ -203,4 +206,28 @@ func TestReloadLeavesAloneWhatDidNotChange(t *testing.T) {
 	require.NoError(t, os.Remove(other))
 	require.Eventually(t, func() bool { return r.reloads("changed") == changed+3 }, 20*time.Second, 20*time.Millisecond)
 	require.NotContains(t, r.log.String(), "level=WARN")
+}
+
+// A pipeline that says what is personal does not run without the key that it is kept by: at the start, and on a reload.
+func TestPersonalRulesNeedTheKey(t *testing.T) {
+	t.Parallel()
+	r := newReloadable(t, apart)
+	require.Contains(t, r.log.String(), "RASTRO_PERSONAL_KEY is not set")
+	r.change(personal, "refused")
+	require.Contains(t, r.log.String(), `says what is personal, and RASTRO_PERSONAL_KEY is not set`)
+
+	process := r.process
+	again := func() error {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { _ = listener.Close() }()
+		app := newApp(options{}, surroundings{process: process, roles: allRoles(), logger: slog.New(slog.DiscardHandler), listener: listener})
+		if err := startApp(t.Context(), app); err != nil {
+			return err
+		}
+		return stopApp(context.Background(), app)
+	}
+	require.ErrorContains(t, again(), "RASTRO_PERSONAL_KEY is not set")
+	process.Personal.Key = seal.NewMaster()
+	require.NoError(t, again())
 }

@@ -35,10 +35,11 @@ are persisted with, and report every row that is not what its events come to, or
 It may run while events are persisted. The rebuilt rows that differ are left in the table traces_replay; with --dry-run nothing is
 written; with --swap they take the place of those in use, each under its lock, and those that got events meanwhile are folded anew.
 --from and --to have only the traces rebuilt that events were received of in that time; rows without events are then not looked for.
-Events that are missing are not folded again: look at what a dry run says before you swap. A replay that was interrupted has
+Events that retention removed are not folded again: look at what a dry run says before you swap. A row whose events are gone without
+retention having removed them is reported and stays, as the evidence that "rastro audit verify" needs. A replay that was interrupted has
 changed nothing but whole rows: run it again.
 
-Exit code 1: rows differ (and were not swapped in), or it failed. 2: the command line is wrong.`,
+Exit code 1: rows differ (and were not swapped in, or stay as evidence), or it failed. 2: the command line is wrong.`,
 		Example: `  rastro replay --dry-run
   rastro replay --tenant talma-pe --from 2026-06-01T00:00:00Z --to 2026-06-02T00:00:00Z --dry-run
   rastro replay --swap`,
@@ -142,8 +143,16 @@ func (o *replayOptions) run(ctx context.Context, db *store.Store, replay store.R
 	if o.json {
 		err = encoder.Encode(report)
 	} else {
-		_, err = fmt.Fprintf(out, "%d traces rebuilt of %d events in %s; rows that differ: %d, missing: %d, without events: %d, changed: %d\n",
-			report.Traces, report.Events, report.Elapsed.Round(time.Millisecond), report.Different, report.Missing, report.Bereft, report.Changed)
+		kept := ""
+		if report.Kept > 0 {
+			kept = fmt.Sprintf(", evidence of events that are gone: %d", report.Kept)
+		}
+		_, err = fmt.Fprintf(out, "%d traces rebuilt of %d events in %s; rows that differ: %d, missing: %d, without events: %d, changed: %d%s\n",
+			report.Traces, report.Events, report.Elapsed.Round(time.Millisecond), report.Different, report.Missing, report.Bereft, report.Changed, kept)
+	}
+	if err == nil && report.Kept > 0 {
+		return exitWith(exitFailure, fmt.Errorf("rows whose events are gone, and were not removed by retention: %d; "+
+			"they stay as they are, and `rastro audit verify` says what is missing", report.Kept))
 	}
 	if err == nil && report.Different > 0 && !o.swap {
 		return exitWith(exitFailure, fmt.Errorf("rows that are not what their events come to: %d; `rastro replay --swap` mends them", report.Different))

@@ -133,6 +133,15 @@ func TestReplayReports(t *testing.T) {
 	require.Contains(t, replay(exitOK, "--swap"), "changed: 2")
 	require.Contains(t, replay(exitOK, "--dry-run"), "rows that differ: 0")
 
+	_, err = conn.Exec(t.Context(), "INSERT INTO traces (tenant_id, correlation_id, status, chain_seq) VALUES ('talma-pe', 'gone', 'arrived', 3)")
+	require.NoError(t, err)
+	for range 2 {
+		out := replay(exitFailure, "--swap")
+		require.Contains(t, out, `talma-pe gone  events: had "3", now "0"`)
+		require.Contains(t, out, "changed: 0, evidence of events that are gone: 1")
+		require.Contains(t, out, "`rastro audit verify` says what is missing")
+	}
+
 	for _, args := range [][]string{
 		{"--dry-run", "--swap"}, {"--from", "yesterday"}, {"--to", "x"}, {"--from", "2026-06-02T00:00:00Z", "--to", "2026-06-01T00:00:00Z"},
 		{"--workers", "-1"}, {"more"},

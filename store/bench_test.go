@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rastrohq/rastro/internal/seal"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -36,6 +37,28 @@ func BenchmarkPersist(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			b.StopTimer()
 			events := benchEvents(benchBatch, i*benchBatch)
+			b.StartTimer()
+			results, err := s.Persist(b.Context(), events)
+			require.NoError(b, err)
+			require.True(b, results[0].Inserted)
+		}
+		report(b)
+	})
+	// What personal data costs: every event says something of a person, two of each. The same events without are "persist".
+	b.Run("personal", func(b *testing.B) {
+		ring, err := seal.ParseRing(seal.NewMaster())
+		require.NoError(b, err)
+		s, err := Open(b.Context(), Config{URL: databases.URL(b), PersonalKeys: ring})
+		require.NoError(b, err)
+		b.Cleanup(s.Close)
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			events := benchEvents(benchBatch, i*benchBatch)
+			for j, e := range events {
+				e.Personal = &tracking.Personal{
+					Subject: fmt.Sprint("C-", (i*benchBatch+j)/2), Data: json.RawMessage(`{"name":"Quispe Mamani, Ana","seat":"12A"}`),
+				}
+			}
 			b.StartTimer()
 			results, err := s.Persist(b.Context(), events)
 			require.NoError(b, err)

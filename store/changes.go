@@ -16,9 +16,10 @@ type ChangePosition uint64
 
 // TraceChange says which traces of a tenant a transaction has changed.
 type TraceChange struct {
-	ID             int64
-	Position       ChangePosition
-	TenantID       string
+	ID       int64
+	Position ChangePosition
+	TenantID string
+	// CorrelationIDs are the traces; none says that any of the tenant's may have changed, as by a replay.
 	CorrelationIDs []string
 }
 
@@ -97,7 +98,7 @@ func (s *Store) ChangeHorizon(ctx context.Context) (at ChangePosition, now time.
 }
 
 // ChangedSince returns which traces of a tenant have changed since a position, each once; false when too many transactions have
-// changed any.
+// changed any, or one may have changed all.
 func (s *Store) ChangedSince(ctx context.Context, tenant string, from ChangePosition) (correlations []string, ok bool, err error) {
 	found, err := readAs(ctx, s, tenant, pgx.RowTo[[]string], `
 SELECT correlation_ids FROM trace_changes WHERE tenant_id = $1 AND xid >= $2::text::xid8 ORDER BY xid, id LIMIT $3`,
@@ -105,9 +106,10 @@ SELECT correlation_ids FROM trace_changes WHERE tenant_id = $1 AND xid >= $2::te
 	if err != nil {
 		return nil, false, fmt.Errorf("read changes of a tenant: %w", err)
 	}
+	all := slices.ContainsFunc(found, func(some []string) bool { return len(some) == 0 })
 	correlations = slices.Concat(found...)
 	slices.Sort(correlations)
-	return slices.Compact(correlations), len(found) < maxChanges, nil
+	return slices.Compact(correlations), !all && len(found) < maxChanges, nil
 }
 
 // TraceSummary is a trace in brief, as its row has it.

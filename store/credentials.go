@@ -95,19 +95,7 @@ func auditCredential(ctx context.Context, tx pgx.Tx, c Credential, by Actor, act
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	by = Actor{storable(by.Subject), storable(by.Name), storable(by.Client)}
-	return auditWithoutJob(ctx, tx, c.TenantID, by, action, filter)
-}
-
-// auditWithoutJob notes an action on one thing that is done at once.
-func auditWithoutJob(ctx context.Context, tx pgx.Tx, tenant string, by Actor, action string, filter []byte) error {
-	_, err := tx.Exec(ctx, `
-INSERT INTO ops_audit (tenant_id, subject, name, client, action, filter, count, reason) VALUES ($1, $2, $3, $4, $5, $6, 1, '')`,
-		tenant, by.Subject, by.Name, by.Client, action, filter)
-	if err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
-	return nil
+	return auditAtOnce(ctx, tx, c.TenantID, by, action, filter, 1, "")
 }
 
 // RotateCredential gives a credential another secret. The one that was its latest goes on working for as long as grace, all before

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -560,17 +562,19 @@ SELECT j.id::text FROM dead_letter_jobs j JOIN dead_letter_job_items i ON i.job_
 WHERE j.state = 'done' AND i.state <> 'done' OR j.state = 'cancelled' AND i.state = 'sending'`,
 }
 
-func (w *world) check(r *rapid.T) {
+// inconsistencies asks all of them at once.
+var inconsistencies = func() string {
+	parts := make([]string, 0, len(consistent))
 	for what, sql := range consistent {
-		var wrong []string
-		rows, err := w.s.pool.Query(w.ctx(), sql)
-		require.NoError(r, err)
-		for rows.Next() {
-			var id string
-			require.NoError(r, rows.Scan(&id))
-			wrong = append(wrong, id)
-		}
-		require.NoError(r, rows.Err())
-		require.Empty(r, wrong, what)
+		parts = append(parts, fmt.Sprintf("SELECT $q$%s$q$ || ': ' || wrong FROM (%s) AS q (wrong)", what, sql))
 	}
+	return strings.Join(parts, "\nUNION ALL\n")
+}()
+
+func (w *world) check(r *rapid.T) {
+	rows, err := w.s.pool.Query(w.ctx(), inconsistencies)
+	require.NoError(r, err)
+	wrong, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(r, err)
+	require.Empty(r, wrong)
 }

@@ -69,6 +69,9 @@ type ReplayReport struct {
 	Different int64 `json:"different"`
 	Missing   int64 `json:"missing"`
 	Bereft    int64 `json:"without_events"`
+	// Kept is how many of Bereft had events by their chains, which retention did not remove. They are never removed: an audit needs
+	// them to tell that events are gone.
+	Kept int64 `json:"kept_as_evidence"`
 	// Changed is how many rows were swapped in or, for want of events, removed, and Refolded how many of these had been written
 	// since they were rebuilt, and were folded anew.
 	Changed  int64         `json:"changed"`
@@ -146,6 +149,9 @@ func (w *replayer) run(ctx context.Context) error {
 			return ErrReplaying
 		}
 		defer unlockReplay(ctx, conn)
+		if err := w.dropShadow(ctx, conn); err != nil { // what an earlier replay left
+			return err
+		}
 		if err := makeShadow(ctx, conn); err != nil {
 			return err
 		}
@@ -159,10 +165,7 @@ func (w *replayer) run(ctx context.Context) error {
 	if err := w.swap(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "DROP TABLE traces_replay"); err != nil {
-		return fmt.Errorf("drop table of the rebuilt traces: %w", err)
-	}
-	return nil
+	return w.dropShadow(ctx, conn)
 }
 
 // unlockReplay gives the lock up, or the connection, with which the lock ends.
@@ -174,10 +177,37 @@ func unlockReplay(ctx context.Context, conn *pgxpool.Conn) {
 	}
 }
 
-// makeShadow makes an empty table of the columns that the fold owns. What an earlier replay left is dropped.
+// noteSwapped notes of each tenant of whom rows were rebuilt that its lists are to be read anew: one change a tenant, however many
+// rows were swapped.
+const noteSwapped = `
+INSERT INTO trace_changes (tenant_id, correlation_ids) SELECT DISTINCT tenant_id, '{}'::text[] FROM traces_replay`
+
+// dropShadow drops the table of the rebuilt traces, if there is one. Before that, a replay that swaps has live lists told of what is in it:
+// also of what another one, which was interrupted, may have swapped.
+func (w *replayer) dropShadow(ctx context.Context, conn *pgxpool.Conn) error {
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('traces_replay') IS NOT NULL").Scan(&there); err != nil || !there {
+		return err
+	}
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if w.Swap {
+			if _, err := tx.Exec(ctx, noteSwapped); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "DROP TABLE traces_replay")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop table of the rebuilt traces: %w", err)
+	}
+	w.store.traceChanged()
+	return nil
+}
+
+// makeShadow makes an empty table of the columns that the fold owns.
 func makeShadow(ctx context.Context, conn *pgxpool.Conn) error {
 	for _, sql := range []string{
-		"DROP TABLE IF EXISTS traces_replay",
 		"CREATE UNLOGGED TABLE traces_replay AS SELECT " + foldColumns + ", xmin::text AS had_version FROM traces WITH NO DATA",
 		"ALTER TABLE traces_replay ADD PRIMARY KEY (tenant_id, correlation_id), ADD bereft boolean NOT NULL DEFAULT false",
 	} {
@@ -225,6 +255,7 @@ func (w *replayer) settle(some ReplayReport, differences []TraceDifference) {
 	w.report.Different += int64(len(differences))
 	w.report.Missing += some.Missing
 	w.report.Bereft += some.Bereft
+	w.report.Kept += some.Kept
 	if w.Difference != nil {
 		for _, d := range differences {
 			w.Difference(d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -37,7 +38,7 @@ DECLARE touched NO SCROLL CURSOR FOR SELECT DISTINCT tenant_id, correlation_id F
 WHERE uid >= $2 AND uid <= $3 AND ($1 = '' OR tenant_id = $1)`
 	rowsIn     = `SELECT count(*) FROM traces t WHERE ($1 = '' OR t.tenant_id = $1)`
 	bereftRows = `
-SELECT t.tenant_id, t.correlation_id, t.status FROM traces t WHERE ($1 = '' OR t.tenant_id = $1)%s AND NOT EXISTS (
+SELECT t.tenant_id, t.correlation_id, t.status, t.chain_seq - t.chain_removed + t.chain_before FROM traces t WHERE ($1 = '' OR t.tenant_id = $1)%s AND NOT EXISTS (
     SELECT FROM event_store e WHERE e.tenant_id = t.tenant_id AND e.correlation_id = t.correlation_id)`
 	bytesAnEvent = 500   // about, in the table
 	mostSamples  = 50000 // keys that the ranges are cut at
@@ -207,7 +208,7 @@ func (w *replayer) rebuildRange(ctx context.Context, tx pgx.Tx, part replayPart)
 }
 
 // findBereft tells of the rows of a range that have no event. They are looked for only when there are more rows than were found to
-// have some.
+// have some. Of those that had events by their chains it tells how many are gone: these rows are the evidence of it.
 func (w *replayer) findBereft(ctx context.Context, tx pgx.Tx, part replayPart, found int) error {
 	where, args := part.where()
 	args = append([]any{w.Tenant}, args...)
@@ -226,11 +227,15 @@ func (w *replayer) findBereft(ctx context.Context, tx pgx.Tx, part replayPart, f
 	var differences []TraceDifference
 	var key traceKey
 	var status string
-	if _, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &status}, func() error {
+	var gone, kept int64
+	if _, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &status, &gone}, func() error {
 		bereft = append(bereft, key)
-		differences = append(differences, TraceDifference{
-			TenantID: key.tenant, CorrelationID: key.correlation, Fields: []FieldDifference{{Field: "row", Had: status}},
-		})
+		field := FieldDifference{Field: "row", Had: status}
+		if gone != 0 {
+			kept++
+			field = FieldDifference{Field: "events", Had: strconv.FormatInt(gone, 10), Now: "0"}
+		}
+		differences = append(differences, TraceDifference{TenantID: key.tenant, CorrelationID: key.correlation, Fields: []FieldDifference{field}})
 		return nil
 	}); err != nil {
 		return fmt.Errorf("find traces without events: %w", err)
@@ -242,7 +247,7 @@ func (w *replayer) findBereft(ctx context.Context, tx pgx.Tx, part replayPart, f
 			}
 		}
 	}
-	w.settle(ReplayReport{Bereft: int64(len(bereft))}, differences)
+	w.settle(ReplayReport{Bereft: int64(len(bereft)), Kept: kept}, differences)
 	return nil
 }
 

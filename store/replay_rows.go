@@ -62,12 +62,15 @@ WHERE t.tenant_id = e.tenant_id AND t.correlation_id = e.correlation_id AND t.ch
 	insertBereft = `
 INSERT INTO traces_replay (tenant_id, correlation_id, bereft) SELECT *, true FROM unnest($1::text[], $2::text[])`
 
-	// A row must not go while Persist, which has found it to be there, waits for its lock: the table is locked against writers for
+	// A row goes only when its chain says that it has no events: that it never had any, or that retention removed them all. Any other is
+	// the evidence by which an audit knows that events are gone.
+	//
+	// It must not go while Persist, which has found it to be there, waits for its lock: the table is locked against writers for
 	// the moment that removing some takes. Persist writes no row before it has inserted or met it, and then holds the table.
 	lockTraceTable = `LOCK TABLE traces IN SHARE ROW EXCLUSIVE MODE`
 	removeBereft   = `
 DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
-WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND NOT EXISTS (
+WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND t.chain_seq - t.chain_removed + t.chain_before = 0 AND NOT EXISTS (
     SELECT FROM event_store e WHERE e.tenant_id = t.tenant_id AND e.correlation_id = t.correlation_id)`
 
 	swapRows = `

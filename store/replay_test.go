@@ -256,6 +256,81 @@ func TestReplayOfRowsWithoutEvents(t *testing.T) {
 	require.Empty(t, found)
 }
 
+// A row that says that its trace had events which nobody removed rightly is what an audit knows it by.
+func TestReplayKeepsTheEvidenceOfRemovedEvents(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	replayed(t, s)
+	for _, sql := range []string{
+		"DELETE FROM event_store WHERE tenant_id = 'acme' AND correlation_id <> 'c2'",
+		"UPDATE traces SET chain_before = 2, chain_seq = 0, chain_hash = NULL WHERE tenant_id = 'acme' AND correlation_id = 'c1'", // of before the chain
+	} {
+		tamper(t, s, sql)
+	}
+	evidence, _ := verify(t, s, AuditScope{})
+	require.Len(t, evidence, 2)
+	for range 2 {
+		var told []TraceDifference
+		report, err := s.Replay(t.Context(), Replay{Swap: true, Difference: func(d TraceDifference) { told = append(told, d) }})
+		require.NoError(t, err)
+		require.ElementsMatch(t, []TraceDifference{
+			{"acme", "c0", []FieldDifference{{Field: "events", Had: "5", Now: "0"}}}, {"acme", "c1", []FieldDifference{{Field: "events", Had: "2", Now: "0"}}},
+		}, told)
+		require.EqualValues(t, 2, report.Kept)
+		require.Zero(t, report.Changed)
+		after, _ := verify(t, s, AuditScope{})
+		require.ElementsMatch(t, evidence, after, "a replay hides nothing")
+	}
+
+	// Of these, retention says that it removed them.
+	_, err := s.pool.Exec(t.Context(), "UPDATE traces SET chain_removed = chain_seq, chain_before = 0 WHERE tenant_id = 'acme' AND correlation_id <> 'c2'")
+	require.NoError(t, err)
+	report, found := differencesOf(t, s, Replay{Swap: true})
+	require.Equal(t, map[string][]string{"acme c0": {"row"}, "acme c1": {"row"}}, found)
+	require.EqualValues(t, 2, report.Changed)
+	require.Zero(t, report.Kept)
+	require.Equal(t, 4, get[int](t, s, "SELECT count(*) FROM traces"))
+}
+
+// Who follows changes is told to read anew, by one change a tenant however many rows were swapped; also of a swap that was interrupted.
+func TestASwapIsTold(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	replayed(t, s)
+	persistAll(t, s, newEvent("third", "c", "e"))
+	spoil(t, s)
+	from, _, err := s.ChangeHorizon(t.Context())
+	require.NoError(t, err)
+	var seen []int64
+	told := func() (tenants []string) {
+		news, err := s.TraceChanges(t.Context(), from, seen)
+		require.NoError(t, err)
+		for _, c := range news.Changes {
+			require.Empty(t, c.CorrelationIDs)
+			tenants, seen = append(tenants, c.TenantID), append(seen, c.ID)
+		}
+		return tenants
+	}
+	differencesOf(t, s, Replay{DryRun: true})
+	differencesOf(t, s, Replay{})
+	require.Empty(t, told(), "nothing was changed")
+	// That leaves what a swap leaves that comes to no end; and this is how far it came.
+	_, err = s.pool.Exec(t.Context(), "UPDATE traces SET event_count = 5, status = 'loaded' WHERE tenant_id = 'acme' AND correlation_id = 'c0'")
+	require.NoError(t, err)
+	_, found := differencesOf(t, s, Replay{Swap: true, Tenant: "third"})
+	require.Empty(t, found)
+	require.ElementsMatch(t, []string{"acme", "other"}, told())
+
+	report, _ := differencesOf(t, s, Replay{Swap: true})
+	require.EqualValues(t, 2, report.Changed)
+	require.Equal(t, []string{"other"}, told())
+	for tenant, known := range map[string]bool{"acme": false, "other": false, "third": true} {
+		_, all, err := s.ChangedSince(t.Context(), tenant, from)
+		require.NoError(t, err)
+		require.Equal(t, known, all, "who resumes is told, too")
+	}
+}
+
 // A trace that gets its events just while its row is removed keeps them: Persist never meets a row that is going.
 func TestRowsAreNotRemovedUnderAWriter(t *testing.T) {
 	t.Parallel()

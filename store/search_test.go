@@ -281,16 +281,26 @@ func TestNoSearchScans(t *testing.T) {
 INSERT INTO event_store SELECT ('0'||substr(md5(i::text), 2, 11)||'70008000000000000000')::uuid, 'acme', 'c'||i/4, 'a'||i/2, 's'||i%7, 'e'||i, 0, 'baggage', 't'||i%20, 'actual',
     'loaded', '', now() - i * interval '1 second', 0, now() - i * interval '1 second', NULL,
     jsonb_build_object('location', jsonb_build_object('iata', 'L'||i%50), 'transport', jsonb_build_object('carrier', 'LA', 'number', (i/40)::text))
-FROM generate_series(1, 60000) i;
+FROM generate_series(1, 30000) i;
 INSERT INTO traces (tenant_id, correlation_id, status, first_event_at, last_event_at, event_count)
-SELECT 'acme', 'c'||i, 's'||i%9, now() - i * interval '1 minute', now() - i * interval '1 second', 4 FROM generate_series(0, 15000) i;
+SELECT 'acme', 'c'||i, 's'||i%9, now() - i * interval '1 minute', now() - i * interval '1 second', 4 FROM generate_series(0, 7500) i;
 INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM event_store, event_facets(source, event_type, kind, classifier, milestone, details::jsonb) AS f (facet);`)
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)
+	narrow := map[string]int{} // which selector is, whatever the page
 	read := func(b search, page SearchPage, what string) {
-		narrowest, err := s.narrowest(t.Context(), "acme", b.selectors)
-		require.NoError(t, err)
+		narrowest, known := narrow[what]
+		if !known {
+			var err error
+			narrowest, err = s.narrowest(t.Context(), "acme", b.selectors)
+			require.NoError(t, err)
+			narrow[what] = narrowest
+			for _, sel := range b.selectors {
+				q := &query{}
+				requireNoScan(t, s, what, sel.ids(q)+" "+aboutAsFew, q.args)
+			}
+		}
 		ways := []int{narrowest}
 		if !strings.HasSuffix(what, "nothing") { // as for a value that many have
 			ways = append(ways, -1)
@@ -299,10 +309,6 @@ INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM e
 			sql, args, err := b.page(page, way)
 			require.NoError(t, err)
 			requireNoScan(t, s, what, sql, args)
-		}
-		for _, sel := range b.selectors {
-			q := &query{}
-			requireNoScan(t, s, what, sel.ids(q)+" "+aboutAsFew, q.args)
 		}
 	}
 	for _, ascending := range []bool{false, true} {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/tracking/trackingtest"
 )
 
 // journeys draws events of one journey from small pools, so that ids, times and legs collide. Corrections and revisions
@@ -81,6 +82,27 @@ func TestFoldOfAnyOrderAndDuplication(t *testing.T) {
 		got := marshal(t, tracking.Fold(rapid.Permutation(again).Draw(t, "order")))
 		require.Equal(t, string(want), string(got))
 	})
+}
+
+// The same of what carriers send, which makes sense more often than what is drawn at random.
+func TestFoldOfWhatCarriersSend(t *testing.T) {
+	world := trackingtest.World{Tenants: []string{"t"}, Begin: day}
+	statuses := map[tracking.Milestone]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		all := world.Events().Draw(t, "events")
+		for _, one := range all {
+			events := slices.DeleteFunc(slices.Clone(all), func(e *tracking.Event) bool { return e.CorrelationID != one.CorrelationID })
+			want := tracking.Fold(events)
+			statuses[want.Status]++
+			again := append(slices.Clone(events), rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "again")...)
+			order := rapid.Permutation(again).Draw(t, "order")
+			require.Equal(t, string(marshal(t, want)), string(marshal(t, tracking.Fold(order))))
+			requireSameState(t, tracking.Rebuild(events), tracking.Rebuild(order))
+		}
+	})
+	for _, status := range []tracking.Milestone{accepted, inTransit, arrived, delivered, returned, lost, outFor} {
+		require.Positive(t, statuses[status], "%s is drawn", status)
+	}
 }
 
 func TestFoldOfVoidedIsFoldWithout(t *testing.T) {

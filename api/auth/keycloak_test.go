@@ -164,7 +164,7 @@ func TestWhatTheKeycloakRealmIssues(t *testing.T) {
 	app.Use(v.Authenticate())
 	address := func(role string) string { return "/" + strings.ReplaceAll(role, ":", "/") } // a colon begins a parameter
 	for _, role := range Roles() {
-		app.Get(address(role), Require(role), Me)
+		app.Get(address(role), Require(role), whoAsks)
 	}
 	held := map[string]map[string]bool{} // by tenant, the roles of people
 	for _, u := range realm.Users {

@@ -51,16 +51,3 @@ func missingRole(c *fiber.Ctx, id Identity, role string) *problem.Problem {
 	c.Set(fiber.HeaderWWWAuthenticate, realm+`, error="insufficient_scope", scope="`+role+`"`)
 	return MissingRole(c.UserContext(), id, role, "")
 }
-
-// Me answers who is asking, as JSON; it comes after Middleware.
-func Me(c *fiber.Ctx) error {
-	id, ok := FromContext(c.UserContext())
-	if !ok {
-		return refuse(c, ErrMissing)
-	}
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	if err := c.JSON(id); err != nil {
-		return fmt.Errorf("write identity: %w", err)
-	}
-	return nil
-}

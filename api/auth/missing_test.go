@@ -67,7 +67,7 @@ func TestAMissingRoleIsLoggedAndCounted(t *testing.T) {
 	require.NoError(t, refusals.Register(registry))
 	app := fiber.New()
 	app.Use(Gate{Verifier: testVerifier(t, a, clk), Refusals: refusals}.Handler())
-	app.Get("/required", Require(RoleOpsRead), Me)
+	app.Get("/required", Require(RoleOpsRead), whoAsks)
 	app.Get("/asked", func(c *fiber.Ctx) error {
 		id, _ := FromContext(c.UserContext())
 		return MissingRole(c.UserContext(), id, RoleTenantsAll, "talma-ec").Write(c)

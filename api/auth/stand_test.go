@@ -68,7 +68,7 @@ func newStand(t *testing.T, change func(*issuer.Config, *SessionConfig)) *stand 
 	app.Get(base+"auth/callback", s.sessions.Callback)
 	app.Post(base+"auth/sign-out", s.sessions.SignOut)
 	app.Get(base, func(c *fiber.Ctx) error { return c.SendString("home") })
-	app.All(base+"api/v1/me", Middleware(s.verifier, s.sessions), Me)
+	app.All(base+"api/v1/me", Middleware(s.verifier, s.sessions), whoAsks)
 
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()

@@ -144,14 +144,15 @@ func (f *feed) look(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	changed := map[string][]string{}
+	changed, all := map[string][]string{}, map[string]bool{}
 	for _, c := range news.Changes {
 		if f.watched(c.TenantID) {
 			changed[c.TenantID] = append(changed[c.TenantID], c.CorrelationIDs...)
+			all[c.TenantID] = all[c.TenantID] || len(c.CorrelationIDs) == 0
 		}
 		f.seen[c.ID] = c.Position
 	}
-	summaries, many, err := f.read(ctx, changed)
+	summaries, many, err := f.read(ctx, changed, all)
 	if err != nil {
 		for _, c := range news.Changes {
 			delete(f.seen, c.ID)
@@ -174,13 +175,15 @@ func (f *feed) look(ctx context.Context) (more bool, err error) {
 	return news.More, nil
 }
 
-// read reads the traces that have changed, each tenant's as that tenant. many are the tenants of whom too many have.
-func (f *feed) read(ctx context.Context, changed map[string][]string) (traces map[string][]store.TraceSummary, many map[string]bool, err error) {
+// read reads the traces that have changed, each tenant's as that tenant. many are the tenants of whom too many have, or any may have.
+func (f *feed) read(ctx context.Context, changed map[string][]string, all map[string]bool) (
+	traces map[string][]store.TraceSummary, many map[string]bool, err error,
+) {
 	traces, many = map[string][]store.TraceSummary{}, map[string]bool{}
 	for tenant, correlations := range changed {
 		slices.Sort(correlations)
 		correlations = slices.Compact(correlations)
-		if len(correlations) > maxTraces {
+		if all[tenant] || len(correlations) > maxTraces {
 			many[tenant] = true
 			continue
 		}

@@ -29,6 +29,8 @@ type Config struct {
 	Poll time.Duration
 	// Heartbeat is how long a stream is silent at most. Defaults to 15 s.
 	Heartbeat time.Duration
+	// Stall is how long a client may take nothing of what it is sent before its stream is closed. Defaults to 30 s.
+	Stall time.Duration
 	// Resume is how long ago a stream may have ended that goes on where it was. Defaults to 15 min; changes are kept for an hour.
 	Resume time.Duration
 	// MaxPending is how many changed traces wait for a slow client before it is told to read anew. Defaults to 1000.
@@ -38,7 +40,7 @@ type Config struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		MaxStreams: 1000, MaxTenantStreams: 100, Poll: time.Second, Heartbeat: 15 * time.Second, Resume: 15 * time.Minute, MaxPending: 1000,
+		MaxStreams: 1000, MaxTenantStreams: 100, Poll: time.Second, Heartbeat: 15 * time.Second, Stall: 30 * time.Second, Resume: 15 * time.Minute, MaxPending: 1000,
 	}
 }
 
@@ -54,6 +56,7 @@ func (c Config) Validate() error {
 	check(c.MaxTenantStreams >= 1, "MaxTenantStreams", c.MaxTenantStreams, "1 or more")
 	check(c.Poll > 0, "Poll", c.Poll, "more than 0")
 	check(c.Heartbeat > 0, "Heartbeat", c.Heartbeat, "more than 0")
+	check(c.Stall > 0, "Stall", c.Stall, "more than 0")
 	check(c.Resume >= 0 && c.Resume <= 45*time.Minute, "Resume", c.Resume, "0 to 45 minutes")
 	check(c.MaxPending >= 1, "MaxPending", c.MaxPending, "1 or more")
 	return errors.Join(errs...)

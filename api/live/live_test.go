@@ -55,6 +55,7 @@ func (noBacklogs) Backlog(context.Context, string, string) (int64, error) {
 type edge struct {
 	t       *testing.T
 	url     string
+	at      string // of the database
 	store   *store.Store
 	handler *live.Handler
 	offset  atomic.Int64 // how far the clock is ahead
@@ -74,16 +75,32 @@ func plans(t *testing.T) (*pipeline.Registry, []pipeline.Plan) {
 	return registry, []pipeline.Plan{specs[0].Plan()}
 }
 
-// newEdge serves the edge over HTTP. Who asks is told by the headers X-Tenant and X-Roles, as the token would.
+// newEdge serves the edge over HTTP, on a database of its own. Who asks is told by the headers X-Tenant and X-Roles, as the token would.
 func newEdge(t *testing.T, change func(*live.Config, *live.Deps)) *edge {
 	t.Helper()
+	return newEdgeOn(t, databases.URL(t), change)
+}
+
+// narrow is a listener whose connections hold few bytes that the other side does not take.
+type narrow struct{ net.Listener }
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		err = conn.(*net.TCPConn).SetWriteBuffer(4096)
+	}
+	return conn, err
+}
+
+func newEdgeOn(t *testing.T, database string, change func(*live.Config, *live.Deps)) *edge {
+	t.Helper()
 	c := store.DefaultConfig()
-	c.URL = databases.URL(t)
+	c.URL = database
 	db, err := store.Open(t.Context(), c)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	registry, all := plans(t)
-	e := &edge{t: t, store: db}
+	e := &edge{t: t, store: db, at: database}
 	configuration, deps := live.DefaultConfig(), live.Deps{
 		Store: db, Backlogs: noBacklogs{}, Registry: registry, Logger: slog.New(slog.DiscardHandler), Now: e.now,
 		Plans: func(context.Context) ([]pipeline.Plan, error) { return all, nil },
@@ -117,7 +134,7 @@ func newEdge(t *testing.T, change func(*live.Config, *live.Deps)) *edge {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(listener) }()
+	go func() { served <- app.Listener(narrow{listener}) }()
 	t.Cleanup(func() {
 		e.handler.Close()
 		require.NoError(t, app.Shutdown())
@@ -134,9 +151,14 @@ func newEdge(t *testing.T, change func(*live.Config, *live.Deps)) *edge {
 	return e
 }
 
+// patience is how long a stream is read that does not say what it should.
+const patience = 40 * time.Second
+
 func (e *edge) open(path string, header ...string) *http.Response {
 	e.t.Helper()
-	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, e.url+path, nil)
+	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
+	e.t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url+path, nil)
 	require.NoError(e.t, err)
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
@@ -491,6 +513,7 @@ func TestMeAndAudit(t *testing.T) {
 	require.Equal(t, []live.TenantName{{ID: "acme", Name: "Acme"}}, me.Tenants)
 	require.JSONEq(t, `{"language":"es"}`, string(me.Preferences))
 	require.Equal(t, "s", me.Subject)
+	require.Equal(t, "no-store", e.open("me").Header.Get("Cache-Control")) //nolint:bodyclose // open has it closed.
 	require.Equal(t, http.StatusOK, e.get("me", &me, "X-Roles", "ops:read tenants:all"))
 	require.Len(t, me.Tenants, 2)
 	for range 3 {

@@ -77,6 +77,8 @@ func (h *Handler) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 type auditInput struct {
 	Whose
 
+	Unowned bool `query:"unowned" doc:"What belongs to no tenant, such as frames that cannot be decoded; needs the role tenants:all" example:"false"`
+
 	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page" example:"50"`
 	Cursor int64 `query:"cursor" minimum:"0" doc:"The next_cursor of the page before"`
 }
@@ -96,9 +98,16 @@ func (h *Handler) registerAudit(api huma.API) {
 }
 
 func (h *Handler) audit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	_, tenant, err := authorize(ctx, auth.RoleOpsRead, in.Whose)
-	if err != nil {
+	identity, tenant, err := authorize(ctx, auth.RoleOpsRead, in.Whose)
+	switch {
+	case err != nil:
 		return nil, err
+	case in.Unowned && in.Tenant != "":
+		return nil, invalid("unowned", "ask for what a tenant has or for what none has, not for both")
+	case in.Unowned && !identity.Has(auth.RoleTenantsAll):
+		return nil, auth.MissingRole(ctx, identity, auth.RoleTenantsAll, "")
+	case in.Unowned:
+		tenant = ""
 	}
 	// One more than is asked for tells whether there is another page.
 	entries, err := h.deps.Store.Audit(ctx, tenant, in.Cursor, in.Limit+1)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ import (
 const historyWindow = 15 * time.Minute
 
 // RegisterStream adds the live stream to a router whose requests were authenticated before they come here. It is plain Fiber
-// because a stream has no body that could be typed; documentStream describes it.
+// because a stream has no body that could be typed.
 func (h *Handler) RegisterStream(router fiber.Router) {
 	router.Get("/stream", auth.Require(auth.RoleTracesRead), h.stream)
 }
@@ -40,6 +41,9 @@ const (
 
 // chosenEvents are those that a client may choose from; resync comes with trace.
 var chosenEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent}
+
+// opsEvents are those that tell of what is read with ops:read otherwise.
+var opsEvents = []string{jobEvent, configEvent}
 
 // tick is what the stream tells each second.
 type tick struct {
@@ -68,7 +72,7 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 		return problem.New(http.StatusServiceUnavailable, "stopping", "This process is stopping; connect again, to another one.")
 	default:
 	}
-	s, err := h.newStream(c, tenant)
+	s, err := h.newStream(c, tenant, identity)
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,7 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "text/event-stream")
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set("X-Accel-Buffering", "no")
+	c.Context().SetConnectionClose()              // it has deadlines from here on
 	ctx := context.WithoutCancel(c.UserContext()) // the writer below outlives the handler
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer h.streams.leave(tenant)
@@ -103,6 +108,8 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 type stream struct {
 	handler      *Handler
 	w            *bufio.Writer
+	conn         net.Conn
+	opened       time.Time
 	tenant       string
 	events       []string // the kinds that are wanted
 	filter       traceFilter
@@ -119,8 +126,10 @@ type stream struct {
 }
 
 // newStream reads what a client asks for; the error is a Problem. Nothing of the request is used after it has been answered.
-func (h *Handler) newStream(c *fiber.Ctx, tenant string) (*stream, error) {
-	s := &stream{handler: h, tenant: tenant, events: chosenEvents, jobs: map[string]string{}}
+func (h *Handler) newStream(c *fiber.Ctx, tenant string, identity auth.Identity) (*stream, error) {
+	s := &stream{
+		handler: h, tenant: tenant, events: slices.Clone(chosenEvents), jobs: map[string]string{}, conn: c.Context().Conn(), opened: h.deps.Now(),
+	}
 	values := func(name string) []string {
 		var list []string
 		for _, v := range c.Context().QueryArgs().PeekMulti(name) {
@@ -136,7 +145,12 @@ func (h *Handler) newStream(c *fiber.Ctx, tenant string) (*stream, error) {
 			if !slices.Contains(chosenEvents, event) {
 				return nil, invalid("events", fmt.Sprintf("%q is no kind of event; there is %s", event, strings.Join(chosenEvents, ", ")))
 			}
+			if slices.Contains(opsEvents, event) && !identity.Has(auth.RoleOpsRead) {
+				return nil, auth.MissingRole(c.UserContext(), identity, auth.RoleOpsRead, tenant)
+			}
 		}
+	} else if !identity.Has(auth.RoleOpsRead) {
+		s.events = slices.DeleteFunc(s.events, func(event string) bool { return slices.Contains(opsEvents, event) })
 	}
 	var err error
 	if s.filter, err = newTraceFilter(values); err != nil {
@@ -170,7 +184,11 @@ func (s *stream) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}()
+	s.extend()
 	if _, err := s.w.WriteString("retry: 2000\n\n"); err != nil {
+		return
+	}
+	if s.wants(configEvent) && !s.tellConfig(ctx) { // what there is to begin with
 		return
 	}
 	if !s.begin(ctx) {
@@ -320,7 +338,7 @@ func (s *stream) tellJobs(ctx context.Context) bool {
 		id := job.ID.String()
 		known[id] = string(body)
 		// What was over before the stream was opened is no news.
-		if s.jobs[id] == known[id] || s.jobs[id] == "" && job.FinishedAt != nil && job.FinishedAt.Before(s.last.At.Add(-time.Minute)) {
+		if s.jobs[id] == known[id] || s.jobs[id] == "" && job.FinishedAt != nil && job.FinishedAt.Before(s.opened.Add(-time.Minute)) {
 			continue
 		}
 		if !s.event(jobEvent, json.RawMessage(body), false) {
@@ -357,16 +375,25 @@ func (s *stream) event(name string, data any, withID bool) bool {
 	}
 	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", name, body)
 	s.wrote = time.Now()
+	s.extend()
 	_, err = s.w.Write(b.Bytes())
 	return err == nil
 }
 
+// extend gives the client time anew to take what is written next. One that takes nothing is cut off: else its stream, and the place among
+// the streams that it has, would last for as long as it keeps the connection.
+func (s *stream) extend() { _ = s.conn.SetWriteDeadline(time.Now().Add(s.handler.config.Stall)) }
+
 func (s *stream) comment(text string) bool {
 	s.wrote = time.Now()
+	s.extend()
 	if _, err := fmt.Fprintf(s.w, ": %s\n\n", text); err != nil {
 		return false
 	}
 	return s.flush()
 }
 
-func (s *stream) flush() bool { return s.w.Flush() == nil }
+func (s *stream) flush() bool {
+	s.extend()
+	return s.w.Flush() == nil
+}

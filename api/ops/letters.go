@@ -131,26 +131,11 @@ type LetterDetail struct {
 	History  []store.LetterEntry `json:"history" doc:"Its story, oldest first"`
 }
 
-type auditInput struct {
-	Whose
-	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Entries a page" example:"50"`
-	Before int64 `query:"before" minimum:"0" doc:"Only entries with smaller ids: the last of the page before" example:"4711"`
-}
-
-type auditOutput struct{ Body AuditPage }
-
-// AuditPage is a page of the record of who did what.
-type AuditPage struct {
-	Items []store.AuditEntry `json:"items" doc:"The latest first"`
-}
-
 func (h *Handler) registerReads(api huma.API) {
 	huma.Register(api, operation("list-dead-letters", http.MethodGet, "dead-letters", auth.RoleOpsRead,
 		"Dead letters", "Events that stages rejected, those first that were rejected last.", 422), h.list)
 	huma.Register(api, operation("count-dead-letters", http.MethodGet, "dead-letters/groups", auth.RoleOpsRead,
 		"Counts of dead letters", "How many dead letters have the same stage, reason, carrier or whatever is asked for.", 422), h.groups)
-	huma.Register(api, operation("list-audit", http.MethodGet, "ops/audit", auth.RoleOpsRead,
-		"Who did what", "Each redrive, discard and cancellation: who asked for it, for which letters and why.", 422), h.audit)
 }
 
 func (h *Handler) list(ctx context.Context, in *listInput) (*listOutput, error) {
@@ -246,16 +231,4 @@ func (h *Handler) letter(ctx context.Context, in *letterInput) (*letterOutput, e
 		whole.Text = string(letter.Event)
 	}
 	return &letterOutput{whole}, nil
-}
-
-func (h *Handler) audit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	_, tenant, err := authorize(ctx, auth.RoleOpsRead, in.Whose)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := h.deps.Store.Audit(ctx, tenant, in.Before, in.Limit)
-	if err != nil {
-		return nil, h.failed(ctx, "read the audit", err)
-	}
-	return &auditOutput{AuditPage{entries}}, nil
 }

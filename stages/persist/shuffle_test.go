@@ -1,13 +1,17 @@
 package persist
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -17,103 +21,237 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
+	"github.com/rastrohq/rastro/tracking/trackingtest"
 )
 
-// journeysOf draws events of a few journeys of a tenant: several aggregates, pieces, legs, late ones, plans, revisions, voids and
-// replacements.
-func journeysOf(tenant string) *rapid.Generator[[]*tracking.Event] {
-	return rapid.Custom(func(t *rapid.T) []*tracking.Event {
-		began := time.Now().UTC().Truncate(time.Second).Add(-24 * time.Hour)
-		milestones := append(tracking.Milestones()[:10], tracking.Returned, tracking.Lost, tracking.Unknown, tracking.None)
-		events := make([]*tracking.Event, rapid.IntRange(1, 24).Draw(t, "events"))
-		for i := range events {
-			correlation := rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "journey")
-			e := happened(correlation, "code", rapid.SampledFrom(milestones).Draw(t, "milestone"), 0)
-			e.TenantID, e.EventID = tenant, fmt.Sprint("e", i)
-			e.AggregateID = rapid.SampledFrom([]string{correlation, "bag 1", "bag 2"}).Draw(t, "aggregate")
-			e.OccurredAt = began.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "occurred")) * time.Minute)
-			e.ReceivedAt = began.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "received")) * time.Minute)
-			e.Classifier = rapid.SampledFrom([]tracking.Classifier{
-				tracking.Actual, tracking.Actual, tracking.Actual, tracking.Estimated, tracking.Planned,
-			}).Draw(t, "classifier")
-			e.Enrichment.Exception = rapid.SampledFrom([]string{"", "", "", "missing", "cleared"}).Draw(t, "exception")
-			if rapid.Bool().Draw(t, "counted") {
-				e.Quantity = &tracking.Quantity{Pieces: rapid.IntRange(1, 4).Draw(t, "pieces"), TotalPieces: 4}
-			}
-			if rapid.Bool().Draw(t, "transported") {
-				e.Transport = &tracking.Transport{Carrier: "LA", Number: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "flight"), Date: "2026-06-20"}
-			}
-			if rapid.Bool().Draw(t, "located") {
-				lat := -12.0219
-				e.Location = &tracking.Location{IATA: rapid.SampledFrom([]string{"LIM", "SCL"}).Draw(t, "place"), Lat: &lat}
-			}
-			correct(t, e, i)
-			events[i] = e
+// begin is when what is drawn begins to happen: so near to the end of a month that journeys go on in the next.
+var begin = time.Date(2026, 5, 31, 17, 0, 0, 0, time.UTC)
+
+// budget bounds how long a property is tested.
+const budget = 10 * time.Second
+
+var runs atomic.Uint64
+
+// world returns a world of tenants that nobody else has, who have the same names otherwise.
+func world() trackingtest.World {
+	run := runs.Add(1)
+	return trackingtest.World{Begin: begin, Run: run, Tenants: []string{fmt.Sprintf("%06d acme", run), fmt.Sprintf("%06d umbrella", run)}}
+}
+
+// within checks a property for as long as there is time.
+func within(t *testing.T, property func(t *rapid.T)) {
+	t.Helper()
+	began, checked, failed := time.Now(), 0, false
+	rapid.Check(t, func(t *rapid.T) {
+		if !failed && time.Since(began) > budget {
+			return
 		}
-		return events
+		before := failed
+		failed = true // unless it comes to its end; then what fails is made small, however long that takes
+		property(t)
+		failed = before
+		checked++
 	})
+	t.Logf("%d sets of events", checked)
 }
 
-// correct makes some events correct others, or revise them.
-func correct(t *rapid.T, e *tracking.Event, i int) {
-	other := fmt.Sprint("e", rapid.IntRange(0, i).Draw(t, "other"))
-	switch rapid.IntRange(0, 11).Draw(t, "correction") {
-	case 0:
-		e.EventID, e.Revision = other, int64(rapid.IntRange(0, 2).Draw(t, "revision"))
-	case 1:
-		e.Corrects = &tracking.Correction{Kind: tracking.Void, EventIDs: []string{other}, Reason: "did_not_occur"}
-	case 2:
-		e.Corrects = &tracking.Correction{Kind: tracking.Replace, EventIDs: []string{other}, Reason: "incorrect_data"}
-	}
-}
-
-// Invariant 10, through the stage and the database: events shuffled, duplicated, delivered again, cut into batches of any size and
-// written by several at once give the very rows that the events alone give, to the byte.
-func TestAnyWayToStoreEventsGivesTheSameTraces(t *testing.T) {
-	t.Parallel()
+func openWorld(t *testing.T) (*store.Store, *pgxpool.Pool) {
+	t.Helper()
 	config := store.DefaultConfig()
 	config.URL = databases.URL(t)
 	opened, err := store.Open(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(opened.Close)
+	require.NoError(t, opened.EnsurePartitions(t.Context(), begin))
 	pool, err := pgxpool.New(t.Context(), config.URL)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	stage := newStage(t, opened)
-	rapid.Check(t, func(t *rapid.T) {
-		tenant := uuid.NewString()
-		events := journeysOf(tenant).Draw(t, "set")
-		writers := rapid.IntRange(1, 3).Draw(t, "writers")
-		var group errgroup.Group
-		for w := range writers {
-			// Every writer but the first may have but some of the events; together they have all, some of them several times.
-			own := slices.Clone(events)
-			if w > 0 {
-				own = rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "some")
-			}
-			own = append(own, rapid.SliceOfN(rapid.SampledFrom(events), 0, 4).Draw(t, "again")...)
-			own = rapid.Permutation(own).Draw(t, "order")
-			size := rapid.IntRange(1, len(own)+1).Draw(t, "batch")
-			group.Go(func() error {
-				for batch := range slices.Chunk(own, size) {
-					if err := stage.Process(context.Background(), pipeline.NewBatch(batch)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-		require.NoError(t, group.Wait())
-		rows := rowsOfFold(t, events)
-		require.Equal(t, rows, rowsOf(t, pool, tenant))
+	return opened, pool
+}
 
-		// All has happened by now, so that the trace as of now is the one that is stored.
-		for i := range rows {
-			for _, times := range []store.Times{{}, {AsOf: time.Now()}, {KnownAt: time.Now()}} {
-				trace, err := opened.TraceAt(context.Background(), tenant, rows[i].Correlation, times)
-				require.NoError(t, err)
-				require.Equal(t, rows[i], rowOf(trace.Summary, rows[i].State))
+// write writes events in a way that is drawn.
+func write(t *rapid.T, stage pipeline.Stage, events []*tracking.Event) {
+	var group errgroup.Group
+	for _, batches := range trackingtest.Ways(events).Draw(t, "way") {
+		group.Go(func() error {
+			for _, batch := range batches {
+				if err := deliver(stage, batch); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+func deliver(stage pipeline.Stage, batch trackingtest.Batch) error {
+	process := func(ctx context.Context) error {
+		delivered := pipeline.NewBatch(batch.Events)
+		err := stage.Process(ctx, delivered)
+		if err == nil && delivered.PendingLen() != len(batch.Events) {
+			err = errors.New("an event was rejected")
+		}
+		return err
+	}
+	switch batch.Fate {
+	case trackingtest.Interrupted: // nobody knows how far it came
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(len(batch.Events))*500*time.Microsecond)
+		_ = process(ctx)
+		cancel()
+	case trackingtest.Redelivered:
+		if err := process(context.Background()); err != nil {
+			return err
+		}
+	case trackingtest.Acknowledged:
+	}
+	return process(context.Background())
+}
+
+// Invariant 10, through the stage and the database: what carriers send, shuffled, duplicated, delivered again, cut into batches of any
+// size and written by several at once, gives the very rows that the events alone give, to the byte; and whatever is kept beside them.
+func TestAnyWayToStoreEventsGivesTheSameTraces(t *testing.T) {
+	t.Parallel()
+	opened, pool := openWorld(t)
+	stage := newStage(t, opened)
+	within(t, func(t *rapid.T) {
+		w := world()
+		events := w.Events().Draw(t, "events")
+		write(t, stage, events)
+		journeys := byJourney(events)
+		rows := make([]traceRow, len(journeys))
+		for i, of := range journeys {
+			rows[i] = rowOfFold(t, of)
+		}
+		require.Equal(t, rows, rowsOf(t, pool, w.Tenants))
+		for _, of := range journeys {
+			requireAsItWas(t, opened, of)
+		}
+		requireFacets(t, pool, w.Tenants)
+		requireNothingToMend(t, opened, w.Tenants)
+	})
+	_, err := opened.Seal(t.Context())
+	require.NoError(t, err)
+	requireNothingToMend(t, opened, []string{""})
+}
+
+// requireAsItWas requires that the store tells of a journey what the fold does, as of times at which it changed.
+func requireAsItWas(t *rapid.T, opened *store.Store, events []*tracking.Event) {
+	one, other := rapid.SampledFrom(events).Draw(t, "known"), rapid.SampledFrom(events).Draw(t, "happened")
+	for _, times := range []store.Times{
+		{}, {AsOf: other.OccurredAt}, {KnownAt: one.ReceivedAt}, {AsOf: other.OccurredAt, KnownAt: one.ReceivedAt},
+		{AsOf: other.OccurredAt.Add(-time.Microsecond), KnownAt: one.ReceivedAt.Add(-time.Microsecond)},
+	} {
+		known := slices.DeleteFunc(slices.Clone(events), func(e *tracking.Event) bool {
+			return !times.KnownAt.IsZero() && e.ReceivedAt.After(times.KnownAt)
+		})
+		want := tracking.Fold(known)
+		if !times.AsOf.IsZero() {
+			want = tracking.FoldAsOf(known, times.AsOf)
+		}
+		got, err := opened.TraceAt(context.Background(), events[0].TenantID, events[0].CorrelationID, times)
+		if len(want.Events) == 0 {
+			require.ErrorIs(t, err, store.ErrNotFound)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, asJSON(t, want), asJSON(t, got), "%+v", times)
+	}
+}
+
+func asJSON(t require.TestingT, v any) string {
+	data, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// requireFacets requires that traces are found by just what their events say, as the schema has it, and that live streams hear of each.
+func requireFacets(t *rapid.T, pool *pgxpool.Pool, tenants []string) {
+	var wrong int
+	require.NoError(t, pool.QueryRow(context.Background(), `
+WITH said AS (
+    SELECT DISTINCT tenant_id, facet, correlation_id FROM event_store,
+        event_facets(source, event_type, kind, classifier, milestone, details::jsonb) AS f (facet) WHERE tenant_id = ANY ($1)),
+kept AS (SELECT tenant_id, facet, correlation_id FROM trace_facets WHERE tenant_id = ANY ($1)),
+told AS (SELECT DISTINCT tenant_id, unnest(correlation_ids) AS correlation_id FROM trace_changes WHERE tenant_id = ANY ($1)),
+there AS (SELECT tenant_id, correlation_id FROM traces WHERE tenant_id = ANY ($1))
+SELECT (SELECT count(*) FROM (SELECT * FROM said EXCEPT SELECT * FROM kept) a) + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM said) a)
+    + (SELECT count(*) FROM (SELECT * FROM told EXCEPT SELECT * FROM there) a) + (SELECT count(*) FROM (SELECT * FROM there EXCEPT SELECT * FROM told) a)
+`, tenants).Scan(&wrong))
+	require.Zero(t, wrong, "facets or changes that are not those of the events")
+}
+
+// requireNothingToMend requires that a replay and an audit find nothing.
+func requireNothingToMend(t require.TestingT, opened *store.Store, tenants []string) {
+	for _, tenant := range tenants {
+		var differences []store.TraceDifference
+		report, err := opened.Replay(context.Background(), store.Replay{DryRun: true, Tenant: tenant, Difference: func(d store.TraceDifference) {
+			differences = append(differences, d)
+		}})
+		require.NoError(t, err)
+		require.Empty(t, differences)
+		require.Positive(t, report.Traces)
+		var findings []store.AuditFinding
+		sums, err := opened.Verify(context.Background(), store.AuditScope{Tenant: tenant}, func(f store.AuditFinding) { findings = append(findings, f) }, nil)
+		require.NoError(t, err)
+		require.Empty(t, findings)
+		require.Equal(t, report.Events, sums.Events)
+	}
+}
+
+// DOMAIN: what an event that is voided said is gone, whether the void came before it or after; an older revision after a newer one
+// changes nothing; what was withdrawn stays so when an older revision comes.
+func TestCorrectionsHoldHoweverTheyAreStored(t *testing.T) {
+	t.Parallel()
+	opened, pool := openWorld(t)
+	stage := newStage(t, opened)
+	within(t, func(t *rapid.T) {
+		w := world()
+		w.Plain, w.Tenants = true, w.Tenants[:1]
+		events := w.Events().Draw(t, "events")
+		gone := rapid.IntRange(0, len(events)-1).Draw(t, "gone")
+		wrong := events[gone]
+		received := begin.Add(time.Duration(rapid.IntRange(-2000, 2000).Draw(t, "minute")) * time.Minute)
+		say := func(n int, change func(*tracking.Event)) *tracking.Event {
+			e := wrong.Clone()
+			e.UID[7], e.UID[15] = byte(n), e.UID[15]^byte(n) // another one, of about the same time
+			e.ReceivedAt = received
+			change(e)
+			return e
+		}
+		void := &tracking.Correction{Kind: tracking.Void, EventIDs: []string{wrong.EventID}}
+		var more []*tracking.Event
+		stays := false
+		switch rapid.IntRange(0, 2).Draw(t, "how") {
+		case 0:
+			more = append(more, say(1, func(e *tracking.Event) { e.EventID, e.Corrects = "void", void }))
+		case 1: // withdrawn by a later revision under its own id, and then an older one comes
+			more = append(more, say(1, func(e *tracking.Event) { e.Revision, e.Corrects = 5, void }),
+				say(2, func(e *tracking.Event) { e.Revision, e.Enrichment.Milestone = 3, tracking.Lost }))
+		case 2: // revised; the older revisions say what is not so
+			stays = true
+			wrong.Revision = 9
+			more = append(more, say(1, func(e *tracking.Event) { e.Revision, e.Enrichment.Milestone = 3, tracking.Lost }),
+				say(2, func(e *tracking.Event) { e.Revision, e.Enrichment.Exception = 4, "missing" }))
+		}
+		write(t, stage, append(slices.Clone(events), more...))
+
+		left := slices.Clone(events)
+		if !stays {
+			left = slices.Delete(left, gone, gone+1)
+		}
+		for _, row := range rowsOf(t, pool, w.Tenants) {
+			of := slices.DeleteFunc(slices.Clone(left), func(e *tracking.Event) bool { return e.CorrelationID != row.Correlation })
+			if len(of) == 0 {
+				require.Equal(t, row.Events, row.Voided+1, "but for the void all of it is void")
+				continue
+			}
+			want := rowOfFold(t, of)
+			if row.Correlation == wrong.CorrelationID {
+				require.Equal(t, want.Events+len(more)+map[bool]int{false: 1}[stays], row.Events)
+				want.Events, want.Voided, want.State, want.Updated = row.Events, row.Voided, row.State, row.Updated
+			}
+			require.Equal(t, want, row)
 		}
 	})
 }
@@ -121,42 +259,57 @@ func TestAnyWayToStoreEventsGivesTheSameTraces(t *testing.T) {
 // What was known at a time does not change by what is received later, be it that earlier events were wrong.
 func TestWhatWasKnownStays(t *testing.T) {
 	t.Parallel()
-	config := store.DefaultConfig()
-	config.URL = databases.URL(t)
-	opened, err := store.Open(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(opened.Close)
+	opened, _ := openWorld(t)
 	stage := newStage(t, opened)
-	rapid.Check(t, func(t *rapid.T) {
-		tenant := uuid.NewString()
-		events := journeysOf(tenant).Draw(t, "set")
+	within(t, func(t *rapid.T) {
+		w := world()
+		events := w.Events().Draw(t, "events")
 		at := rapid.SampledFrom(events).Draw(t, "one").ReceivedAt
 		later := func(e *tracking.Event) bool { return e.ReceivedAt.After(at) }
 		known := slices.DeleteFunc(slices.Clone(events), later)
-		require.NoError(t, stage.Process(context.Background(), pipeline.NewBatch(known)))
-		before := map[string]tracking.Trace{}
-		for _, row := range rowsOfFold(t, known) {
-			before[row.Correlation], err = opened.Trace(context.Background(), tenant, row.Correlation)
+		write(t, stage, known)
+		type id struct{ tenant, correlation string }
+		before := map[id]tracking.Trace{}
+		for _, of := range byJourney(known) {
+			trace, err := opened.Trace(context.Background(), of[0].TenantID, of[0].CorrelationID)
 			require.NoError(t, err)
+			before[id{trace.TenantID, trace.CorrelationID}] = trace
 		}
 		if len(known) < len(events) {
-			rest := slices.DeleteFunc(slices.Clone(events), func(e *tracking.Event) bool { return !later(e) })
-			require.NoError(t, stage.Process(context.Background(), pipeline.NewBatch(rest)))
+			write(t, stage, slices.DeleteFunc(slices.Clone(events), func(e *tracking.Event) bool { return !later(e) }))
 		}
-		for _, journey := range []string{"A", "B", "C"} {
-			trace, err := opened.TraceAt(context.Background(), tenant, journey, store.Times{KnownAt: at})
-			if _, was := before[journey]; !was {
+		for _, of := range byJourney(events) {
+			trace, err := opened.TraceAt(context.Background(), of[0].TenantID, of[0].CorrelationID, store.Times{KnownAt: at})
+			was, there := before[id{of[0].TenantID, of[0].CorrelationID}]
+			if !there {
 				require.ErrorIs(t, err, store.ErrNotFound)
 				continue
 			}
 			require.NoError(t, err)
-			require.Equal(t, before[journey], trace)
+			require.Equal(t, was, trace)
 		}
 	})
 }
 
-// traceRow is a row of traces: every column but the tenant's, and updated_at, that the fold owns.
+// byJourney returns the events of each trace, in the order of tenant and correlation.
+func byJourney(events []*tracking.Event) [][]*tracking.Event {
+	compare := func(a, b *tracking.Event) int {
+		return cmp.Or(strings.Compare(a.TenantID, b.TenantID), strings.Compare(a.CorrelationID, b.CorrelationID))
+	}
+	sorted := slices.SortedStableFunc(slices.Values(events), compare)
+	var journeys [][]*tracking.Event
+	for i, e := range sorted {
+		if i == 0 || compare(sorted[i-1], e) != 0 {
+			journeys = append(journeys, nil)
+		}
+		journeys[len(journeys)-1] = append(journeys[len(journeys)-1], e)
+	}
+	return journeys
+}
+
+// traceRow is a row of traces: every column that the fold owns.
 type traceRow struct {
+	Tenant                 string
 	Correlation, Aggregate string
 	Aggregates             []string
 	Kind, Status, Trouble  string
@@ -166,14 +319,15 @@ type traceRow struct {
 	Events, Voided         int
 	Unknown                int
 	Pieces, Delivered      *int
+	Updated                time.Time
 	State                  []byte
 }
 
 func rowOf(s tracking.Summary, state []byte) traceRow {
 	row := traceRow{
-		Correlation: s.CorrelationID, Aggregate: s.AggregateID, Aggregates: s.Aggregates, Kind: string(s.Kind), Status: string(s.Status),
+		Tenant: s.TenantID, Correlation: s.CorrelationID, Aggregate: s.AggregateID, Aggregates: s.Aggregates, Kind: string(s.Kind), Status: string(s.Status),
 		Trouble: s.Exception, Anomalies: s.Anomalies, First: &s.FirstEventAt, Last: &s.LastEventAt, Estimated: s.EstimatedAt,
-		Events: s.EventCount, Voided: s.VoidedCount, Unknown: s.UnknownCount, State: state,
+		Events: s.EventCount, Voided: s.VoidedCount, Unknown: s.UnknownCount, Updated: s.UpdatedAt, State: state,
 	}
 	if row.Anomalies == nil {
 		row.Anomalies = []string{}
@@ -188,29 +342,21 @@ func rowOf(s tracking.Summary, state []byte) traceRow {
 	return row
 }
 
-func rowsOfFold(t require.TestingT, events []*tracking.Event) []traceRow {
-	var rows []traceRow
-	for _, journey := range []string{"A", "B", "C"} {
-		of := slices.DeleteFunc(slices.Clone(events), func(e *tracking.Event) bool { return e.CorrelationID != journey })
-		if len(of) == 0 {
-			continue
-		}
-		state, err := tracking.Rebuild(of).MarshalBinary()
-		require.NoError(t, err)
-		rows = append(rows, rowOf(tracking.Fold(of).Summary, state))
-	}
-	return rows
+func rowOfFold(t require.TestingT, events []*tracking.Event) traceRow {
+	state, err := tracking.Rebuild(events).MarshalBinary()
+	require.NoError(t, err)
+	return rowOf(tracking.Fold(events).Summary, state)
 }
 
-func rowsOf(t require.TestingT, pool *pgxpool.Pool, tenant string) []traceRow {
-	rows, err := pool.Query(context.Background(), `SELECT correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies,
+func rowsOf(t require.TestingT, pool *pgxpool.Pool, tenants []string) []traceRow {
+	rows, err := pool.Query(context.Background(), `SELECT tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies,
 		first_event_at, last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total,
-		pieces_delivered, state FROM traces WHERE tenant_id = $1 ORDER BY correlation_id`, tenant)
+		pieces_delivered, updated_at, state FROM traces WHERE tenant_id = ANY ($1) ORDER BY tenant_id, correlation_id`, tenants)
 	require.NoError(t, err)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[traceRow])
 	require.NoError(t, err)
 	for i := range found {
-		for _, at := range []*time.Time{found[i].First, found[i].Last, found[i].Estimated} {
+		for _, at := range []*time.Time{found[i].First, found[i].Last, found[i].Estimated, &found[i].Updated} {
 			if at != nil {
 				*at = at.UTC()
 			}
