@@ -133,8 +133,7 @@ func writeTenant(ctx context.Context, tx pgx.Tx, t Tenant, change TenantChange, 
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	who := Actor{storable(by.Subject), storable(by.Name), storable(by.Client)}
-	return auditWithoutJob(ctx, tx, t.ID, who, "tenants.apply", what)
+	return auditAtOnce(ctx, tx, t.ID, *by, "tenants.apply", what, 1, "")
 }
 
 // changeFrom compares settings with those before; nil are those of a tenant that does not exist.
