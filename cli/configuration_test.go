@@ -64,7 +64,9 @@ func TestTheConfigurationIsShown(t *testing.T) {
 	require.Equal(t, stages.Version, c.Version)
 
 	r.change(renamed, "changed")
-	c = r.eventually(func(c live.Configuration) bool { return c.Reload != nil && c.Reload.Result == "changed" && find(c).YAML == stagesOf(renamed) })
+	c = r.eventually(func(c live.Configuration) bool {
+		return c.Reload != nil && c.Reload.Result == "changed" && find(c).YAML == stagesOf(renamed)
+	})
 	require.Equal(t, []live.Change{{Pipeline: "tracking", Change: "changed", Stages: []string{"dedupe", "filter", "once"}}}, c.Reload.Changed)
 	require.NotEqual(t, first.Version, find(c).Version)
 	require.WithinDuration(t, time.Now(), c.Reload.At, time.Minute)

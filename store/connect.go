@@ -102,7 +102,7 @@ func withSettings(raw string, settings map[string]string) (string, error) {
 	query := u.Query()
 	for key, value := range settings {
 		// ssl=true is how JDBC writes sslmode=require.
-		if !query.Has(key) && !(key == "sslmode" && query.Has("ssl")) {
+		if !query.Has(key) && (key != "sslmode" || !query.Has("ssl")) {
 			query.Set(key, value)
 		}
 	}
@@ -123,7 +123,8 @@ type attempt struct {
 }
 
 func attempts(config *pgconn.Config) []attempt {
-	list := []attempt{{config.Host, config.TLSConfig}}
+	list := make([]attempt, 0, 1+len(config.Fallbacks))
+	list = append(list, attempt{config.Host, config.TLSConfig})
 	for _, f := range config.Fallbacks {
 		list = append(list, attempt{f.Host, f.TLSConfig})
 	}
@@ -131,9 +132,10 @@ func attempts(config *pgconn.Config) []attempt {
 }
 
 func hosts(config *pgconn.Config) []string {
-	var list []string
-	for _, a := range attempts(config) {
-		list = append(list, a.host)
+	all := attempts(config)
+	list := make([]string, len(all))
+	for i, a := range all {
+		list[i] = a.host
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

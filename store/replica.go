@@ -146,7 +146,7 @@ func (w *replicaWatch) run(ctx context.Context) {
 		case <-ticker.C:
 			w.check(ctx)
 		case <-ctx.Done():
-			w.hangUp()
+			w.hangUp(ctx)
 			return
 		}
 	}
@@ -160,7 +160,7 @@ func (w *replicaWatch) check(ctx context.Context) {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		w.hangUp()
+		w.hangUp(ctx)
 		w.set(ctx, replicaDown, 0, err)
 		return
 	}
@@ -200,7 +200,7 @@ func (w *replicaWatch) reached(ctx context.Context) (xid uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
 	defer cancel()
 	if w.conn != nil && w.now().Sub(w.made) > replicaRenewal {
-		w.hangUp()
+		w.hangUp(ctx)
 	}
 	if w.conn == nil {
 		if w.conn, err = connectAlone(ctx, w.pool); err != nil {
@@ -214,11 +214,11 @@ func (w *replicaWatch) reached(ctx context.Context) (xid uint64, err error) {
 	return xid, nil
 }
 
-func (w *replicaWatch) hangUp() {
+func (w *replicaWatch) hangUp(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = w.conn.Close(ctx) // it is of no use any more, whatever it says
 	w.conn = nil
@@ -232,7 +232,7 @@ func readReplica[T any](ctx context.Context, r *replica, read func(context.Conte
 	}
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(answers, cancel)()
+	defer context.AfterFunc(answers, cancel)() //nolint:contextcheck // it is the replica's life, beside the caller's
 	found, err := read(reading, r.pool)
 	// What took too long would do so at the primary. Anything else may be the replica's: that it went away, that it had to end a read to
 	// follow the primary, that it does not know a table yet.

@@ -136,6 +136,7 @@ func TestEveryReadWorksOnAReplica(t *testing.T) {
 
 // everyRead lists the calls that the query role's reads are made of.
 func everyRead(t *testing.T) map[string]func(*Store) (any, error) {
+	t.Helper()
 	ctx, since := t.Context(), time.Now().Add(-time.Hour)
 	page := SearchPage{Limit: 10}
 	letters, until := LetterFilter{}, time.Now().Add(time.Hour)
