@@ -192,7 +192,7 @@ func (s *attackStand) tryBoth(o apiOperation, value string, build func(value str
 
 // TestNoTenantReachesAnother has a tenant try every operation of the API with all that it may know of another one, and with what has
 // opened doors elsewhere, in every parameter, header and body, in streams and exports.
-func TestNoTenantReachesAnother(t *testing.T) {
+func TestNoTenantReachesAnother(t *testing.T) { //nolint:tparallel // what it does with one system is done in order
 	t.Parallel()
 	s := newAttackStand(t)
 	operations := s.document.operations()
