@@ -58,11 +58,12 @@ func TestAPartitionIsDroppedWhollyOrNotAtAll(t *testing.T) {
 	old(t, s, "acme", 60)
 	reader, err := s.pool.Begin(t.Context()) // holds up who wants event_store for itself
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }) // should the test fail
 	_, err = reader.Exec(t.Context(), "SELECT FROM event_store LIMIT 1")
 	require.NoError(t, err)
 	ctx, crash := context.WithCancel(t.Context())
 	defer crash()
-	failed := make(chan error)
+	failed := make(chan error, 1)
 	go func() {
 		_, err := s.Retain(ctx, Retention{Now: present, By: operator})
 		failed <- err
@@ -88,9 +89,10 @@ func TestDroppingWaitsForReaders(t *testing.T) {
 	old(t, s, "acme", 5)
 	reader, err := s.pool.Begin(t.Context())
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }) // should the test fail
 	_, err = reader.Exec(t.Context(), "SELECT FROM event_store LIMIT 1")
 	require.NoError(t, err)
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		_, err := s.Retain(context.WithoutCancel(t.Context()), Retention{Now: present, By: operator})
 		done <- err
