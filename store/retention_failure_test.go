@@ -226,6 +226,26 @@ func TestEvidenceIsNotCut(t *testing.T) {
 	}
 }
 
+// What is not sealed yet is told by the heads of the journeys.
+func TestEvidenceThatIsNotSealedIsNotCut(t *testing.T) {
+	t.Parallel()
+	for _, keeps := range []int{0, 30} { // by row, and by partition
+		s := aged(t, present.AddDate(0, -4, 0), Tenant{ID: "acme", RetentionDays: 30}, Tenant{ID: "keeps", RetentionDays: keeps})
+		at := present.AddDate(0, -2, 0)
+		gone := eventOf("acme", "a", tracking.Baggage, at)
+		persistAll(t, s, gone, eventOf("acme", "a", tracking.Baggage, at), eventOf("acme", "b", tracking.Baggage, at), eventOf("keeps", "k", tracking.Baggage, at))
+		tamper(t, s, "DELETE FROM event_store WHERE uid = $1", gone.UID)
+		report := retain(t, s, Retention{})
+		require.Len(t, report.Findings, 1)
+		require.Equal(t, "a", report.Findings[0].CorrelationID)
+		require.Contains(t, journeyNames(t, s, "event_store"), "acme a")
+		require.NotContains(t, journeyNames(t, s, "event_store"), "acme b")
+		findings, _ := verify(t, s, AuditScope{})
+		require.Len(t, findings, 1)
+		require.Equal(t, AuditRemoved, findings[0].Problem)
+	}
+}
+
 // What somebody removes after a retention is found, also when they have the seals say that it was one.
 func TestRemovalsAreToldFromRetention(t *testing.T) {
 	t.Parallel()
