@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,6 +65,7 @@ WHERE e.chain_epoch IS NOT NULL AND (e.uid < $1 OR e.uid >= $2)`
 SELECT e.tenant_id, e.chain_epoch, e.chain_hash, e.uid >= $3 AND e.uid < $4 OR s.tenant_id IS NOT NULL
 FROM event_store e JOIN unnest($1::text[], $2::bigint[]) AS k (tenant_id, chain_epoch) USING (tenant_id, chain_epoch)
 LEFT JOIN retention_straddlers s ON s.tenant_id = e.tenant_id AND s.correlation_id = e.correlation_id
+WHERE e.chain_epoch BETWEEN $5 AND $6
 ORDER BY e.tenant_id, e.chain_epoch, e.chain_hash`
 
 	deletePeopleElsewhere = `
@@ -172,12 +174,11 @@ func (d *partitionDrop) reseal(ctx context.Context, tx pgx.Tx) ([]Seal, error) {
 	if err != nil || len(last) == 0 {
 		return nil, err
 	}
-	var tenants []string
-	var numbers []int64
+	tenants, numbers := make([]string, 0, len(last)), make([]int64, 0, len(last))
 	for at := range last {
 		tenants, numbers = append(tenants, at.tenant), append(numbers, at.epoch)
 	}
-	if rows, err = tx.Query(ctx, hashesDropped, tenants, numbers, first, after); err != nil {
+	if rows, err = tx.Query(ctx, hashesDropped, tenants, numbers, first, after, slices.Min(numbers), slices.Max(numbers)); err != nil {
 		return nil, fmt.Errorf("read hashes: %w", err)
 	}
 	seals, unsound, err := reseal(rows, last)

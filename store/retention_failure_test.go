@@ -58,11 +58,12 @@ func TestAPartitionIsDroppedWhollyOrNotAtAll(t *testing.T) {
 	old(t, s, "acme", 60)
 	reader, err := s.pool.Begin(t.Context()) // holds up who wants event_store for itself
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }) // should the test fail
 	_, err = reader.Exec(t.Context(), "SELECT FROM event_store LIMIT 1")
 	require.NoError(t, err)
 	ctx, crash := context.WithCancel(t.Context())
 	defer crash()
-	failed := make(chan error)
+	failed := make(chan error, 1)
 	go func() {
 		_, err := s.Retain(ctx, Retention{Now: present, By: operator})
 		failed <- err
@@ -88,9 +89,10 @@ func TestDroppingWaitsForReaders(t *testing.T) {
 	old(t, s, "acme", 5)
 	reader, err := s.pool.Begin(t.Context())
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }) // should the test fail
 	_, err = reader.Exec(t.Context(), "SELECT FROM event_store LIMIT 1")
 	require.NoError(t, err)
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		_, err := s.Retain(context.WithoutCancel(t.Context()), Retention{Now: present, By: operator})
 		done <- err
@@ -221,6 +223,26 @@ func TestEvidenceIsNotCut(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is not sealed yet is told by the heads of the journeys.
+func TestEvidenceThatIsNotSealedIsNotCut(t *testing.T) {
+	t.Parallel()
+	for _, keeps := range []int{0, 30} { // by row, and by partition
+		s := aged(t, present.AddDate(0, -4, 0), Tenant{ID: "acme", RetentionDays: 30}, Tenant{ID: "keeps", RetentionDays: keeps})
+		at := present.AddDate(0, -2, 0)
+		gone := eventOf("acme", "a", tracking.Baggage, at)
+		persistAll(t, s, gone, eventOf("acme", "a", tracking.Baggage, at), eventOf("acme", "b", tracking.Baggage, at), eventOf("keeps", "k", tracking.Baggage, at))
+		tamper(t, s, "DELETE FROM event_store WHERE uid = $1", gone.UID)
+		report := retain(t, s, Retention{})
+		require.Len(t, report.Findings, 1)
+		require.Equal(t, "a", report.Findings[0].CorrelationID)
+		require.Contains(t, journeyNames(t, s, "event_store"), "acme a")
+		require.NotContains(t, journeyNames(t, s, "event_store"), "acme b")
+		findings, _ := verify(t, s, AuditScope{})
+		require.Len(t, findings, 1)
+		require.Equal(t, AuditRemoved, findings[0].Problem)
 	}
 }
 

@@ -242,6 +242,7 @@ func TestNothingElseDeletesEvents(t *testing.T) {
 		}
 		tx, err := s.pool.Begin(t.Context())
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }) // should the test fail
 		c.before(tx)
 		tag, err := tx.Exec(t.Context(), c.sql)
 		if c.ok {
