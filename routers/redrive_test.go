@@ -15,43 +15,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"pgregory.net/rapid"
 
+	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
-
-// traced is a transport whose subscribers say that each frame came in a trace.
-type traced struct {
-	routers.Transport
-	span trace.SpanContext
-}
-
-func (t traced) Subscriber(reader string, inFlight int, gate *routers.Gate) (routers.Subscriber, error) {
-	sub, err := t.Transport.Subscriber(reader, inFlight, gate)
-	return tracedSubscriber{sub, t.span}, err
-}
-
-type tracedSubscriber struct {
-	routers.Subscriber
-	span trace.SpanContext
-}
-
-func (t tracedSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	in, err := t.Subscriber.Subscribe(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan *message.Message)
-	go func() {
-		defer close(out)
-		for msg := range in {
-			msg.SetContext(trace.ContextWithSpanContext(msg.Context(), t.span))
-			out <- msg
-		}
-	}()
-	return out, nil
-}
 
 func letterOf(l store.DeadLetter) store.Letter {
 	return store.Letter{
@@ -83,7 +52,7 @@ func TestAPoisonEventHurtsNobodyElseAndCanBeSentAgain(t *testing.T) {
 		return nil
 	}))
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4}})
-	stop := b.runOn(traced{b.transport, span})
+	stop := b.run()
 	defer func() { require.NoError(t, stop(context.Background())) }()
 
 	payload := json.RawMessage(`{"a" : 1.50, "b":"<&>", "c":12345678901234567890}`)
@@ -93,6 +62,7 @@ func TestAPoisonEventHurtsNobodyElseAndCanBeSentAgain(t *testing.T) {
 			UID: uuid.Must(uuid.NewV7()), EventID: string(rune('a' + i)), TenantID: "acme", Source: "LA", Type: "loaded",
 			CorrelationID: "c", Payload: payload, OccurredAt: time.Date(2026, 6, 1, 10, 0, 0, 0, time.FixedZone("", -5*3600)),
 			ReceivedAt: time.Now().UTC(), Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
+			Span: telemetry.SpanOf(trace.ContextWithSpanContext(t.Context(), span)),
 		}
 	}
 	events[7].EventID, events[9].EventID = "poison", "poison-late"
