@@ -108,7 +108,7 @@ func (w *world) idle() {
 		empty++
 		for _, topic := range pipeline.Topics(w.plans...) {
 			for _, reader := range topic.Readers {
-				if n, err := w.transport.Backlog(context.Background(), topic.Name, reader); err != nil || n > 0 {
+				if n, err := w.transport.Backlog(context.Background(), topic.Name, reader); err != nil || n.Total() > 0 {
 					empty = 0
 				}
 			}

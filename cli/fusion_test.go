@@ -165,7 +165,7 @@ func runOnce(t *testing.T, plans []pipeline.Plan, batches [][]*tracking.Event, n
 	require.Eventually(t, func() bool {
 		for _, topic := range pipeline.Topics(plans...) {
 			for _, reader := range topic.Readers {
-				if n, err := transport.Backlog(context.Background(), topic.Name, reader); err != nil || n > 0 {
+				if n, err := transport.Backlog(context.Background(), topic.Name, reader); err != nil || n.Total() > 0 {
 					return false
 				}
 			}

@@ -219,8 +219,8 @@ func (g *generations) forget(ctx context.Context, topic, reader string) {
 		return
 	}
 	backlog, err := g.in.Transport.Backlog(ctx, topic, reader)
-	if err == nil && backlog > 0 {
-		err = fmt.Errorf("%d frames wait for it", backlog)
+	if err == nil && backlog.Total() > 0 {
+		err = fmt.Errorf("%d frames wait for it", backlog.Total())
 	}
 	if err == nil {
 		err = tidier.Forget(ctx, topic, reader)

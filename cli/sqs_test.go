@@ -60,7 +60,7 @@ func TestEventsAreStoredOnceOverSQSWhileProcessorsRestart(t *testing.T) {
 	require.Eventually(t, func() bool {
 		for _, topic := range pipeline.Topics(plans...) {
 			for _, reader := range topic.Readers {
-				if left, err := transport.Backlog(t.Context(), topic.Name, reader); err != nil || left > 0 {
+				if left, err := transport.Backlog(t.Context(), topic.Name, reader); err != nil || left.Total() > 0 {
 					return false
 				}
 			}

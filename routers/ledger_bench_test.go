@@ -91,7 +91,7 @@ func benchLedger(b *testing.B, with bool) {
 	for idle := 0; idle < 2; {
 		idle++
 		for _, topic := range []string{plan.Hops[0].From, plan.Hops[1].From, plan.Ledger} {
-			if n, err := transport.Backlog(b.Context(), topic, "p"); err != nil || n > 0 {
+			if n, err := transport.Backlog(b.Context(), topic, "p"); err != nil || n.Total() > 0 {
 				idle = 0
 			}
 		}

@@ -189,7 +189,7 @@ func (b *books) idle() {
 		empty++
 		for _, topic := range pipeline.Topics(b.plans...) {
 			for _, reader := range topic.Readers {
-				if n, err := b.transport.Backlog(context.Background(), topic.Name, reader); err != nil || n > 0 {
+				if n, err := b.transport.Backlog(context.Background(), topic.Name, reader); err != nil || n.Total() > 0 {
 					empty = 0
 				}
 			}
@@ -301,5 +301,5 @@ func balanced(t *testing.T, seed uint64) {
 // quiet reports whether p has nothing left to do.
 func (b *books) quiet() bool {
 	n, err := b.transport.Backlog(b.t.Context(), "in", "p")
-	return err == nil && n == 0
+	return err == nil && n.Total() == 0
 }

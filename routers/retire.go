@@ -37,7 +37,7 @@ func (p *Processor) workOff(ctx context.Context, subs []subscription) error {
 	for _, sub := range subs {
 		for {
 			backlog, err := p.config.Transport.Backlog(ctx, sub.topic, p.config.Plan.Pipeline)
-			if err == nil && backlog == 0 {
+			if err == nil && backlog.Total() == 0 {
 				break
 			}
 			select {
@@ -46,7 +46,7 @@ func (p *Processor) workOff(ctx context.Context, subs []subscription) error {
 			case <-ctx.Done():
 			}
 			if err == nil {
-				err = fmt.Errorf("%d frames are left in topic %q, which no stage reads any more", backlog, sub.topic)
+				err = fmt.Errorf("%d frames are left in topic %q, which no stage reads any more", backlog.Total(), sub.topic)
 			}
 			all = errors.Join(all, err)
 			break

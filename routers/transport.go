@@ -20,8 +20,8 @@ type Transport interface {
 	// Subscriber returns a subscriber that receives as the named reader. It holds at most inFlight messages that are not
 	// settled, and receives nothing while gate is closed.
 	Subscriber(reader string, inFlight int, gate *Gate) (Subscriber, error)
-	// Backlog returns how many messages of a topic the named reader has not yet settled, those in hand included.
-	Backlog(ctx context.Context, topic, reader string) (int64, error)
+	// Backlog returns what of a topic the named reader has not yet settled.
+	Backlog(ctx context.Context, topic, reader string) (Backlog, error)
 	// MaxFrameBytes is the largest payload of a message, in bytes.
 	MaxFrameBytes() int
 	// Ping returns nil when the broker answers.
@@ -45,6 +45,17 @@ type Tidier interface {
 	// Forget removes a reader, and what it has not read, from the broker. It refuses what is not known to be ours.
 	Forget(ctx context.Context, topic, reader string) error
 }
+
+// Backlog is what of a topic a reader has not settled, in messages.
+type Backlog struct {
+	// Ready may be received now, InFlight is in hand somewhere, Delayed comes again once its delay ends.
+	Ready, InFlight, Delayed int64
+	// Oldest is when the first of them was published; zero when there is none or the broker does not say.
+	Oldest time.Time
+}
+
+// Total is how many messages are not settled.
+func (b Backlog) Total() int64 { return b.Ready + b.InFlight + b.Delayed }
 
 // StaleReader is a reader that no pipeline has any more.
 type StaleReader struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -62,9 +63,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Backlogs tells how many messages wait in a queue.
+// Backlogs tells what waits in a queue.
 type Backlogs interface {
-	Backlog(ctx context.Context, topic, reader string) (int64, error)
+	Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error)
 }
 
 // Deps is what the edge works with. All of it must be given but Reads and Loaded.

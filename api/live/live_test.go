@@ -33,6 +33,7 @@ import (
 	"github.com/rastrohq/rastro/internal/devstack/postgres/postgrestest"
 	"github.com/rastrohq/rastro/internal/quantiles"
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
 	"github.com/rastrohq/rastro/stages"
 	"github.com/rastrohq/rastro/store"
@@ -48,8 +49,8 @@ func TestMain(m *testing.M) { os.Exit(databases.Around(m).Run()) }
 // noBacklogs is a broker that does not answer.
 type noBacklogs struct{}
 
-func (noBacklogs) Backlog(context.Context, string, string) (int64, error) {
-	return 0, errors.New("no broker")
+func (noBacklogs) Backlog(context.Context, string, string) (routers.Backlog, error) {
+	return routers.Backlog{}, errors.New("no broker")
 }
 
 type edge struct {
@@ -568,4 +569,27 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 	require.EqualValues(t, 3, *q.Depth)
 	require.Equal(t, "growing", q.Trend)
 	require.Nil(t, q.DrainMS)
+	require.Equal(t, []int64{3, 0, 0}, []int64{*q.Ready, *q.InFlight, *q.Delayed})
+	require.GreaterOrEqual(t, *q.HeadMS, 9000.0, "since the first was published, by the clock of the edge")
+
+	// A reader that takes two and settles the first.
+	subscriber, err := transport.Subscriber("tracking", 2, &routers.Gate{})
+	require.NoError(t, err)
+	out, err := subscriber.Subscribe(t.Context(), "events.ingested")
+	require.NoError(t, err)
+	inHand := []*message.Message{<-out, <-out}
+	inHand[0].Ack()
+	published, err := transport.Backlog(t.Context(), "events.ingested", "tracking")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		b, err := transport.Backlog(t.Context(), "events.ingested", "tracking")
+		return err == nil && b.Total() == 2 && b.InFlight >= 1 && b.Oldest.Compare(published.Oldest) >= 0
+	}, 10*time.Second, 10*time.Millisecond)
+	inHand[1].Ack()
+	(<-out).Ack()
+	require.Eventually(t, func() bool {
+		b, err := transport.Backlog(t.Context(), "events.ingested", "tracking")
+		return err == nil && b == routers.Backlog{}
+	}, 10*time.Second, 10*time.Millisecond, "and nothing has an age then")
+	require.NoError(t, subscriber.Close())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
 )
 
 // Queue is what waits for a reader of a topic. Queues are shared by all tenants: their depth is that of all, rates are the tenant's.
@@ -19,7 +20,11 @@ type Queue struct {
 	Reader string `json:"reader" doc:"The pipeline that reads it"`
 	Stage  string `json:"stage,omitempty" doc:"The stage that it is read for"`
 	// Depth is missing when the broker does not tell.
-	Depth       *int64     `json:"depth,omitempty" doc:"Frames that are not settled, those in hand included; of all tenants. Missing when the broker does not tell"`
+	Depth       *int64     `json:"depth,omitempty" doc:"Frames that are not settled: the sum of the three below; of all tenants. Missing when the broker does not tell"`
+	Ready       *int64     `json:"ready,omitempty" doc:"Frames that may be received now"`
+	InFlight    *int64     `json:"in_flight,omitempty" doc:"Frames in hand somewhere"`
+	Delayed     *int64     `json:"delayed,omitempty" doc:"Frames that come again once their delay ends"`
+	HeadMS      *float64   `json:"head_ms,omitempty" doc:"How long ago the first frame that is not settled was published; missing when there is none, or the broker does not tell, as SQS"`
 	Approximate bool       `json:"approximate" doc:"Whether the depth may be off, as brokers such as SQS say"`
 	In          float64    `json:"in_per_second" doc:"The tenant's events a second that are written to it"`
 	Out         float64    `json:"out_per_second" doc:"The tenant's events a second that are read from it"`
@@ -50,7 +55,7 @@ func (h *Handler) registerQueues(api huma.API) {
 // depths are what the broker told of its queues, and what it had told before.
 type depths struct {
 	at     time.Time
-	counts map[queueName]int64
+	counts map[queueName]routers.Backlog
 	before *depths
 }
 
@@ -93,15 +98,22 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 // deepen adds what the broker told.
 func (q *Queue) deepen(told *depths) {
 	name := queueName{q.Topic, q.Reader}
-	depth, known := told.counts[name]
+	backlog, known := told.counts[name]
 	if !known {
 		return
+	}
+	depth := backlog.Total()
+	q.Ready, q.InFlight, q.Delayed = &backlog.Ready, &backlog.InFlight, &backlog.Delayed
+	if !backlog.Oldest.IsZero() {
+		age := milliseconds(max(0, told.at.Sub(backlog.Oldest)))
+		q.HeadMS = &age
 	}
 	q.Depth, q.ReadAt = &depth, &told.at
 	if told.before == nil {
 		return
 	}
-	before, known := told.before.counts[name]
+	last, known := told.before.counts[name]
+	before := last.Total()
 	elapsed := told.at.Sub(told.before.at)
 	if !known || elapsed <= 0 {
 		return
@@ -125,7 +137,7 @@ const queueReaders = 8
 func (h *Handler) readDepths(ctx context.Context, plans []pipeline.Plan) *depths {
 	ctx, cancel := context.WithTimeout(ctx, brokerTime)
 	defer cancel()
-	d := &depths{at: h.deps.Now().UTC(), counts: map[queueName]int64{}}
+	d := &depths{at: h.deps.Now().UTC(), counts: map[queueName]routers.Backlog{}}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	room := make(chan struct{}, queueReaders)

@@ -116,7 +116,7 @@ func (b *broker) backlog(ctx context.Context) (int64, error) {
 			if err != nil {
 				return 0, err
 			}
-			total += n
+			total += n.Total()
 		}
 	}
 	return total, nil

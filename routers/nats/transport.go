@@ -184,13 +184,37 @@ func frameBytes(maxPayload int64) int {
 }
 
 // Backlog implements routers.Transport.
-func (t *Transport) Backlog(ctx context.Context, topic, reader string) (int64, error) {
+func (t *Transport) Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error) {
 	consumer, err := t.js.Consumer(ctx, streamName(topic), reader)
 	if err != nil {
-		return 0, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
+		return routers.Backlog{}, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
 	}
 	info := consumer.CachedInfo() // fetched just now
-	return int64(min(info.NumPending, math.MaxInt64)) + int64(info.NumAckPending), nil
+	backlog := routers.Backlog{Ready: int64(min(info.NumPending, math.MaxInt64)), InFlight: int64(info.NumAckPending)}
+	if backlog.Total() == 0 {
+		return backlog, nil
+	}
+	backlog.Oldest, err = t.publishedAt(ctx, topic, info.AckFloor.Stream+1)
+	if err != nil {
+		return routers.Backlog{}, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
+	}
+	return backlog, nil
+}
+
+// publishedAt returns when the first message at a sequence or behind it was published; the zero time when there is none any more.
+func (t *Transport) publishedAt(ctx context.Context, topic string, sequence uint64) (time.Time, error) {
+	stream, err := t.js.Stream(ctx, streamName(topic))
+	if err != nil {
+		return time.Time{}, err
+	}
+	msg, err := stream.GetMsg(ctx, max(sequence, stream.CachedInfo().State.FirstSeq))
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // settled meanwhile
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return msg.Time, nil
 }
 
 // Stale implements routers.Tidier.

@@ -113,11 +113,11 @@ func (t *Transport) staleQueue(ctx context.Context, name, url, deadLetters strin
 		if err != nil {
 			return one, false, err
 		}
-		waiting, err := sumCounts(has)
+		waiting, err := readCounts(has)
 		if err != nil {
 			return one, false, err
 		}
-		one.Backlog += waiting
+		one.Backlog += waiting.Total()
 		made, err := strconv.ParseInt(has[string(types.QueueAttributeNameCreatedTimestamp)], 10, 64)
 		if err == nil && made > 0 && each == url {
 			one.Since = time.Unix(made, 0).UTC()
@@ -235,19 +235,17 @@ func backlogCounts() []types.QueueAttributeName {
 	}
 }
 
-// sumCounts adds them up. goaws has no delayed ones.
-func sumCounts(attributes map[string]string) (int64, error) {
-	var total int64
-	for _, name := range backlogCounts() {
+// readCounts reads them. goaws has no delayed ones.
+func readCounts(attributes map[string]string) (backlog routers.Backlog, err error) {
+	for i, count := range []*int64{&backlog.Ready, &backlog.InFlight, &backlog.Delayed} {
+		name := backlogCounts()[i]
 		value, has := attributes[string(name)]
 		if !has {
 			continue
 		}
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", name, err)
+		if *count, err = strconv.ParseInt(value, 10, 64); err != nil {
+			return backlog, fmt.Errorf("read %s: %w", name, err)
 		}
-		total += n
 	}
-	return total, nil
+	return backlog, nil
 }

@@ -134,22 +134,20 @@ func (t *Transport) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Backlog returns how many messages of a topic a reader has not settled yet: those that wait, those that wait for their delay
-// to end, and those in hand anywhere. SQS' counts are approximate and may be a minute old.
-func (t *Transport) Backlog(ctx context.Context, topic, reader string) (int64, error) {
+// Backlog implements routers.Transport. SQS' counts are approximate and may be a minute old, and it does not say how old messages are.
+func (t *Transport) Backlog(ctx context.Context, topic, reader string) (backlog routers.Backlog, err error) {
 	url, err := t.queueURL(ctx, t.names.Queue(topic, reader))
 	if err != nil {
-		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
+		return backlog, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
 	has, err := t.attributes(ctx, url, backlogCounts()...)
 	if err != nil {
-		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
+		return backlog, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
-	total, err := sumCounts(has)
-	if err != nil {
-		return 0, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
+	if backlog, err = readCounts(has); err != nil {
+		return backlog, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
-	return total, nil
+	return backlog, nil
 }
 
 // Close implements routers.Transport.
