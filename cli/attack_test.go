@@ -417,7 +417,7 @@ WHERE a.attname = 'tenant_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartiti
 	require.NoError(s.t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.t, err)
-	passing := []string{"stage_stats", "stage_totals", "stage_times", "source_stats", "audit_seals", "trace_changes", "ledger_marks"}
+	passing := []string{"stage_stats", "stage_totals", "stage_times", "source_stats", "audit_seals", "trace_changes", "ledger_marks", "ledger_totals"}
 	held := map[string]string{}
 	for _, table := range tables {
 		var digest string
