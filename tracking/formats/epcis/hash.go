@@ -232,6 +232,9 @@ func canonicalNumber(text string) (string, bool) {
 	if f == float64(int64(f)) && f > -1e15 && f < 1e15 {
 		return strconv.FormatInt(int64(f), 10), true
 	}
+	if f >= 1e-4 && f < 1e16 || f <= -1e-4 && f > -1e16 {
+		return strconv.FormatFloat(f, 'f', -1, 64), true
+	}
 	return strconv.FormatFloat(f, 'g', -1, 64), true
 }
 
