@@ -195,7 +195,7 @@ func TestRules(t *testing.T) {
 	}
 	for body, field := range map[string]string{
 		object: "",
-		strings.Replace(object, `"shipping"`, `"shiping"`, 1):                                                  "/bizStep enum",
+		strings.Replace(object, `"shipping"`, `"shipin"`, 1):                                                   "/bizStep enum",
 		strings.Replace(object, `"shipping"`, `"urn:epcglobal:cbv:bizstep:shipping"`, 1):                       "/bizStep format",
 		strings.Replace(object, `"shipping"`, `"https://ref.gs1.org/cbv/BizStep-nope"`, 1):                     "/bizStep enum",
 		strings.Replace(object, `"shipping"`, `"ex:own"`, 1):                                                   "",

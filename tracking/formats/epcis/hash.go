@@ -163,17 +163,17 @@ func (h *hasher) extension(key string, n *wire.Node) []string {
 	}
 	switch n.Kind {
 	case scan.Array:
-		var texts []string
+		texts := make([]string, 0, len(n.Items))
 		for i := range n.Items {
-			texts = append(texts, h.extension1(key, &n.Items[i]))
+			texts = append(texts, h.extensionValue(key, &n.Items[i]))
 		}
 		return texts
 	default:
-		return []string{h.extension1(key, n)}
+		return []string{h.extensionValue(key, n)}
 	}
 }
 
-func (h *hasher) extension1(key string, n *wire.Node) string {
+func (h *hasher) extensionValue(key string, n *wire.Node) string {
 	switch n.Kind {
 	case scan.Object:
 		var texts []string
@@ -193,7 +193,7 @@ func (h *hasher) extension1(key string, n *wire.Node) string {
 	case scan.Array:
 		var texts []string
 		for i := range n.Items {
-			texts = append(texts, h.extension1("", &n.Items[i]))
+			texts = append(texts, h.extensionValue("", &n.Items[i]))
 		}
 		slices.Sort(texts)
 		return key + strings.Join(texts, "")

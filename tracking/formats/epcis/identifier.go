@@ -1,6 +1,7 @@
 package epcis
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -87,7 +88,7 @@ func (s scheme) link(value string, pattern bool) string {
 		if err != nil {
 			return ""
 		}
-		key += string(rune('0' + digit))
+		key += strconv.Itoa(digit)
 	}
 	link := canonicalDomain + s.ai + "/" + key
 	if s.parts == 5 {

@@ -70,7 +70,7 @@ func TestFaultsOfAMapping(t *testing.T) {
 	for _, part := range []string{"each:", "kind:", "time_zone:", "eventtype", "set.correlation_id", "set.timestamp: required"} {
 		require.ErrorContains(t, err, part)
 	}
-	_, err = mapped.Load([]byte("nmae: x"))
+	_, err = mapped.Load([]byte("title: x"))
 	require.Error(t, err)
 }
 

@@ -28,18 +28,19 @@ type entry struct {
 // Check decodes every file that a pattern names, and compares the results, without the payloads, with FILE.golden. Payloads
 // must be JSON.
 func Check(t *testing.T, pattern, source string, decode Decode) {
+	t.Helper()
 	files, err := filepath.Glob(pattern)
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			body, err := os.ReadFile(file)
+			body, err := os.ReadFile(file) //nolint:gosec // a test names its own files
 			require.NoError(t, err)
 			before := bytes.Clone(body)
 			results, err := decode(body, formats.Options{DefaultSource: source})
 			require.NoError(t, err)
 			require.Equal(t, before, body, "the body must not be changed")
-			var entries []entry
+			entries := make([]entry, 0, len(results))
 			for _, r := range results {
 				Sound(t, r)
 				e := entry{Index: r.Index, Findings: r.Findings}
@@ -58,7 +59,7 @@ func Check(t *testing.T, pattern, source string, decode Decode) {
 			if os.Getenv("RASTRO_UPDATE_GOLDEN") != "" {
 				require.NoError(t, os.WriteFile(name, got.Bytes(), 0o600))
 			}
-			want, err := os.ReadFile(name)
+			want, err := os.ReadFile(name) //nolint:gosec // a test names its own files
 			require.NoError(t, err)
 			require.Equal(t, string(want), got.String())
 		})

@@ -92,6 +92,7 @@ type builder struct {
 func (b *builder) node(v scan.Value) Node {
 	n := Node{Kind: v.Kind, Raw: v.Raw}
 	switch v.Kind {
+	case scan.Null, scan.Bool, scan.Number:
 	case scan.String:
 		n.Text = v.Text()
 	case scan.Array:
