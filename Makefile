@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench conformance e2e chaos chaos-short soak fuzz clean
+.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench bench-query conformance e2e chaos chaos-short soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ routers/sqs/testdata/fauxqs/node_modules: routers/sqs/testdata/fauxqs/package-lo
 bench: build ## what the engine costs in process, and latency of the built binary, on this machine
 	@.ci/need postgres
 	go run ./internal/bench -binary bin/rastro
+
+bench-query: build ## how long queries take with 10 million events stored, and their plans; needs some 20 GB; ARGS="-events 1000000" takes fewer
+	@.ci/need postgres
+	go run ./internal/bench -binary bin/rastro -only query $(ARGS)
 
 chaos: build bin/rastro-chaos ## processes killed for minutes over NATS and SQS: nothing lost, nothing double; CHAOS="-broker nats -seed 7" adds flags
 	@.ci/need postgres

@@ -18,35 +18,36 @@ const module = "github.com/rastrohq/rastro"
 // rooms are the rooms of the house, each on its floor. A room imports only from floors below its own, and rooms of one floor
 // do not know each other; a room is a folder with all below it, and the longest match counts.
 var rooms = map[string]float64{
-	"":                   6, // main.go
-	"cli":                5,
-	"api/ingest":         4,
-	"api/query":          4,
-	"api/ops":            4,
-	"api/live":           4,
-	"api/dashboard":      4,
-	"api/reference":      4,
-	"api/auth":           3.5,
-	"api/problem":        3.2,
-	"stages":             3,
-	"routers":            3,
-	"pipeline/trial":     2.5,
-	"pipeline":           2,
-	"store":              2,
-	"internal/telemetry": 2,
-	"internal/devstack":  2,
-	"internal/outbound":  2,   // HTTP calls with limits, for stages
-	"internal/bench":     5.5, // drives the binary and the public API alike
-	"internal/chaos":     5.5, // drives the binary and kills it
-	"tracking":           1,
-	"config":             1,
-	"dashboard":          1,
-	"internal/crash":     0, // points where a binary built for chaos kills itself
-	"internal/quantiles": 0,
-	"internal/secrets":   0,
-	"internal/seal":      0, // encryption under keys that can be destroyed
-	"internal/jsonedit":  0, // JSON changed in place
-	"internal/suggest":   0,
+	"":                        6, // main.go
+	"cli":                     5,
+	"api/ingest":              4,
+	"api/query":               4,
+	"api/ops":                 4,
+	"api/live":                4,
+	"api/dashboard":           4,
+	"api/reference":           4,
+	"api/auth":                3.5,
+	"api/problem":             3.2,
+	"stages":                  3,
+	"routers":                 3,
+	"pipeline/trial":          2.5,
+	"pipeline":                2,
+	"store":                   2,
+	"internal/telemetry":      2,
+	"internal/devstack":       2,
+	"internal/outbound":       2,   // HTTP calls with limits, for stages
+	"internal/bench":          5.5, // drives the binary and the public API alike
+	"internal/chaos":          5.5, // drives the binary and kills it
+	"tracking/formats/mapped": 2.5, // formats that a mapping of the pipelines' expressions decodes
+	"tracking":                1,
+	"config":                  1,
+	"dashboard":               1,
+	"internal/crash":          0, // points where a binary built for chaos kills itself
+	"internal/quantiles":      0,
+	"internal/secrets":        0,
+	"internal/seal":           0, // encryption under keys that can be destroyed
+	"internal/jsonedit":       0, // JSON changed in place
+	"internal/suggest":        0,
 }
 
 // roomOf returns the room that a package of the module lies in.

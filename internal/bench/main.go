@@ -1,6 +1,6 @@
 // Command bench measures what the engine costs in process, and then the built binary from outside: how long from sending an
-// event until a query shows it, at a stated load on this machine. Requests leave on schedule whether or not earlier ones were answered, and their latency counts from
-// the schedule, so that a stall is not hidden by the requests it held back.
+// event until a query shows it, at a stated load on this machine. Requests leave on schedule whether or not earlier ones were
+// answered, and their latency counts from the schedule, so that a stall is not hidden by the requests it held back.
 package main
 
 import (
@@ -21,6 +21,7 @@ type options struct {
 	during time.Duration
 	json   bool
 	only   string
+	events int
 }
 
 func main() {
@@ -30,7 +31,8 @@ func main() {
 	flag.DurationVar(&c.warmUp, "warm-up", 5*time.Second, "how long to send before measuring")
 	flag.DurationVar(&c.during, "during", 20*time.Second, "how long to measure")
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
-	flag.StringVar(&c.only, "only", "", "measure only the engine or only the binary")
+	flag.StringVar(&c.only, "only", "", "measure only the engine, binary, flood or query; query is measured only when it is named")
+	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries are measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -56,11 +58,12 @@ func run(ctx context.Context, c options) error {
 		Engine *engineFigures `json:"engine,omitempty"`
 		Binary *figures       `json:"binary,omitempty"`
 		Floods []floodFigures `json:"floods,omitempty"`
+		Query  *queryFigures  `json:"query,omitempty"`
 	}
 	switch c.only {
-	case "", "engine", "binary", "flood":
+	case "", "engine", "binary", "flood", "query":
 	default:
-		return fmt.Errorf("-only %q: give engine, binary or flood", c.only)
+		return fmt.Errorf("-only %q: give engine, binary, flood or query", c.only)
 	}
 	if c.only == "" || c.only == "engine" {
 		_, _ = fmt.Fprintln(os.Stderr, "measuring the engine ...")
@@ -79,6 +82,16 @@ func run(ctx context.Context, c options) error {
 			return err
 		}
 		all.Floods = found
+	}
+	if c.only == "query" {
+		found, err := measureQueries(ctx, c)
+		if err != nil {
+			return err
+		}
+		all.Query = &found
+		if !c.json {
+			found.print()
+		}
 	}
 	if c.only == "" || c.only == "binary" {
 		found, err := measureBinary(ctx, c)

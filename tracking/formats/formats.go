@@ -63,8 +63,9 @@ type Finding struct {
 	Index int `json:"index"`
 	// Line is the line of the body that the event stands on, from 1; 0 where lines mean nothing.
 	Line int `json:"line,omitempty"`
-	// Field is the field as the sender's format names it, nested ones with dots ("location.iata"); empty when the finding is
-	// about the event as a whole.
+	// Field is the field as the sender's format names it, nested ones with dots ("location.iata"), or as JSON pointer into the
+	// body ("/events/0/eventID") in formats whose events stand in a document; empty when the finding is about the event as a
+	// whole.
 	Field    string   `json:"field,omitempty"`
 	Code     string   `json:"code"`
 	Message  string   `json:"message"`
@@ -88,7 +89,7 @@ func (r Result) OK() bool { return r.Event != nil }
 
 // BodyError is a fault of the body as a whole: nothing of it was taken.
 type BodyError struct {
-	// Code is CodeSyntax, CodeEmpty, CodeUTF8 or CodeTooMany.
+	// Code is CodeSyntax, CodeEmpty, CodeUTF8, CodeTooMany, CodeTooDeep or CodeDuplicateField.
 	Code string
 	// Message says what is wrong and what would be right.
 	Message string
