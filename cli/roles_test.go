@@ -84,7 +84,10 @@ func startBroker(t *testing.T, process *config.Process, kind string) {
 		process.Broker.SQS.VisibilityTimeout, process.Broker.SQS.Wait = 2*time.Second, time.Second
 		return
 	}
-	broker, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	broker, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		JetStreamMaxStore: 1 << 40, // not what the disk has room for: topics reserve 2 GiB each
+	})
 	require.NoError(t, err)
 	broker.Start()
 	t.Cleanup(func() {
