@@ -32,9 +32,16 @@ export const isUnauthenticated = (error: unknown): boolean => error instanceof A
 
 const timeout = 15_000;
 
-async function request(path: string, init: RequestInit & { signal?: AbortSignal }): Promise<Response> {
+interface RequestOptions extends RequestInit {
+  signal?: AbortSignal;
+  /** Let it take as long as it takes: an export does. */
+  patient?: boolean;
+}
+
+/** Asks the server; throws an ApiError when it says no, an UnreachableError when it says nothing. */
+export async function request(path: string, { patient = false, ...init }: RequestOptions): Promise<Response> {
   const deadline = AbortSignal.timeout(timeout);
-  const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+  const signal = patient ? init.signal : init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
   let response: Response;
   try {
     response = await fetch(address(path), { credentials: 'same-origin', ...init, signal });
@@ -66,8 +73,20 @@ export async function getMe(signal?: AbortSignal): Promise<Me> {
   return (await response.json()) as Me;
 }
 
-export async function getTraceByCorrelation(correlationId: string, signal?: AbortSignal): Promise<Trace> {
-  const response = await request(`api/v1/trace/${encodeURIComponent(correlationId)}`, { headers: json, signal });
+/** When a trace is to be told as it was: RFC 3339 times, either or both. */
+export interface TraceTimes {
+  asOf?: string;
+  knownAt?: string;
+}
+
+export async function getTraceByCorrelation(
+  correlationId: string,
+  signal?: AbortSignal,
+  times: TraceTimes = {},
+): Promise<Trace> {
+  const query = new URLSearchParams({ ...times }).toString();
+  const path = `api/v1/trace/${encodeURIComponent(correlationId)}${query && `?${query}`}`;
+  const response = await request(path, { headers: json, signal });
   return parseTrace(await response.text());
 }
 

@@ -1,8 +1,9 @@
 import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
-import { ApiError, getMe, isUnauthenticated, UnreachableError } from '../api/client';
+import { ApiError, getMe, getTraceByCorrelation, isUnauthenticated, UnreachableError } from '../api/client';
 import type { Trace } from '../api/types';
 import { findTrace } from '../search/find';
 import { isTerminal } from '../trace/chronology';
+import type { Past } from '../trace/moments';
 
 const worthRetrying = (error: unknown): boolean =>
   error instanceof UnreachableError || (error instanceof ApiError && error.status >= 500);
@@ -41,4 +42,13 @@ export const traceQuery = (id: string) =>
     queryKey: ['trace', id],
     queryFn: ({ signal }) => findTrace(id, signal),
     refetchInterval: (query) => traceInterval(query.state.data?.trace),
+  });
+
+/** A trace as it was. What is known of a past moment changes only when something comes in late. */
+export const pastTraceQuery = (correlationId: string, past: Past | undefined) =>
+  queryOptions({
+    queryKey: ['trace-past', correlationId, past],
+    queryFn: ({ signal }) => getTraceByCorrelation(correlationId, signal, past && { [past.clock]: past.at }),
+    enabled: past !== undefined,
+    staleTime: 30_000,
   });

@@ -6,6 +6,7 @@ import {
   type RouterHistory,
 } from '@tanstack/react-router';
 import { Frame } from '../frame/Frame';
+import { micros } from '../i18n/format';
 import type { Order } from '../trace/chronology';
 import { PageError } from './PageError';
 import { PageNotFound } from './PageNotFound';
@@ -15,7 +16,12 @@ export interface TraceSearch {
   /** The uid of the event whose data are shown. */
   event?: string;
   order?: Order;
+  /** The trace as it was: what had happened by then, or what was known then. RFC 3339. */
+  asOf?: string;
+  knownAt?: string;
 }
+
+const isTime = (value: unknown): value is string => typeof value === 'string' && !Number.isNaN(micros(value));
 
 const rootRoute = createRootRoute({ component: Frame, notFoundComponent: PageNotFound });
 
@@ -37,6 +43,8 @@ const traceRoute = createRoute({
   validateSearch: (search: Record<string, unknown>): TraceSearch => ({
     ...(typeof search.event === 'string' && { event: search.event }),
     ...(search.order === 'received' && { order: 'received' as const }),
+    ...(isTime(search.asOf) && { asOf: search.asOf }),
+    ...(isTime(search.knownAt) && { knownAt: search.knownAt }),
   }),
   component: lazyRouteComponent(() => import('../trace/TracePage'), 'TracePage'),
 });

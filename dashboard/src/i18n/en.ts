@@ -1,8 +1,10 @@
+import { journey } from './en.journey';
 import type { Catalog } from './es';
 
 const plural = (n: number, one: string, many: string): string => (n === 1 ? one : many);
 
 export const en: Catalog = {
+  journey,
   app: {
     name: 'Rastro',
     title: (page) => `${page} · Rastro`,

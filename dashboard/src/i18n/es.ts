@@ -1,9 +1,12 @@
 // The catalog all others follow: its shape is their type, so a missing text is a compile error.
 // Sentences are whole; what varies goes through a function, never through joining pieces.
 
+import { journey } from './es.journey';
+
 const plural = (n: number, one: string, many: string): string => (n === 1 ? one : many);
 
 export const es = {
+  journey,
   app: {
     name: 'Rastro',
     title: (page: string) => `${page} · Rastro`,

@@ -1,0 +1,101 @@
+// Texts of a trace's own page, beside those in es.ts.
+
+const plural = (n: number, one: string, many: string): string => (n === 1 ? one : many);
+
+export const journey = {
+  copies: (n: string) => `×${n}`,
+  copiesHint: (n: number, text: string) =>
+    plural(
+      n,
+      'Llegó 1 copia más de este evento; se descartó y no cuenta.',
+      `Llegaron ${text} copias más de este evento; se descartaron y no cuentan.`,
+    ),
+  copiesCount: (n: number, text: string) => plural(n, `${text} copia descartada`, `${text} copias descartadas`),
+  personalMark: 'Datos personales ocultos',
+  eventByUid: (uid: string) => `${uid} es un evento de este viaje.`,
+  alsoFound: 'También aparece en',
+  hidden: (n: number, text: string) =>
+    plural(n, `${text} evento posterior no se muestra.`, `${text} eventos posteriores no se muestran.`),
+  map: {
+    title: 'Lugares',
+    unplaced: (n: number, text: string) =>
+      plural(n, `${text} evento sin coordenadas, fuera del mapa.`, `${text} eventos sin coordenadas, fuera del mapa.`),
+  },
+  past: {
+    title: 'Ver en el tiempo',
+    clock: 'Según qué hora',
+    asOf: 'Lo ocurrido',
+    knownAt: 'Lo que se sabía',
+    now: 'Ahora, todo lo que se sabe',
+    step: (n: string, all: string) => `momento ${n} de ${all}`,
+    back: 'Volver a ahora',
+    noticeAsOf: (at: string) => `Así estaba el viaje el ${at}: solo lo ocurrido hasta entonces.`,
+    noticeKnownAt: (at: string) => `Así se conocía el viaje el ${at}: solo lo recibido hasta entonces.`,
+    nothing: 'En ese momento todavía no había nada de este viaje.',
+  },
+  export: {
+    title: 'Exportar',
+    json: 'Traza (JSON)',
+    ndjson: 'Filas (NDJSON)',
+    csv: 'Tabla (CSV)',
+    print: 'Imprimir',
+    busy: (mb: string) => `${mb} MB · Cancelar`,
+    failed: 'No se pudo exportar.',
+  },
+  hex: 'Hex',
+  passport: {
+    title: 'Pasaporte',
+    outcome: {
+      stored: 'Guardado',
+      duplicate: 'Copia descartada',
+      dropped: 'Descartado',
+      dead_lettered: 'Sin procesar',
+    },
+    outcomeHint: {
+      stored: 'Forma parte de la traza.',
+      duplicate: 'Ya había llegado; no cuenta.',
+      dropped: 'Una etapa lo descartó a propósito.',
+      dead_lettered: 'Ninguna etapa pudo procesarlo; está apartado.',
+    },
+    occurred: 'Ocurrió',
+    received: 'Se recibió',
+    after: (duration: string) => `${duration} después`,
+    before: (duration: string) => `${duration} antes de su hora`,
+    stored: 'Se guardó',
+    storedHint: 'Pasó por todas las etapas.',
+    verdict: {
+      received: 'Se recibió',
+      duplicate: 'Descartado por repetido',
+      dropped: 'Descartado',
+      rejected: 'Rechazado',
+      redriven: 'Reenviado',
+      passed: 'Pasó',
+      superseded: 'Reemplazado por otro',
+      discarded: 'Desechado',
+      failed: 'Falló de nuevo',
+    },
+    attempts: (n: number, text: string) => plural(n, `${text} intento`, `${text} intentos`),
+    by: (who: string) => `por ${who}`,
+    copyOf: 'Copia de',
+    letter: 'Mensaje apartado',
+    traceId: 'Traza técnica',
+    copies: 'Copias',
+    copiesCount: (n: number, text: string) => plural(n, `Llegó ${text} vez más`, `Llegó ${text} veces más`),
+    how: {
+      resent: (source: string) => `${source} lo envió otra vez`,
+      second_source: (source: string) => `También lo envió ${source}`,
+    },
+    later: (duration: string) => `${duration} más tarde`,
+    earlier: (duration: string) => `${duration} antes`,
+  },
+  personal: {
+    title: 'Datos personales ocultos',
+    reason: 'Motivo para verlos',
+    show: 'Mostrar',
+    audited: 'Queda registrado quién los vio y por qué.',
+    forbidden: 'Para verlos hace falta el permiso personal:read.',
+    forgotten: 'Se olvidó a esta persona: lo que el evento decía de ella ya no se puede leer.',
+    noted: 'Esta consulta quedó registrada.',
+    subject: 'Persona',
+  },
+};
