@@ -32,19 +32,23 @@ export const isUnauthenticated = (error: unknown): boolean => error instanceof A
 
 const timeout = 15_000;
 
-async function request(path: string, init: RequestInit & { signal?: AbortSignal }): Promise<Response> {
+/** Asks the server; an answer that is no success is thrown. */
+export async function send(input: string | Request, init: RequestInit = {}): Promise<Response> {
+  const given = init.signal ?? (input instanceof Request ? input.signal : undefined);
   const deadline = AbortSignal.timeout(timeout);
-  const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+  const signal = given ? AbortSignal.any([given, deadline]) : deadline;
   let response: Response;
   try {
-    response = await fetch(address(path), { credentials: 'same-origin', ...init, signal });
+    response = await fetch(input, { credentials: 'same-origin', ...init, signal });
   } catch (cause) {
-    if (init.signal?.aborted) throw cause;
+    if (given?.aborted) throw cause;
     throw new UnreachableError(cause);
   }
   if (response.ok) return response;
   throw new ApiError(await problemOf(response));
 }
+
+const request = (path: string, init: RequestInit): Promise<Response> => send(address(path), init);
 
 async function problemOf(response: Response): Promise<Problem> {
   const fallback: Problem = { type: 'about:blank', title: response.statusText, status: response.status };
