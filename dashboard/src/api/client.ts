@@ -32,26 +32,29 @@ export const isUnauthenticated = (error: unknown): boolean => error instanceof A
 
 const timeout = 15_000;
 
-interface RequestOptions extends RequestInit {
-  signal?: AbortSignal;
+export interface SendOptions extends RequestInit {
   /** Let it take as long as it takes: an export does. */
   patient?: boolean;
 }
 
-/** Asks the server; throws an ApiError when it says no, an UnreachableError when it says nothing. */
-export async function request(path: string, { patient = false, ...init }: RequestOptions): Promise<Response> {
-  const deadline = AbortSignal.timeout(timeout);
-  const signal = patient ? init.signal : init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+/** Asks the server; an answer that is no success is thrown. */
+export async function send(input: string | Request, { patient = false, ...init }: SendOptions = {}): Promise<Response> {
+  const given = init.signal ?? (input instanceof Request ? input.signal : undefined);
+  const deadline = patient ? undefined : AbortSignal.timeout(timeout);
+  const signal = given && deadline ? AbortSignal.any([given, deadline]) : (given ?? deadline);
   let response: Response;
   try {
-    response = await fetch(address(path), { credentials: 'same-origin', ...init, signal });
+    response = await fetch(input, { credentials: 'same-origin', ...init, signal });
   } catch (cause) {
-    if (init.signal?.aborted) throw cause;
+    if (given?.aborted) throw cause;
     throw new UnreachableError(cause);
   }
   if (response.ok) return response;
   throw new ApiError(await problemOf(response));
 }
+
+/** Asks for a path of the server. */
+export const request = (path: string, init: SendOptions): Promise<Response> => send(address(path), init);
 
 async function problemOf(response: Response): Promise<Problem> {
   const fallback: Problem = { type: 'about:blank', title: response.statusText, status: response.status };

@@ -59,7 +59,7 @@ export function PlaceMap({ route, selected, onSelect }: PlaceMapProps) {
               data-ahead={stop.ahead || undefined}
               data-current={here || undefined}
               data-selected={stop.events.some((e) => e.uid === selected) || undefined}
-              aria-label={`${stop.number}. ${stop.place.name}`}
+              aria-label={`${stop.number} ${stop.place.name}`}
               onClick={(click) => {
                 click.preventDefault();
                 onSelect(last.uid);
