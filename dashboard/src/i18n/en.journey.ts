@@ -64,6 +64,7 @@ export const journey: Catalog['journey'] = {
     received: 'Received',
     after: (duration) => `${duration} later`,
     before: (duration) => `${duration} ahead of its time`,
+    atOnce: 'At once',
     stored: 'Stored',
     storedHint: 'It passed all stages.',
     verdict: {

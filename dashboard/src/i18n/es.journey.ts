@@ -61,6 +61,7 @@ export const journey = {
     received: 'Se recibió',
     after: (duration: string) => `${duration} después`,
     before: (duration: string) => `${duration} antes de su hora`,
+    atOnce: 'Al momento',
     stored: 'Se guardó',
     storedHint: 'Pasó por todas las etapas.',
     verdict: {

@@ -41,10 +41,18 @@ export function EventPanel({ event, plain = false }: EventPanelProps) {
       {event.personal && <Personal key={event.uid} uid={event.uid} />}
       <Tabs color="var(--brand)" value={tab} onChange={(next) => setTab(next ?? 'original')} keepMounted={false}>
         <Tabs.List>
-          <Tabs.Tab value="original">{t.trace.raw.original}</Tabs.Tab>
-          <Tabs.Tab value="normalised">{t.trace.raw.normalised}</Tabs.Tab>
-          <Tabs.Tab value="enriched">{t.trace.raw.enriched}</Tabs.Tab>
-          <Tabs.Tab value="passport">{t.journey.passport.title}</Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="original">
+            {t.trace.raw.original}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="normalised">
+            {t.trace.raw.normalised}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="enriched">
+            {t.trace.raw.enriched}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="passport">
+            {t.journey.passport.title}
+          </Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="original">
           {event.payloadText === undefined ? (

@@ -28,6 +28,8 @@ export function PassportPanel({ event }: { event: TraceEvent }) {
 
   const delay = Math.round((micros(event.received_at) - micros(event.timestamp)) / 1000);
   const { tone, icon } = outcomes[data.outcome] ?? outcomes.stored;
+  // That it was received, and when, is told above.
+  const became = (data.entries ?? []).filter((entry) => entry.verdict !== 'received');
   const own = (copies.data ?? []).filter((copy) => copy.of === event.uid);
   return (
     <div className={classes.passport} data-testid="passport">
@@ -42,11 +44,15 @@ export function PassportPanel({ event }: { event: TraceEvent }) {
           {lookup(t.trace.quality, event.time_quality ?? 'exact')}
         </Step>
         <Step at={event.received_at} title={t.journey.passport.received}>
-          {delay >= 0 ? t.journey.passport.after(f.duration(delay)) : t.journey.passport.before(f.duration(-delay))}
+          {Math.abs(delay) < 1000
+            ? t.journey.passport.atOnce
+            : delay > 0
+              ? t.journey.passport.after(f.duration(delay))
+              : t.journey.passport.before(f.duration(-delay))}
           {' · '}
           {event.source}
         </Step>
-        {(data.entries ?? []).map((entry) => (
+        {became.map((entry) => (
           <Entry key={`${entry.at} ${entry.verdict} ${entry.stage ?? ''}`} entry={entry} />
         ))}
         {data.outcome === 'stored' && (

@@ -51,6 +51,7 @@ export function PlaceMap({ route, selected, onSelect }: PlaceMapProps) {
           const last = stop.events.at(-1);
           if (!point || !last) return null;
           const here = route.current === stop.number;
+          const name = `${stop.number} ${stop.place.name}`;
           return (
             <a
               key={stop.number}
@@ -59,23 +60,25 @@ export function PlaceMap({ route, selected, onSelect }: PlaceMapProps) {
               data-ahead={stop.ahead || undefined}
               data-current={here || undefined}
               data-selected={stop.events.some((e) => e.uid === selected) || undefined}
-              aria-label={`${stop.number} ${stop.place.name}`}
+              aria-label={name}
               onClick={(click) => {
                 click.preventDefault();
                 onSelect(last.uid);
               }}
             >
-              <title>{[stop.place.name, stop.place.code, stop.place.detail].filter(Boolean).join(' · ')}</title>
-              {here && <circle cx={point.x} cy={point.y} r={16} className={classes.halo} />}
-              <circle cx={point.x} cy={point.y} r={10} className={classes.dot} />
-              <text x={point.x} y={point.y + 4} textAnchor="middle" className={classes.number}>
-                {stop.number}
-              </text>
-              {label && (
-                <text x={label.x} y={label.y} textAnchor={label.anchor} className={classes.label}>
-                  {stop.place.name}
+              <title>{name}</title>
+              <g aria-hidden>
+                {here && <circle cx={point.x} cy={point.y} r={16} className={classes.halo} />}
+                <circle cx={point.x} cy={point.y} r={10} className={classes.dot} />
+                <text x={point.x} y={point.y + 4} textAnchor="middle" className={classes.number}>
+                  {stop.number}
                 </text>
-              )}
+                {label && (
+                  <text x={label.x} y={label.y} textAnchor={label.anchor} className={classes.label}>
+                    {stop.place.name}
+                  </text>
+                )}
+              </g>
             </a>
           );
         })}
