@@ -67,7 +67,8 @@ const json = { accept: 'application/json, application/problem+json' };
 
 export async function getMe(signal?: AbortSignal): Promise<Me> {
   const response = await request('api/v1/me', { headers: json, signal });
-  return (await response.json()) as Me;
+  const me = (await response.json()) as Me;
+  return { ...me, roles: me.roles ?? [], tenants: me.tenants ?? [], features: me.features ?? [] };
 }
 
 export async function getTraceByCorrelation(correlationId: string, signal?: AbortSignal): Promise<Trace> {
