@@ -73,30 +73,8 @@ const json = { accept: 'application/json, application/problem+json' };
 
 export async function getMe(signal?: AbortSignal): Promise<Me> {
   const response = await request('api/v1/me', { headers: json, signal });
-  return (await response.json()) as Me;
-}
-
-/** When a trace is to be told as it was: RFC 3339 times, either or both. */
-export interface TraceTimes {
-  asOf?: string;
-  knownAt?: string;
-}
-
-export async function getTraceByCorrelation(
-  correlationId: string,
-  signal?: AbortSignal,
-  times: TraceTimes = {},
-): Promise<Trace> {
-  const query = new URLSearchParams({ ...times }).toString();
-  const path = `api/v1/trace/${encodeURIComponent(correlationId)}${query && `?${query}`}`;
-  const response = await request(path, { headers: json, signal });
-  return parseTrace(await response.text());
-}
-
-export async function getTraceByAggregate(aggregateId: string, signal?: AbortSignal): Promise<Trace> {
-  const query = new URLSearchParams({ aggregateId });
-  const response = await request(`api/v1/trace?${query}`, { headers: json, signal });
-  return parseTrace(await response.text());
+  const me = (await response.json()) as Me;
+  return { ...me, roles: me.roles ?? [], tenants: me.tenants ?? [], features: me.features ?? [] };
 }
 
 /** Reads a trace from its response, keeping each payload and revision as the text it was. */

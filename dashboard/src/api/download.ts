@@ -1,5 +1,6 @@
-import { request } from './client';
-import { type Params, withParams } from './get';
+import { send } from './client';
+import type { paths } from './schema';
+import { type Api, answer } from './typed';
 
 export type ExportType = 'ndjson' | 'csv';
 
@@ -15,9 +16,13 @@ export function save(blob: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
 }
 
-export interface Export {
-  path: string;
-  params: Params;
+type Streamed = '/api/v1/traces' | '/api/v1/events';
+
+export interface Export<Path extends Streamed> {
+  api: Api;
+  /** A search that the API streams, and its filter. */
+  path: Path;
+  query: NonNullable<paths[Path]['get']['parameters']['query']>;
   type: ExportType;
   /** The name of the file, less its ending. */
   name: string;
@@ -27,15 +32,20 @@ export interface Export {
 }
 
 /** Has the server stream everything that a search matches, and saves it as a file. One that breaks off is an error, never a short file. */
-export async function saveExport({ path, params, type, name, onProgress, signal }: Export): Promise<void> {
-  const response = await request(`api/v1/${withParams(path, params)}`, {
-    headers: { accept: accepts[type] },
-    signal,
-    patient: true,
-  });
+export async function saveExport<Path extends Streamed>(wanted: Export<Path>): Promise<void> {
+  const { api, path, query, type, name, onProgress, signal } = wanted;
+  const stream = await answer(
+    api.GET(path as Streamed, {
+      params: { query },
+      headers: { accept: accepts[type] },
+      parseAs: 'stream',
+      signal,
+      fetch: (request) => send(request, { patient: true }),
+    }),
+  );
   const parts: BlobPart[] = [];
   let bytes = 0;
-  const reader = response.body?.getReader();
+  const reader = stream?.getReader();
   for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
     parts.push(part.value);
     bytes += part.value.byteLength;

@@ -71,6 +71,8 @@ export interface Formats {
   /** Hours, minutes and seconds in the zone of this browser. */
   clock(ms: number): string;
   clockShort(ms: number): string;
+  /** From one instant to another, in the zone of this browser, without saying twice what both share. */
+  stretch(from: number, to: number): string;
   /** "UTC−05:00" */
   zone(offset: number): string;
   country(code: string): string;
@@ -108,6 +110,13 @@ export function formats(language: Language, t: Catalog): Formats {
     hourCycle: 'h23',
   });
   const clockShort = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const stretch = new Intl.DateTimeFormat(language, {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
   const regions = new Intl.DisplayNames(language, { type: 'region', fallback: 'code' });
 
   return {
@@ -136,6 +145,7 @@ export function formats(language: Language, t: Catalog): Formats {
     here: (text) => here.format(new Date(text)),
     clock: (ms) => clock.format(ms),
     clockShort: (ms) => clockShort.format(ms),
+    stretch: (from, to) => stretch.formatRange(from, to),
     zone: (offset) => (offset === 0 ? t.time.utc : t.time.zone(offsetText(offset))),
     country(code) {
       try {

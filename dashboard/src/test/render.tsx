@@ -11,7 +11,11 @@ import { FakeEventSource } from './event-source';
 export const me: Me = {
   subject: 'ana',
   name: 'Ana Quispe',
+  client_id: 'rastro-dashboard',
   tenant_id: 'andina',
+  tenants: [{ id: 'andina', name: 'Andina' }],
+  features: ['traces', 'stream'],
+  preferences: {},
   roles: ['traces:read'],
   expires_at: '2030-01-01T00:00:00Z',
 };

@@ -1,26 +1,31 @@
 import { Button, Menu } from '@mantine/core';
 import { Braces, Download, FileSpreadsheet, FileText, Printer } from 'lucide-react';
 import { useRef, useState } from 'react';
-import { type ExportType, save, saveExport } from '../api/download';
-import type { Params } from '../api/get';
+import { type Export, type ExportType, save, saveExport } from '../api/download';
+import { useApi } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
 import classes from './export.module.css';
 
-interface ExportMenuProps {
-  /** What is exported: an operation of the API that streams, and its filter. */
-  path: string;
-  params: Params;
-  /** The file's name, less its ending. */
-  name: string;
+type ExportMenuProps<Path extends '/api/v1/traces' | '/api/v1/events'> = Pick<
+  Export<Path>,
+  'path' | 'query' | 'name'
+> & {
   /** What is offered as one JSON document beside the rows. */
   json?: string;
   print?: boolean;
-}
+};
 
 type State = { is: 'idle' } | { is: 'busy'; bytes: number } | { is: 'failed' };
 
 /** Saves what is shown as a file, all pages of it, and says how far it is. */
-export function ExportMenu({ path, params, name, json, print = false }: ExportMenuProps) {
+export function ExportMenu<Path extends '/api/v1/traces' | '/api/v1/events'>({
+  path,
+  query,
+  name,
+  json,
+  print = false,
+}: ExportMenuProps<Path>) {
+  const api = useApi();
   const { t, f } = useI18n();
   const [state, setState] = useState<State>({ is: 'idle' });
   const abort = useRef<AbortController>(undefined);
@@ -30,7 +35,15 @@ export function ExportMenu({ path, params, name, json, print = false }: ExportMe
     const { signal } = abort.current;
     setState({ is: 'busy', bytes: 0 });
     try {
-      await saveExport({ path, params, type, name, signal, onProgress: (bytes) => setState({ is: 'busy', bytes }) });
+      await saveExport({
+        api,
+        path,
+        query,
+        type,
+        name,
+        signal,
+        onProgress: (bytes) => setState({ is: 'busy', bytes }),
+      });
       setState({ is: 'idle' });
     } catch {
       setState(signal.aborted ? { is: 'idle' } : { is: 'failed' });

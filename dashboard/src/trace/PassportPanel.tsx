@@ -3,15 +3,16 @@ import { useQuery } from '@tanstack/react-query';
 import { CircleCheckBig, CircleSlash, Copy, OctagonX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { TraceEvent } from '../api/types';
+import { useApi } from '../app/scope';
 import { micros } from '../i18n/format';
 import { lookup, useI18n } from '../i18n/i18n';
 import { CopyButton } from '../ui/CopyButton';
 import { ErrorCard } from '../ui/ErrorCard';
 import { Mark, type Tone } from '../ui/Mark';
-import { type Duplicate, duplicatesQuery, type Outcome, type PassportEntry, passportQuery } from './passport';
+import { type Duplicate, duplicatesQuery, type Passport, type PassportEntry, passportQuery } from './passport';
 import classes from './passport.module.css';
 
-const outcomes: Record<Outcome, { tone: Tone; icon: ReactNode }> = {
+const outcomes: Record<Passport['outcome'], { tone: Tone; icon: ReactNode }> = {
   stored: { tone: 'ok', icon: <CircleCheckBig size={13} aria-hidden /> },
   duplicate: { tone: 'idle', icon: <Copy size={13} aria-hidden /> },
   dropped: { tone: 'idle', icon: <CircleSlash size={13} aria-hidden /> },
@@ -21,8 +22,9 @@ const outcomes: Record<Outcome, { tone: Tone; icon: ReactNode }> = {
 /** What became of an event since it happened, and of its copies. */
 export function PassportPanel({ event }: { event: TraceEvent }) {
   const { t, f } = useI18n();
-  const { data, error, refetch, isFetching } = useQuery(passportQuery(event.uid));
-  const copies = useQuery({ ...duplicatesQuery(event.correlation_id), enabled: (data?.copies ?? 0) > 0 });
+  const api = useApi();
+  const { data, error, refetch, isFetching } = useQuery(passportQuery(api, event.uid));
+  const copies = useQuery({ ...duplicatesQuery(api, event.correlation_id), enabled: (data?.copies ?? 0) > 0 });
   if (!data && error) return <ErrorCard error={error} onRetry={() => void refetch()} retrying={isFetching} />;
   if (!data) return <Skeleton height={220} mt={12} />;
 

@@ -3,9 +3,9 @@ import { useMutation } from '@tanstack/react-query';
 import { EyeOff, ShieldCheck } from 'lucide-react';
 import { type FormEvent, useId, useState } from 'react';
 import { ApiError } from '../api/client';
-import { getText } from '../api/get';
 import { elements, members, stringValue } from '../api/lossless';
-import { useMe } from '../app/session';
+import { answer } from '../api/typed';
+import { useApi, useRole } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
 import { JsonView } from './JsonView';
 import classes from './personal.module.css';
@@ -16,14 +16,20 @@ const reasonLength = 3;
 /** What an event says about a person: hidden, and shown only to whoever may see it and says why. */
 export function Personal({ uid }: { uid: string }) {
   const { t } = useI18n();
-  const me = useMe();
+  const api = useApi();
+  const may = useRole('personal:read');
   const hintId = useId();
   const [reason, setReason] = useState('');
   const show = useMutation({
-    mutationFn: () => getText(`events/${encodeURIComponent(uid)}/personal`, { reason: reason.trim() }),
+    mutationFn: () =>
+      answer(
+        api.GET('/api/v1/events/{uid}/personal', {
+          params: { path: { uid }, query: { reason: reason.trim() } },
+          parseAs: 'text',
+        }),
+      ),
     gcTime: 0, // it is to be forgotten when the page is left
   });
-  const may = me.roles.includes('personal:read');
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (reason.trim().length >= reasonLength) show.mutate();

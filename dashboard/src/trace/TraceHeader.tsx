@@ -49,8 +49,8 @@ export function TraceHeader({ found, id, outdated, past }: TraceHeaderProps) {
             icon={<Link2 size={14} aria-hidden />}
           />
           <ExportMenu
-            path="events"
-            params={{ correlationId: [trace.correlation_id], sort: 'occurred_at', order: 'asc' }}
+            path="/api/v1/events"
+            query={{ correlationId: [trace.correlation_id], sort: 'occurred_at', order: 'asc' }}
             name={`rastro-${trace.correlation_id}`}
             json={trace.rawText}
             print

@@ -7,6 +7,7 @@ import { useEffect, useMemo, useRef } from 'react';
 import { isNotFound } from '../api/client';
 import type { TraceEvent } from '../api/types';
 import { pastTraceQuery } from '../app/queries';
+import { useApi } from '../app/scope';
 import { isTyping } from '../frame/keys';
 import { useI18n } from '../i18n/i18n';
 import type { Found } from '../search/find';
@@ -36,9 +37,13 @@ interface TraceViewProps {
 
 export function TraceView({ found, id, outdated }: TraceViewProps) {
   const { t, f } = useI18n();
+  const api = useApi();
   const { event: selected, order = 'occurred', asOf, knownAt } = route.useSearch();
   const past = useMemo<Past | undefined>(() => pastOf(asOf, knownAt), [asOf, knownAt]);
-  const before = useQuery({ ...pastTraceQuery(found.trace.correlation_id, past), placeholderData: keepPreviousData });
+  const before = useQuery({
+    ...pastTraceQuery(api, found.trace.correlation_id, past),
+    placeholderData: keepPreviousData,
+  });
   // Before anything of it was known there was no such trace.
   const nothing = past !== undefined && isNotFound(before.error);
   const trace = past && before.data && !nothing ? before.data : found.trace;

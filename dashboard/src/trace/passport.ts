@@ -1,57 +1,24 @@
-import { get } from '../api/get';
-import type { TraceEvent } from '../api/types';
+import { queryOptions } from '@tanstack/react-query';
+import { type Api, answer, type Schema } from '../api/typed';
 
-export type Outcome = 'stored' | 'duplicate' | 'dropped' | 'dead_lettered';
+export type Passport = Schema<'Passport'>;
+export type PassportEntry = Schema<'PassportEntry'>;
+export type Duplicate = Schema<'ExplainedDuplicate'>;
 
-/** Something that became of an event. */
-export interface PassportEntry {
-  at: string;
-  verdict: string;
-  pipeline?: string;
-  stage?: string;
-  reason?: string;
-  message?: string;
-  field?: string;
-  attempts?: number;
-  of?: string;
-  dead_letter_id?: string;
-  who?: string;
-  trace_id?: string;
-}
+/** What became of an event. */
+export const passportQuery = (api: Api, uid: string) =>
+  queryOptions({
+    queryKey: ['passport', api.tenant, uid],
+    queryFn: async ({ signal }): Promise<Passport> =>
+      answer(api.GET('/api/v1/events/{uid}', { params: { path: { uid } }, signal })),
+  });
 
-/** GET api/v1/events/{uid}, less the event itself. */
-export interface Passport {
-  uid: string;
-  outcome: Outcome;
-  event?: Pick<TraceEvent, 'correlation_id' | 'timestamp' | 'received_at'>;
-  entries: PassportEntry[] | null;
-  copies: number;
-}
-
-/** An event that was dropped as a copy of another. */
-export interface Duplicate {
-  uid: string;
-  of?: string;
-  pipeline: string;
-  stage: string;
-  code: string;
-  source: string;
-  event_id: string;
-  event_type: string;
-  received_at: string;
-  later_seconds?: number;
-  how?: 'resent' | 'second_source';
-}
-
-export const passportQuery = (uid: string) => ({
-  queryKey: ['passport', uid],
-  queryFn: ({ signal }: { signal: AbortSignal }) => get<Passport>(`events/${encodeURIComponent(uid)}`, {}, signal),
-});
-
-/** Copies of the events of a journey: enough to explain each, the latest first. */
-export const duplicatesQuery = (correlationId: string) => ({
-  queryKey: ['duplicates', correlationId],
-  queryFn: async ({ signal }: { signal: AbortSignal }) =>
-    (await get<{ duplicates: Duplicate[] | null }>('duplicates', { correlationId, limit: 1000 }, signal)).duplicates ??
-    [],
-});
+/** Copies of the events of a journey, the latest first: enough to explain each. */
+export const duplicatesQuery = (api: Api, correlationId: string) =>
+  queryOptions({
+    queryKey: ['duplicates', api.tenant, correlationId],
+    queryFn: async ({ signal }): Promise<Duplicate[]> => {
+      const query = { correlationId, limit: 1000 };
+      return (await answer(api.GET('/api/v1/duplicates', { params: { query }, signal }))).duplicates ?? [];
+    },
+  });

@@ -22,7 +22,8 @@ export function TraceTable({ items, changed }: TraceTableProps) {
   const now = useNow(10_000);
   const body = useRef<HTMLTableSectionElement>(null);
   const step = (event: KeyboardEvent) => {
-    const by = event.key === 'j' || event.key === 'ArrowDown' ? 1 : event.key === 'k' || event.key === 'ArrowUp' ? -1 : 0;
+    const by =
+      event.key === 'j' || event.key === 'ArrowDown' ? 1 : event.key === 'k' || event.key === 'ArrowUp' ? -1 : 0;
     if (by === 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const links = [...(body.current?.querySelectorAll<HTMLAnchorElement>('a[data-row]') ?? [])];
     const at = links.indexOf(document.activeElement as HTMLAnchorElement);
@@ -65,7 +66,6 @@ function Row({ item, now, changed }: { item: TraceItem; now: number; changed: bo
   const id = item.correlation_id;
   const open = () => void navigate({ to: '/traces/$id', params: { id } });
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the link in the row is what the keyboard uses
     <tr
       data-changed={changed || undefined}
       onClick={(click) => {
@@ -83,7 +83,11 @@ function Row({ item, now, changed }: { item: TraceItem; now: number; changed: bo
           </Link>
           {(things > 1 || (item.aggregate_id && item.aggregate_id !== id)) && (
             <span className={classes.sub}>
-              {things > 1 ? t.finder.things(things, f.count(things)) : <span className="mono">{item.aggregate_id}</span>}
+              {things > 1 ? (
+                t.finder.things(things, f.count(things))
+              ) : (
+                <span className="mono">{item.aggregate_id}</span>
+              )}
             </span>
           )}
         </span>

@@ -148,9 +148,7 @@ function Results({ list, search, onClear }: { list: TraceList; search: TracesSea
             {t.finder.loadMore}
           </Button>
         ) : (
-          <p className="secondary num">
-            {t.finder.end(t.finder.count(list.items.length, f.count(list.items.length)))}
-          </p>
+          <p className="secondary num">{t.finder.end(t.finder.count(list.items.length, f.count(list.items.length)))}</p>
         )}
       </div>
     </>

@@ -38,7 +38,10 @@ describe('the address of the list', () => {
   it('knows what narrows it', () => {
     expect(isFiltered({ sort: 'first', order: 'asc' })).toBe(false);
     expect(isFiltered({ span: '1h' })).toBe(true);
-    expect(unfiltered({ status: 'lost', q: 'x', sort: 'first', order: 'asc' })).toEqual({ sort: 'first', order: 'asc' });
+    expect(unfiltered({ status: 'lost', q: 'x', sort: 'first', order: 'asc' })).toEqual({
+      sort: 'first',
+      order: 'asc',
+    });
   });
 });
 

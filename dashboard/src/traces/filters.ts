@@ -92,7 +92,8 @@ export const joinList = (values: readonly string[]): string | undefined =>
   values.length === 0 ? undefined : values.map((value) => value.replaceAll(',', '\\,')).join(',');
 
 const text = (value: unknown): string | undefined => {
-  const written = typeof value === 'number' ? String(value) : Array.isArray(value) ? value.map(String).join(',') : value;
+  const written =
+    typeof value === 'number' ? String(value) : Array.isArray(value) ? value.map(String).join(',') : value;
   return typeof written === 'string' && written.trim() !== '' ? written : undefined;
 };
 const time = (value: unknown): string | undefined =>

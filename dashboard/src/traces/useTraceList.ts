@@ -34,10 +34,10 @@ export interface TraceList {
  * The traces that match, page by page. Rows stay where they are: what changes of one on show is changed in place, and what else
  * there is by now is only counted, until the list is read anew.
  */
-export function useTraceList(query: TracesQuery, refresh: () => void): TraceList {
+export function useTraceList(query: TracesQuery, asked: number, refresh: () => void): TraceList {
   const api = useApi();
   const list = useInfiniteQuery({
-    queryKey: ['traces', api.tenant, query],
+    queryKey: ['traces', api.tenant, query, asked],
     initialPageParam: undefined as string | undefined,
     queryFn: async ({ pageParam, signal }) => {
       const first = pageParam === undefined;
@@ -58,10 +58,13 @@ export function useTraceList(query: TracesQuery, refresh: () => void): TraceList
   const read = list.data?.pages;
   const since = read?.[0]?.readAt;
   const [updates, heard] = useUpdates(query);
-  const [items, changed] = useMemo(() => withUpdates(read?.flatMap((page) => page.items ?? []) ?? [], updates), [read, updates]);
+  const [items, changed] = useMemo(
+    () => withUpdates(read?.flatMap((page) => page.items ?? []) ?? [], updates),
+    [read, updates],
+  );
 
   const news = useQuery({
-    queryKey: ['traces-news', api.tenant, query, since, heard],
+    queryKey: ['traces-news', api.tenant, query, since, asked, heard],
     queryFn: async ({ signal }) => {
       const from = latest(since, query.updatedFrom);
       return (await answer(
@@ -101,16 +104,22 @@ function dateOf(response: Response): string {
   return new Date(Number.isNaN(at) ? Date.now() : at).toISOString();
 }
 
-const latest = (a: string | undefined, b: string | undefined): string | undefined => (a && b ? (a > b ? a : b) : (a ?? b));
+const latest = (a: string | undefined, b: string | undefined): string | undefined =>
+  a && b ? (a > b ? a : b) : (a ?? b);
 
-type Updates = ReadonlyMap<string, TraceItem>;
+/** A trace as the stream tells it. */
+type Told = Omit<TraceItem, 'aggregates' | 'anomalies' | 'voided_count' | 'unknown_count'> & {
+  voided_count?: number;
+  unknown_count?: number;
+};
+type Updates = ReadonlyMap<string, Told>;
 const none: Updates = new Map();
 
 /** Traces that changed since the list was read, as the stream tells them, and how often there was reason to count news. */
 function useUpdates(query: TracesQuery): [Updates, number] {
   const [updates, setUpdates] = useState<Updates>(none);
   const [heard, setHeard] = useState(0);
-  const waiting = useRef<Map<string, TraceItem>>(new Map());
+  const waiting = useRef<Map<string, Told>>(new Map());
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const reset = useCallback(() => {
     clearTimeout(timer.current);
@@ -136,7 +145,7 @@ function useUpdates(query: TracesQuery): [Updates, number] {
   useTraceWatch({
     filter: {},
     onTrace: (data) => {
-      const item = JSON.parse(data) as TraceItem;
+      const item = JSON.parse(data) as Told;
       waiting.current.set(item.correlation_id, item);
       soon();
     },
@@ -153,8 +162,7 @@ function withUpdates(items: readonly TraceItem[], updates: Updates): [readonly T
     if (!update || update.updated_at <= item.updated_at) return item;
     changed.add(item.correlation_id);
     // The stream tells a trace in brief: what it leaves out is no longer so, but for what it never tells.
-    const { aggregates, anomalies } = item;
-    return { aggregates, anomalies, ...update };
+    return { aggregates: item.aggregates, anomalies: item.anomalies, voided_count: 0, unknown_count: 0, ...update };
   });
   return [merged, changed];
 }

@@ -29,7 +29,9 @@ function read(key: string): readonly SavedView[] {
 function parse(text: string | null): readonly SavedView[] {
   try {
     const list: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(list) ? list.filter(isView).map((v) => ({ name: v.name, search: readSearch(v.search) })) : nothing;
+    return Array.isArray(list)
+      ? list.filter(isView).map((v) => ({ name: v.name, search: readSearch(v.search) }))
+      : nothing;
   } catch {
     return nothing;
   }
@@ -70,6 +72,13 @@ export function useSavedViews(owner: string) {
     (view: SavedView) => write(key, [...read(key).filter((other) => other.name !== view.name), view]),
     [key],
   );
-  const forget = useCallback((name: string) => write(key, read(key).filter((view) => view.name !== name)), [key]);
+  const forget = useCallback(
+    (name: string) =>
+      write(
+        key,
+        read(key).filter((view) => view.name !== name),
+      ),
+    [key],
+  );
   return { views, save, forget };
 }
