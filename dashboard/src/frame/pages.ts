@@ -1,10 +1,10 @@
-import { Activity, type LucideIcon, Route as RouteIcon } from 'lucide-react';
+import { Activity, type LucideIcon, Route as RouteIcon, Settings, Truck } from 'lucide-react';
 import { useMe } from '../app/session';
 import type { Catalog } from '../i18n/es';
 
 /** A page that the frame leads to. */
 export interface Page {
-  to: '/' | '/traces';
+  to: '/' | '/traces' | '/carriers' | '/config';
   /** The letter that goes there after `g`. */
   key: string;
   icon: LucideIcon;
@@ -19,6 +19,8 @@ export interface Page {
 export const pages: readonly Page[] = [
   { to: '/', key: 'o', icon: Activity, label: (t) => t.nav.overview, feature: 'stream', first: true },
   { to: '/traces', key: 't', icon: RouteIcon, label: (t) => t.nav.traces, feature: 'traces', first: true },
+  { to: '/carriers', key: 'c', icon: Truck, label: (t) => t.nav.carriers, feature: 'operations' },
+  { to: '/config', key: 'f', icon: Settings, label: (t) => t.nav.config, feature: 'stream' },
 ];
 
 /** The pages that are open to whoever is signed in. */

@@ -13,6 +13,8 @@ export const frameWords: Words<typeof spanish> = {
     more: 'More',
     overview: 'Overview',
     traces: 'Traces',
+    carriers: 'Carriers',
+    config: 'Configuration',
   },
   header: {
     tenant: 'Organisation',

@@ -10,6 +10,8 @@ export const frameWords = {
     more: 'Más',
     overview: 'Resumen',
     traces: 'Trazas',
+    carriers: 'Transportistas',
+    config: 'Configuración',
   },
   header: {
     tenant: 'Organización',

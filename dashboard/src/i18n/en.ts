@@ -1,3 +1,5 @@
+import { carrierWords } from '../carriers/words.en';
+import { configWords } from '../config/words.en';
 import { frameWords } from '../frame/words.en';
 import { overviewWords } from '../overview/words.en';
 import { paletteWords } from '../palette/words.en';
@@ -15,6 +17,8 @@ export const en: Catalog = {
   ...traceWords,
   ...journeyWords,
   ...listWords,
+  ...carrierWords,
+  ...configWords,
   error: {
     title: 'Loading failed',
     unreachable: 'The server does not answer. It may be restarting.',

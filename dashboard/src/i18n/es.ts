@@ -1,5 +1,7 @@
 // The catalog all others follow: its shape is their type, so a missing text is a compile error. The words of a page stand in its
 // folder. Sentences are whole; what varies goes through a function, never through joining pieces.
+import { carrierWords } from '../carriers/words.es';
+import { configWords } from '../config/words.es';
 import { frameWords } from '../frame/words.es';
 import { overviewWords } from '../overview/words.es';
 import { paletteWords } from '../palette/words.es';
@@ -17,6 +19,8 @@ export const es = {
   ...traceWords,
   ...journeyWords,
   ...listWords,
+  ...carrierWords,
+  ...configWords,
   error: {
     title: 'No se pudo cargar',
     unreachable: 'El servidor no responde. Puede estar reiniciándose.',

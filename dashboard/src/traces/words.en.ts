@@ -98,7 +98,7 @@ export const listWords: Words<typeof spanish> = {
       place: 'Place',
       first: 'Began',
       events: 'Events',
-      notes: 'Notices',
+      notes: 'Details',
     },
     things: (n, text) => plural(n, `${text} piece`, `${text} pieces`),
     pieces: (done, total) => `${done} of ${total} pieces`,

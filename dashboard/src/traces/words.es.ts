@@ -97,7 +97,7 @@ export const listWords = {
       place: 'Lugar',
       first: 'Empezó',
       events: 'Eventos',
-      notes: 'Avisos',
+      notes: 'Detalles',
     },
     things: (n: number, text: string) => plural(n, `${text} bulto`, `${text} bultos`),
     pieces: (done: string, total: string) => `${done} de ${total} piezas`,
