@@ -1,10 +1,20 @@
 import { createRouter, type RouterHistory } from '@tanstack/react-router';
 import { overviewRoute } from '../overview/routes';
+import { lettersRoute, queuesRoute } from '../queues/routes';
+import { stageRoute, stagesRoute } from '../stages/routes';
 import { traceRoute, tracesRoute } from '../trace/routes';
 import { PageError } from './PageError';
 import { rootRoute } from './root';
 
-const routeTree = rootRoute.addChildren([overviewRoute, tracesRoute, traceRoute]);
+const routeTree = rootRoute.addChildren([
+  overviewRoute,
+  stagesRoute,
+  stageRoute,
+  queuesRoute,
+  lettersRoute,
+  tracesRoute,
+  traceRoute,
+]);
 
 /** The router of the pages, under the path prefix that the page was served from. */
 export function createAppRouter(history?: RouterHistory) {

@@ -6,7 +6,7 @@ import { initialLanguage, keepLanguage, type Language } from './language';
 
 export const catalogs: Record<Language, Catalog> = { es, en };
 
-interface I18n {
+export interface I18n {
   language: Language;
   setLanguage: (language: Language) => void;
   /** The texts. */
