@@ -134,9 +134,13 @@ func (e *entry) note(severity formats.Severity, no int, code, format string, arg
 	e.findings = append(e.findings, n.findings...)
 }
 
+// codeOf is the field that a finding about the whole of an entry names.
 func codeOf(e *entry) string {
 	if c := code(e.text); c != "" {
 		return c
+	}
+	if waybillStart.MatchString(e.text) {
+		return "AWB"
 	}
 	return "status"
 }
@@ -247,19 +251,19 @@ func between(a, b string) string {
 	return ""
 }
 
-// wraps reports whether a line that looks like a status nobody knows is the rest of the one before it: when that one is wrong alone
-// and right with it.
+// wraps reports whether a line that looks like a status nobody knows is the rest of the one before it: when that one is wrong, or odd,
+// alone and right with it.
 func (d *decoder) wraps(e *entry, l line) bool {
 	if e.last != "status" || known[code(e.text)] == nil || len(e.text)+len(l.text) > maxLine {
 		return false
 	}
 	alone, joined := &notes{}, &notes{}
 	d.details(alone, 0, e.text, e.said)
-	if !alone.refused {
+	if len(alone.findings) == 0 {
 		return false
 	}
 	d.details(joined, 0, e.text+l.text, e.said+l.said)
-	return !joined.refused
+	return !joined.refused && (alone.refused || len(joined.findings) == 0)
 }
 
 // entry makes an event of a status.

@@ -53,6 +53,9 @@ func (d *decoder) when(n *notes, no int, t *detail, e *envelope) occurrence {
 	o := occurrence{classifier: tracking.Actual}
 	field := t.code + ".date"
 	if t.date == nil {
+		if n.refused {
+			return o
+		}
 		d.undated(n, no, field, &o, e)
 		return o
 	}
