@@ -118,8 +118,7 @@ type payload struct {
 	RawBytes []byte `json:"raw_base64"`
 }
 
-func payloadOf(t testing.TB, r formats.Result) payload {
-	t.Helper()
+func payloadOf(t require.TestingT, r formats.Result) payload {
 	require.True(t, r.OK(), r.Findings)
 	var p payload
 	require.NoError(t, json.Unmarshal(r.Event.Payload, &p))
