@@ -100,7 +100,7 @@ func TestCatalogErrors(t *testing.T) {
 		"vocabularies:\n  native:\n    a: {exception: On Hold}": `3:20: exception "On Hold"`,
 		"vocabularies:\n  native:\n    a: {exception: [x]}":     `3:20: exception`,
 		"kinds:\n  cargo: {a: {exception: x, clears: y}}":       `code "a" reports trouble or clears it, not both`,
-		"kinds:\n  cargo: {a: {clears: X Y}}":                  `2:23: exception "X Y"`,
+		"kinds:\n  cargo: {a: {clears: X Y}}":                   `2:23: exception "X Y"`,
 		"vocabularies:\n  native:\n    ab: lost\n    AB: lost":  `4:5: "AB" stands twice in native`,
 		"vocabularies:\n  native:\n    lost: accepted":          `3:5: "lost" is the name of a milestone`,
 		"vocabularies:\n  native:\n    \" \": lost":             `3:5: a code is empty`,

@@ -195,7 +195,10 @@ func TestStatus(t *testing.T) {
 			status: lost,
 		},
 		"clearance is progress": {
-			tell:   func(s *story) { s.add(4, none, exception("delayed")); s.add(5, loaded, leg1, exception("cleared:customs")) },
+			tell: func(s *story) {
+				s.add(4, none, exception("delayed"))
+				s.add(5, loaded, leg1, exception("cleared:customs"))
+			},
 			status: loaded,
 		},
 		"a milestone that is itself trouble": {

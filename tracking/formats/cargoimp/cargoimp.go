@@ -43,6 +43,7 @@ const (
 // manifest and each movement of a flight, taken or refused, in the order of the body; a message that cannot be read at all is one
 // refused result, and a manifest of nothing (NIL) none. The error is a *formats.BodyError when there is no message in the body.
 func Decode(body []byte, opt formats.Options) ([]formats.Result, error) {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if len(bytes.Trim(body, " \t\r\n\x00\x01\x02\x03\x04")) == 0 {
 		return nil, &formats.BodyError{Code: formats.CodeEmpty, Message: "the body is empty; send at least one message", Line: 1}
 	}

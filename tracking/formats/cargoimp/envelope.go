@@ -187,7 +187,8 @@ func (s *splitter) line(l line) {
 	}
 	if m := identifier.FindStringSubmatch(l.text); m != nil {
 		manifest := s.open != nil && s.open.kind == "FFM" // whose lines may be the codes of airports
-		if m[5] == "" || !manifest {
+		// FOH/12 is a status that was cut short.
+		if known[m[3]] == nil && (m[5] == "" || !manifest) {
 			s.begin(m[1]+m[3]+m[5], m[2]+m[4], l)
 			return
 		}

@@ -219,7 +219,7 @@ func (r *reader) byGrammar() {
 		switch {
 		case r.at >= len(r.text) || field == "":
 			if r.g.must[i] && !r.filled(s) {
-				r.n.fail(r.no, r.field(s), formats.CodeRequired, "%s must have a %s such as %s", r.out.code, slotNames[s], slotExamples[s])
+				r.n.fail(r.no, r.field(s), formats.CodeRequired, "%s lacks its %s, such as %s", r.out.code, slotNames[s], slotExamples[s])
 			}
 			if s == clock {
 				r.times++
@@ -232,7 +232,7 @@ func (r *reader) byGrammar() {
 			r.take(s)
 		case !r.g.must[i]:
 		case r.laterFits(i):
-			r.n.fail(r.no, r.field(s), formats.CodeRequired, "%s must have a %s such as %s before %q", r.out.code, slotNames[s], slotExamples[s], quote(field))
+			r.n.fail(r.no, r.field(s), formats.CodeRequired, "%s lacks its %s, such as %s, before %q", r.out.code, slotNames[s], slotExamples[s], quote(field))
 		default:
 			r.n.fail(r.no, r.field(s), formats.CodeFormat, "%s cannot have %q as its %s; it must be as %s", r.out.code, quote(field), slotNames[s], slotExamples[s])
 			r.at++
