@@ -348,3 +348,23 @@ func TestPayload(t *testing.T) {
 	require.Equal(t, "LB9", e.Location.Facility)
 	require.Equal(t, &tracking.Quantity{Weight: 17, WeightUnit: "kg"}, event(t, "BSM", ".V/1LLIM", ".N/0045123456001", ".W/K/1/17", "ENDBSM").Quantity)
 }
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return body
+}
+
+// field returns a text of a JSON document; empty when there is none.
+func field(t testing.TB, document []byte, path ...string) string {
+	t.Helper()
+	var v any
+	require.NoError(t, json.Unmarshal(document, &v))
+	for _, key := range path {
+		m, _ := v.(map[string]any)
+		v = m[key]
+	}
+	s, _ := v.(string)
+	return s
+}

@@ -43,7 +43,7 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 	var at *localtime.Instant
 	r.content, at = d.content(h, g, &r.notes)
 	if !g.tagged {
-		r.notes.failf(m.line, ".N", formats.CodeRequired, ".N is required: the tags of the bags, as in .N/0045123456001, or .B with a tag")
+		r.notes.failf(m.line, ".N", formats.CodeRequired, tagRequired)
 	}
 	for _, i := range g.own {
 		if m.elements[i].hasTags() {
@@ -73,6 +73,7 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 		}
 		return d.aside(m, line, say())
 	}
+	before := len(d.results)
 	for _, i := range g.own {
 		e := &m.elements[i]
 		if !e.hasTags() {
@@ -105,8 +106,15 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 			}
 		}
 	}
+	if len(d.results) == before {
+		n := say()
+		n.failf(m.line, ".N", formats.CodeRequired, tagRequired)
+		return d.aside(m, m.line, n)
+	}
 	return nil
 }
+
+const tagRequired = ".N is required: the tags of the bags, as in .N/0045123456001, or .B with a tag"
 
 // irregularity is the status of a .B that has no tags of its own, and so is about those of .N.
 func (r *reading) irregularity() string {

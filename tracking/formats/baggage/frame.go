@@ -127,6 +127,7 @@ type splitter struct {
 	origin string
 	repeat bool
 	stray  int
+	tagged bool // the envelope is one of lines such as =ORIGIN, and what each is about
 }
 
 // split finds the messages of a body.
@@ -242,10 +243,11 @@ func (s *splitter) envelope(line string, number int) {
 		return
 	}
 	address := func(w string) bool { return len(w) == 7 && alphanumeric(w) }
+	s.tagged = s.tagged || line[0] == '='
 	switch {
 	case len(words[0]) == 2 && words[0][0] == 'Q' && len(words) > 1 && address(words[1]):
 		s.origin, s.repeat = "", false // a new envelope
-	case address(words[0]), line[0] == '=', words[0] == "ZCZC", words[0] == "NNNN", s.stray > 0:
+	case address(words[0]), s.tagged, words[0] == "ZCZC", words[0] == "NNNN", s.stray > 0:
 	default:
 		s.stray = number
 	}
@@ -259,7 +261,7 @@ func (s *splitter) begin(r row, at int, kind string) {
 	if s.stray > 0 {
 		s.open.notes.warnf(s.stray, "", CodeDeviation, "line %d is in no message and no part of an envelope that is known", s.stray)
 	}
-	s.inline, s.repeat, s.stray = false, false, 0
+	s.inline, s.repeat, s.stray, s.tagged = false, false, 0, false
 	s.starts, s.ends = append(s.starts[:0], at), append(s.ends[:0], at+3)
 }
 
