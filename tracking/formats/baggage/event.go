@@ -207,7 +207,7 @@ func (d *decoder) event(r *reading, element int, number, status string, count in
 	payload = append(append(payload, `{"tag":`...), tag...)
 	payload = append(append(payload, ','), r.common[1:len(r.common)-1]...)
 	payload = append(payload, `,"text":`...)
-	payload = append(append(payload, r.text.json(m, element, r.texts > maxTagLines)...), '}')
+	payload = append(append(payload, r.text.json(element, r.texts > maxTagLines)...), '}')
 	e.Payload = payload
 	if d.bytes += len(payload); d.bytes > maxPayloads {
 		return nil, &formats.BodyError{

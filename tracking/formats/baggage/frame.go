@@ -304,8 +304,11 @@ func (m *message) readPart(v *element) {
 // partNumber reads PARTn.
 func partNumber(s string) (int, bool) {
 	s, ok := strings.CutPrefix(s, "PART")
+	if !ok || !digits(s) {
+		return 0, false
+	}
 	n, err := strconv.Atoi(s)
-	return n, ok && err == nil && n > 0 && n < 1000
+	return n, err == nil && n > 0 && n < 1000
 }
 
 // inside reads a line of the open message that is one element, a word of its head or its end.

@@ -26,6 +26,9 @@ func personal(letter byte, field int) bool {
 	}
 }
 
+// personalLetters are those of which some fields are personal.
+const personalLetters = "PLYCSG\x00"
+
 // text is the text of a message as far as it is about a group of bags, with markers for what is personal.
 type text struct {
 	parts []piece
@@ -61,21 +64,25 @@ type passengerName struct {
 
 // newText makes the text of a group.
 func newText(m *message, g *bags) *text {
-	own := make([]bool, len(m.elements))
+	own := make([]bool, len(m.elements)) // whether an element is about the group
 	for _, indexes := range [2][]int{g.context, g.own} {
 		for _, i := range indexes {
 			own[i] = true
 		}
 	}
-	t := &text{parts: []piece{{-1, false, m.head}}}
+	t := &text{parts: append(make([]piece, 0, len(g.own)+len(g.context)+4), piece{-1, false, m.head})}
 	var p passenger
 	for i := range m.elements {
 		e := &m.elements[i]
 		if !own[i] && e.letter != 'V' {
 			continue
 		}
-		p.read(e)
-		t.parts = append(t.parts, piece{i, e.hasTags(), p.mask(e)})
+		masked := e.text
+		if strings.IndexByte(personalLetters, e.letter) >= 0 {
+			p.read(e)
+			masked = p.mask(e)
+		}
+		t.parts = append(t.parts, piece{i, e.hasTags(), masked})
 	}
 	t.parts = append(t.parts, piece{-1, false, m.foot})
 	if len(p.Text) > 0 {
@@ -145,11 +152,18 @@ func (t *text) personal(tag string) *tracking.Personal {
 }
 
 // json returns the text as JSON; of tags, only those of one element where alone says so.
-func (t *text) json(m *message, element int, alone bool) []byte {
+func (t *text) json(element int, alone bool) []byte {
 	if !alone && t.whole != nil {
 		return t.whole
 	}
+	size := 0
+	for _, p := range t.parts {
+		if !alone || !p.tags || p.element == element {
+			size += len(p.text)
+		}
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for _, p := range t.parts {
 		if !alone || !p.tags || p.element == element {
 			b.WriteString(p.text)
