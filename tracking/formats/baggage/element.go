@@ -142,13 +142,10 @@ func (d *decoder) flight(h *head, e *element, n *notes) *flight {
 	} else {
 		n.warnf(e.line, e.name(1), CodeIdentifier, "%q is no flight such as LA2468; it is kept as it is", wire.Shorten(e.field(1)))
 	}
-	switch date := e.field(2); {
-	case date == "":
+	if e.field(2) == "" {
 		n.warnf(e.line, e.name(2), CodeDeviation, "%s has no date; the flight is known by its number only", e.name(0))
-	default:
-		if in := d.date(h, e, 2, nil, n); in != nil {
-			f.day, f.Date = in.Time, in.Time.Format(time.DateOnly)
-		}
+	} else if in := d.date(h, e, 2, nil, n); in != nil {
+		f.day, f.Date = in.Time, in.Time.Format(time.DateOnly)
 	}
 	if f.Airport != "" && (len(f.Airport) != 3 || !letters(f.Airport)) {
 		n.warnf(e.line, e.name(3), CodeIdentifier, "%q is no airport of three letters; it is kept as it is", wire.Shorten(e.field(3)))

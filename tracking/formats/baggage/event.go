@@ -32,8 +32,9 @@ type reading struct {
 	common []byte
 	digest [sha256.Size]byte
 	text   *text
-	// texts is how many elements with tags there are.
-	texts int
+	// texts is how many elements with tags there are, irregularity the status of a .B that has none, and so is about those of .N.
+	texts        int
+	irregularity string
 }
 
 // group decodes a group of bags. first is what is to be said with the first result.
@@ -46,8 +47,12 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 		r.notes.failf(m.line, ".N", formats.CodeRequired, tagRequired)
 	}
 	for _, i := range g.own {
-		if m.elements[i].hasTags() {
+		e := &m.elements[i]
+		if e.hasTags() {
 			r.texts++
+		}
+		if e.letter == 'B' && strings.Join(e.fields[min(1, len(e.fields)):], "") == "" {
+			r.irregularity = strings.ToUpper(e.field(1))
 		}
 	}
 	if !r.notes.refused {
@@ -75,33 +80,8 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 	}
 	before := len(d.results)
 	for _, i := range g.own {
-		e := &m.elements[i]
-		if !e.hasTags() {
-			continue
-		}
-		fields, status, base := e.fields, "", 1
-		if e.letter == 'B' {
-			status, base = strings.ToUpper(e.field(1)), 2
-			if fields = fields[min(1, len(fields)):]; strings.Join(fields, "") == "" {
-				continue // the tags are in .N
-			}
-		} else {
-			status = r.irregularity()
-		}
-		found := false
-		for k, field := range fields {
-			if field == "" {
-				continue
-			}
-			found = true
-			if err := d.tags(r, i, base+k, field, status, say); err != nil {
-				return err
-			}
-		}
-		if !found {
-			n := say()
-			n.failf(e.line, e.name(1), formats.CodeRequired, ".N is required: ten digits of a tag and three of how many bags, as in .N/0045123456001")
-			if err := d.aside(m, e.line, n); err != nil {
+		if m.elements[i].hasTags() {
+			if err := d.tagElement(r, i, say); err != nil {
 				return err
 			}
 		}
@@ -114,18 +94,35 @@ func (d *decoder) group(h *head, g *bags, first *notes) error {
 	return nil
 }
 
-const tagRequired = ".N is required: the tags of the bags, as in .N/0045123456001, or .B with a tag"
-
-// irregularity is the status of a .B that has no tags of its own, and so is about those of .N.
-func (r *reading) irregularity() string {
-	for _, i := range r.g.own {
-		e := &r.h.m.elements[i]
-		if e.letter == 'B' && strings.Join(e.fields[min(1, len(e.fields)):], "") == "" {
-			return strings.ToUpper(e.field(1))
+// tagElement decodes the bags of one .N or .B.
+func (d *decoder) tagElement(r *reading, element int, say func() notes) error {
+	e := &r.h.m.elements[element]
+	fields, status, base := e.fields, r.irregularity, 1
+	if e.letter == 'B' {
+		status, base = strings.ToUpper(e.field(1)), 2
+		if fields = fields[min(1, len(fields)):]; strings.Join(fields, "") == "" {
+			return nil // the tags are in .N
 		}
 	}
-	return ""
+	found := false
+	for k, field := range fields {
+		if field == "" {
+			continue
+		}
+		found = true
+		if err := d.tags(r, element, base+k, field, status, say); err != nil {
+			return err
+		}
+	}
+	if found {
+		return nil
+	}
+	n := say()
+	n.failf(e.line, e.name(1), formats.CodeRequired, ".N is required: ten digits of a tag and three of how many bags, as in .N/0045123456001")
+	return d.aside(r.h.m, e.line, n)
 }
+
+const tagRequired = ".N is required: the tags of the bags, as in .N/0045123456001, or .B with a tag"
 
 // noRead is what a scanner says that could not read a tag.
 const noRead = "0000000000"

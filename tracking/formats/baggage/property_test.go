@@ -30,12 +30,11 @@ type passengerOf struct {
 
 // written is a message that the property test writes.
 type written struct {
-	kind, change, station, envelope string
-	indicator                       string
-	at                              time.Time // zero: none
-	facility                        string
-	passengers                      []passengerOf
-	repeat                          bool
+	kind, change, indicator, station string
+	at                               time.Time // zero: none
+	facility                         string
+	passengers                       []passengerOf
+	repeat                           bool
 }
 
 var stations = map[string]string{"LIM": "America/Lima", "JFK": "America/New_York", "OSL": "Europe/Oslo", "SYD": "Australia/Sydney"}
