@@ -72,8 +72,10 @@ func (d *decoder) version(h *head) {
 	var v *element
 	for i := range h.m.elements {
 		if e := &h.m.elements[i]; e.letter == 'V' {
-			v = e
-			break
+			h.m.versions = append(h.m.versions, i)
+			if v == nil {
+				v = e
+			}
 		}
 	}
 	if v == nil || v.field(1) == "" {
