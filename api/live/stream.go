@@ -17,6 +17,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -355,7 +356,7 @@ func (s *stream) tellConfig(ctx context.Context) bool {
 	if err != nil {
 		return true // It is being edited; what runs is as it was.
 	}
-	hash := versionOf(plans...)
+	hash := pipeline.Version(plans...)
 	before := s.config
 	s.config = hash
 	if before == "" || before == hash {

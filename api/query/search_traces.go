@@ -176,8 +176,8 @@ func (h *Handler) registerSearch(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "get-event", Method: http.MethodGet, Path: "/api/v1/events/{uid}", Tags: []string{"Events"},
 		Summary: "An event and its passport",
-		Description: "The event, and what became of it: of which event it is a copy, why it was dropped or dead-lettered, and what was done since. " +
-			"Of stages that it merely passed there is no entry. Needs the role traces:read.",
+		Description: "The event, and what became of it: what each stage made of it, how long it waited and took, and with which configuration (for a " +
+			"month); of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Needs the role traces:read.",
 		Security: bearer, Errors: []int{401, 403, 404, 422, 503},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "What is known of the event",
