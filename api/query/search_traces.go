@@ -55,30 +55,10 @@ func kinds() (all []string) {
 	return all
 }
 
-// flights are written as they are searched: LA 0047 is LA47.
-func flights(given []string) []string {
-	all := make([]string, len(given))
-	for i, text := range given {
-		all[i] = strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(text))
-		if f, ok := tracking.ParseFlight(all[i]); ok {
-			all[i] = f.Carrier + strings.TrimLeft(f.Number, "0") + f.Suffix
-		}
-	}
-	return all
-}
-
-func uppers(given []string) []string {
-	all := make([]string, len(given))
-	for i, text := range given {
-		all[i] = strings.ToUpper(text)
-	}
-	return all
-}
-
 func (in *searchTracesInput) filter(c *checks) store.TraceFilter {
 	f := store.TraceFilter{
-		Statuses: in.Status, Milestones: in.Milestone, Kinds: in.Kind, Sources: in.Source, Carriers: uppers(in.Carrier), Locations: in.Location,
-		Flights: flights(in.Flight), EventTypes: in.EventType, Exceptions: in.Exception, Anomalies: in.Anomaly,
+		Statuses: in.Status, Milestones: in.Milestone, Kinds: in.Kind, Sources: in.Source, Carriers: in.Carrier, Locations: in.Location,
+		Flights: in.Flight, EventTypes: in.EventType, Exceptions: in.Exception, Anomalies: in.Anomaly,
 		CorrelationIDs: in.CorrelationID, Aggregates: in.AggregateID, Prefix: in.Query,
 		FirstEvent: store.TimeRange{From: in.FirstFrom, Until: in.FirstUntil}, LastEvent: store.TimeRange{From: in.LastFrom, Until: in.LastUntil},
 		Updated: store.TimeRange{From: in.UpdatedFrom, Until: in.UpdatedUntil},
@@ -94,7 +74,7 @@ func (in *searchTracesInput) filter(c *checks) store.TraceFilter {
 	c.span("firstEvent", f.FirstEvent)
 	c.span("lastEvent", f.LastEvent)
 	c.span("updated", f.Updated)
-	return f
+	return f.Canonical()
 }
 
 func (h *Handler) searchTraces(ctx context.Context, in *searchTracesInput) (*huma.StreamResponse, error) {
