@@ -1,6 +1,7 @@
 package carriers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -146,10 +147,11 @@ func (p *carrierParser) mappingFaults(err error) {
 const CodeUnmapped = mapped.CodeUnmapped
 
 // Decode reads the events of a body. It returns a result for each event, taken or refused, in the order of the body; or a
-// *formats.BodyError when the body cannot be read at all. Their source is the carrier's or begins with it, unless it is one of
-// those that the carrier may send under. What the carrier's table of codes knows is in their enrichment.
+// *formats.BodyError when the body cannot be read at all. Their source is the default one, which is the carrier's unless the options
+// name another, or begins with it, unless it is one of those that the carrier may send under. What the carrier's table of codes
+// knows is in their enrichment.
 func (c *Carrier) Decode(body Body, opt formats.Options) ([]formats.Result, error) {
-	opt.DefaultSource = c.Defaults.Source
+	opt.DefaultSource = cmp.Or(opt.DefaultSource, c.Defaults.Source)
 	if c.Limits.MaxEvents > 0 && (opt.MaxEvents == 0 || c.Limits.MaxEvents < opt.MaxEvents) {
 		opt.MaxEvents = c.Limits.MaxEvents
 	}
@@ -159,17 +161,17 @@ func (c *Carrier) Decode(body Body, opt formats.Options) ([]formats.Result, erro
 	}
 	for i := range results {
 		if results[i].OK() {
-			c.finish(&results[i])
+			c.finish(&results[i], opt.DefaultSource)
 		}
 	}
 	return results, nil
 }
 
 // finish makes a decoded event one of the carrier's.
-func (c *Carrier) finish(r *formats.Result) {
+func (c *Carrier) finish(r *formats.Result, source string) {
 	e := r.Event
-	if !c.Sends(e.Source) {
-		if e.Source = c.Defaults.Source + "/" + strings.TrimLeft(e.Source, "/"); len(e.Source) > formats.MaxIDBytes {
+	if e.Source != source && !strings.HasPrefix(e.Source, source+"/") && !slices.Contains(c.Sources, e.Source) {
+		if e.Source = source + "/" + strings.TrimLeft(e.Source, "/"); len(e.Source) > formats.MaxIDBytes {
 			r.Event = nil
 			r.Findings = append(r.Findings[:min(len(r.Findings), formats.MaxFindings-1)], formats.Finding{
 				Index: r.Index, Line: r.Line, Field: "source", Code: formats.CodeTooLong, Severity: formats.SeverityError,
@@ -198,11 +200,6 @@ func (c *Carrier) finish(r *formats.Result) {
 }
 
 func foldCode(code string) string { return strings.ToLower(strings.TrimSpace(code)) }
-
-// Sends reports whether events may have a source that is named as it is.
-func (c *Carrier) Sends(source string) bool {
-	return source == c.Defaults.Source || strings.HasPrefix(source, c.Defaults.Source+"/") || slices.Contains(c.Sources, source)
-}
 
 // Meaning returns what a code means for a kind of thing, by the carrier's own table or else the catalogue.
 func (c *Carrier) Meaning(kind tracking.Kind, code string) (tracking.Meaning, bool) {

@@ -40,6 +40,9 @@ type Case struct {
 	want []byte // nil when there is none
 }
 
+// Body is the sample as it is sent.
+func (c Case) Body() Body { return c.body }
+
 // caseSettings is what CASE.case.yaml says.
 type caseSettings struct {
 	ReceivedAt time.Time         `yaml:"received_at"`

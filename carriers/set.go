@@ -91,5 +91,11 @@ func (s *Set) Lookup(tenant, name string) (*Carrier, error) {
 	return nil, fmt.Errorf("%w %q", ErrUnknown, name)
 }
 
+// Named returns the carrier of a name, whoever it is of.
+func (s *Set) Named(name string) (*Carrier, bool) {
+	c, ok := s.byName[name]
+	return c, ok
+}
+
 // For reports whether senders of a tenant may use the carrier.
 func (c *Carrier) For(tenant string) bool { return c.Tenant == "" || c.Tenant == tenant }

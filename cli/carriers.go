@@ -52,3 +52,6 @@ func checkedCarriers(files fs.FS) (*carriers.Set, pipeline.Findings, error) {
 func (s *carrierSet) Lookup(tenant, name string) (*carriers.Carrier, error) {
 	return s.set.Load().Lookup(tenant, name)
 }
+
+// Named implements ingest.Carriers.
+func (s *carrierSet) Named(name string) (*carriers.Carrier, bool) { return s.set.Load().Named(name) }
