@@ -5,6 +5,7 @@ package formats
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
@@ -55,6 +56,12 @@ type Options struct {
 	DefaultSource string
 	// MaxEvents is the most events that a body may hold; reading stops at the first too many. 0 means no limit.
 	MaxEvents int
+	// ReceivedAt is when the body came. Formats that leave out the year, or the time, infer it from this. Zero means now.
+	ReceivedAt time.Time
+	// Places says in which zone the local times of a station are. Without it they are taken for UTC, and marked so.
+	Places *tracking.Places
+	// Airlines says whose an accounting prefix is. May be nil.
+	Airlines *tracking.Airlines
 }
 
 // Finding is one thing that is to be said about an event, at one of its fields.
