@@ -294,11 +294,11 @@ func (r *reading) code(status string, element int, n *notes) (string, legKind) {
 	case status != "":
 		e := &m.elements[element]
 		if !shortCode(status) {
-			n.warnf(e.line, e.name(1), CodeUnmapped, "the status of the bag is no code of up to eight letters; it is kept in the payload")
+			n.warnf(e.line, e.name(1), CodeUnknown, "the status of the bag is no code of up to eight letters; it is kept in the payload")
 			return m.kind + ".B", leg
 		}
 		if !irregularities[status] {
-			n.warnf(e.line, ".B/1", CodeUnmapped, "%q is no status of a bag that is known; it is kept", status)
+			n.warnf(e.line, ".B/1", CodeUnknown, "%q is no status of a bag that is known; it is kept", status)
 		}
 		if status == "NOF" {
 			leg = inboundLeg
