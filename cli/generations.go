@@ -302,11 +302,12 @@ func digestPlan(plan pipeline.Plan, files []byte) ([sha256.Size]byte, error) {
 	return sha256.Sum256(append(text, files...)), nil
 }
 
-// digestFiles returns what differs when any file does that a stage may read: all but the pipelines.
+// digestFiles returns what differs when any file does that a stage may read: all but the pipelines, and the carriers, which the edge
+// reads.
 func digestFiles(files fs.FS) ([]byte, error) {
 	sums := map[string][sha256.Size]byte{}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasPrefix(name, "pipelines/") {
+		if err != nil || entry.IsDir() || strings.HasPrefix(name, "pipelines/") || strings.HasPrefix(name, "carriers/") {
 			return err
 		}
 		content, err := fs.ReadFile(files, name)

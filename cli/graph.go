@@ -100,7 +100,7 @@ func newApp(o options, s surroundings) *fx.App {
 			func() fs.FS { return configFiles(s.process.ConfigDir) },
 			fx.Annotate(telemetry.NewRegistry, fx.As(fx.Self()), fx.As(new(prometheus.Registerer)), fx.As(new(prometheus.Gatherer))),
 			newTracerProvider, newStore, newReads, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
-			newPlanner, planner.plans, newReloads, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
+			newPlanner, planner.plans, newCarrierSet, newReloads, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
 		),
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.

@@ -21,7 +21,7 @@ import (
 type Process struct {
 	Listen    string `env:"RASTRO_LISTEN" envDefault:":8080" help:"address to listen on"`
 	PublicURL string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
-	ConfigDir string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, milestones and reference data that stand before the built-in ones"`
+	ConfigDir string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, carriers, milestones and reference data that stand before the built-in ones"`
 
 	Database    Database
 	Broker      Broker

@@ -9,10 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Places is a table of airports. It is immutable.
-type Places struct{ byCode map[string]*Place }
+type Places struct {
+	byCode map[string]*Place
+	zones  sync.Map // of *time.Location by name, as far as they were asked for
+}
 
 // LoadPlaces reads airports from CSV with the columns iata, icao, name, city, country, latitude, longitude and timezone, in
 // any order. Errors name the line. Of several rows with one code the first stands.
@@ -48,6 +53,27 @@ func LoadPlaces(r io.Reader) (*Places, error) {
 func (p *Places) Lookup(code string) (*Place, bool) {
 	place, ok := p.byCode[strings.ToUpper(strings.TrimSpace(code))]
 	return place, ok
+}
+
+// Zone returns the time zone of the place with an IATA or ICAO code, in any case; nil when the place or its zone is not known.
+// It may be called on nil.
+func (p *Places) Zone(code string) *time.Location {
+	if p == nil {
+		return nil
+	}
+	place, ok := p.Lookup(code)
+	if !ok || place.TimeZone == "" {
+		return nil
+	}
+	if known, ok := p.zones.Load(place.TimeZone); ok {
+		return known.(*time.Location)
+	}
+	zone, err := time.LoadLocation(place.TimeZone)
+	if err != nil {
+		zone = nil // the machine has no such zone
+	}
+	p.zones.Store(place.TimeZone, zone)
+	return zone
 }
 
 // Airlines is a table of airlines. It is immutable.

@@ -143,6 +143,10 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 		if t.config.Domain != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders)) {
 			return fmt.Errorf("provision topic %q: there is no JetStream in the domain %q: %w", topic.Name, t.config.Domain, err)
 		}
+		if noRoom(err) {
+			return fmt.Errorf("provision topic %q: the servers have no room left for its %d MiB; give JetStream more (max_file_store), or topics less (RASTRO_NATS_MAX_BYTES): %w",
+				topic.Name, t.config.MaxBytes>>20, err)
+		}
 		if err != nil {
 			return fmt.Errorf("provision topic %q: %w", topic.Name, err)
 		}
@@ -157,6 +161,14 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 		}
 	}
 	return nil
+}
+
+// noRoom reports whether JetStream refused a stream because not all that it may hold fits beside what the others may hold. A server
+// that is not told how much it has takes three quarters of what was free on its disk when it started.
+func noRoom(err error) bool {
+	const account, server, storage = 10002, 10023, 10047
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == account || api.ErrorCode == server || api.ErrorCode == storage)
 }
 
 // largestMessage is what a message takes at most, in bytes, whoever published it.

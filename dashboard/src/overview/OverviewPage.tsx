@@ -1,4 +1,3 @@
-import { StaleBanner } from '../frame/Connection';
 import { useI18n } from '../i18n/i18n';
 import { useLive } from '../live/live';
 import { SearchBox } from '../search/SearchBox';
@@ -16,7 +15,6 @@ export function OverviewPage() {
   const stale = useLive((s) => s.staleFor !== undefined);
   return (
     <div className={classes.page}>
-      <StaleBanner />
       <h1 className={classes.title}>{t.overview.title}</h1>
       <Card className={classes.where} titleId="where" title={t.overview.where}>
         <SearchBox large />
