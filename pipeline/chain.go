@@ -116,12 +116,17 @@ func (c *Chain) runStage(ctx context.Context, at int, work []*Work, observer Obs
 	}
 	observer.Observe(l.spec.Name, batch, took)
 	spread := jitter()
+	steps := stepper{step: Step{Stage: l.spec.Name, At: start, Took: took, Events: batch.Len()}}
 	for i, w := range in {
 		for _, event := range batch.Emitted(i) {
 			event.Span = w.Event.Span
 			emitted = append(emitted, &Work{Event: event, Origin: w, next: at + 1})
 		}
-		switch w.Verdict = batch.Verdict(i); w.Verdict.Outcome {
+		w.Verdict = batch.Verdict(i)
+		if w.Verdict.Outcome != Retry {
+			w.Trail = steps.after(w.Trail, w.Verdict.Outcome, w.Attempts+1)
+		}
+		switch w.Verdict.Outcome {
 		case Pass:
 			w.Event = batch.Event(i)
 			c.pass(w, batch.RouteOf(i))

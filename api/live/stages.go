@@ -2,8 +2,6 @@ package live
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/http"
@@ -99,7 +97,7 @@ func (h *Handler) listStages(ctx context.Context, in *WindowInput) (*stagesOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &stagesOutput{StageList{stages, versionOf(plans...)}}, nil
+	return &stagesOutput{StageList{stages, pipeline.Version(plans...)}}, nil
 }
 
 func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, error) {
@@ -119,7 +117,7 @@ func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, e
 	}
 	for _, plan := range plans {
 		if plan.Pipeline == d.Pipeline {
-			d.Version = versionOf(plan)
+			d.Version = pipeline.Version(plan)
 			d.Config = configOf(plan, d.Name)
 		}
 	}
@@ -139,19 +137,6 @@ func configOf(plan pipeline.Plan, name string) string {
 		}
 	}
 	return ""
-}
-
-// versionOf identifies a configuration of pipelines. It tells nothing of secrets.
-func versionOf(plans ...pipeline.Plan) string {
-	digest := sha256.New()
-	for _, plan := range plans {
-		text, err := yaml.Marshal(plan.Describe(true))
-		if err != nil {
-			return ""
-		}
-		_, _ = digest.Write(text) // A hash takes anything.
-	}
-	return hex.EncodeToString(digest.Sum(nil)[:6])
 }
 
 // stages returns how the stages do; the error is a Problem.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -83,6 +85,12 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 	if s.wants(traceEvent) {
 		if s.subscription, err = h.feed.subscribe(c.UserContext(), tenant, s.filter, s.after); err != nil {
 			h.streams.leave(tenant)
+			if errors.Is(err, errTooManyFilters) {
+				c.Set(fiber.HeaderRetryAfter, retryStream)
+				return problem.New(http.StatusTooManyRequests, "too-many-filters", fmt.Sprintf(
+					"The streams of the tenant at this process have %d filters that the store is asked for, which is as many as there may be; "+
+						"use one of them, filter by status, kind, exception, place or correlationPrefix alone, or come again after Retry-After seconds.", maxDeep))
+			}
 			return h.unavailable(c.UserContext(), "follow changes", err)
 		}
 	}
@@ -355,7 +363,7 @@ func (s *stream) tellConfig(ctx context.Context) bool {
 	if err != nil {
 		return true // It is being edited; what runs is as it was.
 	}
-	hash := versionOf(plans...)
+	hash := pipeline.Version(plans...)
 	before := s.config
 	s.config = hash
 	if before == "" || before == hash {

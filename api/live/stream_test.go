@@ -413,3 +413,64 @@ func TestClientsOfAProcessThatLeavesGoOnElsewhere(t *testing.T) {
 	leaving.persist("acme", "meanwhile", tracking.Loaded)
 	staying.stream("events=trace", "Last-Event-ID", last.id).until(t, "meanwhile")
 }
+
+// A stream takes the filters of a search: what it tells is what the search would find.
+func TestAStreamTakesTheFiltersOfASearch(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	streams := map[string]reader{}
+	for _, query := range []string{
+		"source=LA", "source=other", "carrier=la", "flight=LA+0047", "flight=LA48", "location=LIM", "location=SCL", "eventType=loaded&eventType=x", "milestone=loaded",
+		"milestone=delivered", "q=wa", "q=no", "aggregateId=bag", "correlationId=wanted", "lastEventFrom=2001-01-01T00:00:00Z", "lastEventFrom=2999-01-01T00:00:00Z",
+		"exception=any", "status=loaded&location=LIM",
+	} {
+		streams[query] = e.stream("events=trace&" + query)
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	event := func(correlation, aggregate string, change func(*tracking.Event)) {
+		event := &tracking.Event{
+			UID: uuid.Must(uuid.NewV7()), TenantID: "acme", Source: "LA", EventID: uuid.NewString(), CorrelationID: correlation, AggregateID: aggregate, Type: "loaded",
+			Classifier: tracking.Actual, OccurredAt: now, ReceivedAt: now, Location: &tracking.Location{IATA: "LIM"},
+			Transport: &tracking.Transport{Carrier: "LA", Number: "0047"}, Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
+		}
+		if change != nil {
+			change(event)
+		}
+		_, err := e.store.Persist(t.Context(), []*tracking.Event{event})
+		require.NoError(t, err)
+	}
+	event("wanted", "bag", nil)
+	// What every filter means comes last, so that nobody waits for what is not told.
+	event("no-end", "bag", func(e *tracking.Event) {
+		e.Source, e.Transport.Number, e.Location.IATA, e.Enrichment.Milestone, e.Enrichment.Exception = "other", "48", "SCL", tracking.Delivered, "damaged"
+		e.OccurredAt = time.Date(2999, 6, 1, 0, 0, 0, 0, time.UTC)
+	})
+	event("wa-end", "bag", func(e *tracking.Event) { e.Source = "other" })
+	for query, want := range map[string][]string{
+		"source=LA": {"wanted"}, "source=other": {"no-end", "wa-end"}, "carrier=la": {"wanted", "no-end", "wa-end"}, "flight=LA+0047": {"wanted", "wa-end"}, "flight=LA48": {"no-end"},
+		"location=LIM": {"wanted", "wa-end"}, "location=SCL": {"no-end"}, "eventType=loaded&eventType=x": {"wanted", "no-end", "wa-end"}, "milestone=loaded": {"wanted", "wa-end"},
+		"milestone=delivered": {"no-end"}, "q=wa": {"wanted", "wa-end"}, "q=no": {"no-end"}, "aggregateId=bag": {"wanted", "no-end", "wa-end"}, "correlationId=wanted": {"wanted"},
+		"lastEventFrom=2001-01-01T00:00:00Z": {"wanted", "no-end", "wa-end"}, "lastEventFrom=2999-01-01T00:00:00Z": {"no-end"}, "exception=any": {"no-end"},
+		"status=loaded&location=LIM": {"wanted", "wa-end"},
+	} {
+		for _, correlation := range want {
+			require.Equal(t, correlation, streams[query].mustNext(t).correlation(t), query)
+		}
+	}
+	for _, query := range []string{"lastEventFrom=yesterday", "updatedUntil=2026-01-01T00:00:00Z&updatedUntil=2026-01-01T00:00:00Z", "q=a&q=b", "flight=" + strings.Repeat("x", 300)} {
+		require.Equal(t, http.StatusUnprocessableEntity, e.get("stream?"+query, nil), query)
+	}
+}
+
+// The store is asked for so many filters at each look and no more, however many streams there are.
+func TestFiltersOfStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	for i := range 20 {
+		e.stream(fmt.Sprint("events=trace&source=", i))
+	}
+	require.Equal(t, http.StatusTooManyRequests, e.get("stream?events=trace&source=20", nil))
+	e.stream("events=trace&source=7")
+	e.stream("events=trace&status=loaded")
+	e.stream("events=trace&source=20", "X-Tenant", "umbrella")
+}

@@ -548,6 +548,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is allowed to the tenant
+         * @description The tenant's limits, how long its journeys are kept, and what it prefers. They are set in config/tenants.yaml or with `rastro tenants`. Needs the role traces:read.
+         */
+        get: operations["get-tenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/topology": {
         parameters: {
             query?: never;
@@ -2198,6 +2218,41 @@ export interface components {
             id: string;
             /** @description Its name, for people */
             name: string;
+        };
+        TenantSettings: {
+            /** @description Whether its events are taken */
+            active: boolean;
+            /** @description Where it is: ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description The senders' codes that it may send; none allows any */
+            event_types: string[] | null;
+            /** @description The tenant */
+            id: string;
+            /**
+             * Format: int64
+             * @description How large the payload of one of its events may be
+             */
+            max_payload_bytes: number;
+            /** @description Its name, for people */
+            name: string;
+            /** @description What it prefers, such as language and time_zone */
+            preferences: unknown;
+            /**
+             * Format: double
+             * @description How many events a second it may send
+             */
+            rate_per_second: number;
+            /** @description The kinds for which that is another, in days; 0 keeps for ever */
+            retention_by_kind: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description How long its journeys are kept after their last event
+             */
+            retention_days: number;
+            /** @description The carriers and systems that may send for it; none allows any */
+            sources: string[] | null;
         };
         Topology: {
             /** @description The topics between them */
@@ -4680,6 +4735,83 @@ export interface operations {
                 };
             };
             /** @description The process has as many streams as it can serve, or is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-tenant": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantSettings"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -9,6 +9,8 @@ export type Schema<Name extends keyof components['schemas']> = components['schem
 export interface Api extends Client<paths> {
   /** Whose data: part of the key of whatever is kept of an answer. */
   readonly tenant: string;
+  /** The same without naming a tenant: of what is nobody's. */
+  readonly anyTenant: Client<paths>;
 }
 
 /**
@@ -16,11 +18,17 @@ export interface Api extends Client<paths> {
  * needs the role tenants:all and is noted in that tenant's audit. An answer that is an error is thrown: see ApiError.
  */
 export function apiOf(tenant: string, own: string): Api {
+  const anyTenant = clientOf(undefined);
+  return Object.assign(tenant === own ? clientOf(undefined) : clientOf(tenant), { tenant, anyTenant });
+}
+
+/** The API, asked about a tenant by name, or without naming one. */
+function clientOf(tenant: string | undefined): Client<paths> {
   const serialize = createQuerySerializer({ array: { style: 'form', explode: true } });
   const client = createClient<paths>({
     baseUrl: address('.').replace(/\/$/, ''),
     fetch: (request) => send(request),
-    querySerializer: (query) => serialize(tenant === own ? query : { ...(query as object), tenant }),
+    querySerializer: (query) => serialize(tenant === undefined ? query : { ...(query as object), tenant }),
     headers: { accept: 'application/json, application/problem+json' },
   });
   client.use({
@@ -29,7 +37,7 @@ export function apiOf(tenant: string, own: string): Api {
       if (request.method !== 'GET') request.headers.set('X-Rastro-CSRF', '1');
     },
   });
-  return Object.assign(client, { tenant });
+  return client;
 }
 
 /** What was answered. Errors have been thrown by then, so that there is always something. */

@@ -166,6 +166,8 @@ interface TraceEventFields {
   superseded?: boolean;
   /** It was received after an event that occurred later than it. */
   late?: boolean;
+  /** It says something about a person, which is kept apart. */
+  personal?: { masked: boolean };
 }
 
 export interface TraceEvent extends TraceEventFields {
@@ -229,6 +231,8 @@ interface TraceFields {
   anomalies?: string[] | null;
   /** When the last of its events was received. */
   updated_at?: string;
+  /** How many copies of each event were dropped, by its uid; those without are left out. */
+  copies?: Record<string, number>;
 }
 
 /** What JSON.parse makes of a trace's response, before the payloads are put back in as text. */

@@ -1,4 +1,4 @@
-import { Activity, Boxes, Layers, type LucideIcon, Route as RouteIcon } from 'lucide-react';
+import { Activity, Boxes, Layers, type LucideIcon, Route as RouteIcon, Settings, Truck } from 'lucide-react';
 import type { ComponentType } from 'react';
 import { useMe } from '../app/session';
 import type { Catalog } from '../i18n/es';
@@ -6,7 +6,7 @@ import { LettersBadge } from './LettersBadge';
 
 /** A page that the frame leads to. */
 export interface Page {
-  to: '/' | '/stages' | '/queues' | '/traces';
+  to: '/' | '/stages' | '/queues' | '/traces' | '/carriers' | '/config';
   /** The letter that goes there after `g`. */
   key: string;
   icon: LucideIcon;
@@ -36,6 +36,8 @@ export const pages: readonly Page[] = [
     badge: LettersBadge,
   },
   { to: '/traces', key: 't', icon: RouteIcon, label: (t) => t.nav.traces, feature: 'traces', first: true },
+  { to: '/carriers', key: 'c', icon: Truck, label: (t) => t.nav.carriers, feature: 'operations' },
+  { to: '/config', key: 'f', icon: Settings, label: (t) => t.nav.config, feature: 'stream' },
 ];
 
 /** The pages that are open to whoever is signed in. */

@@ -15,6 +15,8 @@ export const frameWords: Words<typeof spanish> = {
     stages: 'Stages',
     queues: 'Queues and DLQ',
     traces: 'Traces',
+    carriers: 'Carriers',
+    config: 'Configuration',
   },
   header: {
     tenant: 'Organisation',

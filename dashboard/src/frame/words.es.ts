@@ -12,6 +12,8 @@ export const frameWords = {
     stages: 'Etapas',
     queues: 'Colas y DLQ',
     traces: 'Trazas',
+    carriers: 'Transportistas',
+    config: 'Configuración',
   },
   header: {
     tenant: 'Organización',

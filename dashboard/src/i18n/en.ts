@@ -1,3 +1,5 @@
+import { carrierWords } from '../carriers/words.en';
+import { configWords } from '../config/words.en';
 import { frameWords } from '../frame/words.en';
 import { overviewWords } from '../overview/words.en';
 import { paletteWords } from '../palette/words.en';
@@ -6,6 +8,8 @@ import { searchWords } from '../search/words.en';
 import { stagesWords } from '../stages/words.en';
 import { topologyWords } from '../topology/words.en';
 import { traceWords } from '../trace/words.en';
+import { journeyWords } from '../trace/words.journey.en';
+import { listWords } from '../traces/words.en';
 import type { Catalog } from './es';
 
 export const en: Catalog = {
@@ -17,6 +21,10 @@ export const en: Catalog = {
   ...stagesWords,
   ...topologyWords,
   ...traceWords,
+  ...journeyWords,
+  ...listWords,
+  ...carrierWords,
+  ...configWords,
   error: {
     title: 'Loading failed',
     unreachable: 'The server does not answer. It may be restarting.',

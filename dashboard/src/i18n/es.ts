@@ -1,5 +1,7 @@
 // The catalog all others follow: its shape is their type, so a missing text is a compile error. The words of a page stand in its
 // folder. Sentences are whole; what varies goes through a function, never through joining pieces.
+import { carrierWords } from '../carriers/words.es';
+import { configWords } from '../config/words.es';
 import { frameWords } from '../frame/words.es';
 import { overviewWords } from '../overview/words.es';
 import { paletteWords } from '../palette/words.es';
@@ -8,6 +10,8 @@ import { searchWords } from '../search/words.es';
 import { stagesWords } from '../stages/words.es';
 import { topologyWords } from '../topology/words.es';
 import { traceWords } from '../trace/words.es';
+import { journeyWords } from '../trace/words.journey.es';
+import { listWords } from '../traces/words.es';
 import type { Words } from './words';
 
 export const es = {
@@ -19,6 +23,10 @@ export const es = {
   ...stagesWords,
   ...topologyWords,
   ...traceWords,
+  ...journeyWords,
+  ...listWords,
+  ...carrierWords,
+  ...configWords,
   error: {
     title: 'No se pudo cargar',
     unreachable: 'El servidor no responde. Puede estar reiniciándose.',

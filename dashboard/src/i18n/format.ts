@@ -70,21 +70,22 @@ export interface Formats {
   /** A day written YYYY-MM-DD: "jueves, 20 de noviembre de 2025". */
   day(date: string): string;
   dayShort(date: string): string;
-  /** An instant in the zone of this browser, with the zone named. */
+  /** An instant in the chosen zone, with the zone named. */
   here(text: string): string;
-  /** Hours, minutes and seconds in the zone of this browser. */
+  /** Hours, minutes and seconds in the chosen zone. */
   clock(ms: number): string;
   clockShort(ms: number): string;
-  /** The day and the minute in the zone of this browser. */
+  /** The day and the minute in the chosen zone. */
   dayClock(ms: number): string;
-  /** From one instant to another, in the zone of this browser, without saying twice what both share. */
+  /** From one instant to another, in the chosen zone, without saying twice what both share. */
   stretch(from: number, to: number): string;
   /** "UTC−05:00" */
   zone(offset: number): string;
   country(code: string): string;
 }
 
-export function formats(language: Language, t: Catalog): Formats {
+/** `timeZone` is that of the instants: an IANA name, or undefined for this browser's. */
+export function formats(language: Language, t: Catalog, timeZone?: string): Formats {
   const grouped = new Intl.NumberFormat(language, { useGrouping: 'always', maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const two = new Intl.NumberFormat(language, { useGrouping: 'always', maximumFractionDigits: 2 });
@@ -96,6 +97,7 @@ export function formats(language: Language, t: Catalog): Formats {
   });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'always' });
   const utc = { timeZone: 'UTC' } as const;
+  const zone = timeZone ? { timeZone } : {};
   const day = new Intl.DateTimeFormat(language, {
     ...utc,
     weekday: 'long',
@@ -105,6 +107,7 @@ export function formats(language: Language, t: Catalog): Formats {
   });
   const dayShort = new Intl.DateTimeFormat(language, { ...utc, day: 'numeric', month: 'short' });
   const here = new Intl.DateTimeFormat(language, {
+    ...zone,
     day: 'numeric',
     month: 'short',
     year: 'numeric',
@@ -115,13 +118,20 @@ export function formats(language: Language, t: Catalog): Formats {
     timeZoneName: 'short',
   });
   const clock = new Intl.DateTimeFormat(language, {
+    ...zone,
     hour: '2-digit',
     minute: '2-digit',
     second: '2-digit',
     hourCycle: 'h23',
   });
-  const clockShort = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const clockShort = new Intl.DateTimeFormat(language, {
+    ...zone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
   const dayClock = new Intl.DateTimeFormat(language, {
+    ...zone,
     day: 'numeric',
     month: 'short',
     hour: '2-digit',
@@ -129,6 +139,7 @@ export function formats(language: Language, t: Catalog): Formats {
     hourCycle: 'h23',
   });
   const stretch = new Intl.DateTimeFormat(language, {
+    ...zone,
     day: 'numeric',
     month: 'short',
     hour: '2-digit',

@@ -1,5 +1,6 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { rootRoute } from '../app/root';
+import { micros } from '../i18n/format';
 import type { Order } from './chronology';
 
 /** What of a trace page stands in its address. */
@@ -7,13 +8,12 @@ export interface TraceSearch {
   /** The uid of the event whose data are shown. */
   event?: string;
   order?: Order;
+  /** The trace as it was: what had happened by then, or what was known then. RFC 3339. */
+  asOf?: string;
+  knownAt?: string;
 }
 
-export const tracesRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  path: '/traces',
-  component: lazyRouteComponent(() => import('./TracesPage'), 'TracesPage'),
-});
+const isTime = (value: unknown): value is string => typeof value === 'string' && !Number.isNaN(micros(value));
 
 export const traceRoute = createRoute({
   getParentRoute: () => rootRoute,
@@ -21,6 +21,8 @@ export const traceRoute = createRoute({
   validateSearch: (search: Record<string, unknown>): TraceSearch => ({
     ...(typeof search.event === 'string' && { event: search.event }),
     ...(search.order === 'received' && { order: 'received' as const }),
+    ...(isTime(search.asOf) && { asOf: search.asOf }),
+    ...(isTime(search.knownAt) && { knownAt: search.knownAt }),
   }),
   component: lazyRouteComponent(() => import('./TracePage'), 'TracePage'),
 });

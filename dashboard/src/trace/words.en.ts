@@ -53,6 +53,8 @@ export const traceWords: Words<typeof spanish> = {
       documents_missing: 'Documents missing',
       go_show: 'Appeared without a booking',
       left_behind: 'Left behind',
+      mail_document_missing: 'Mail document missing',
+      mail_missing: 'Mailbag missing',
       mishandled: 'Mishandled',
       misrouted: 'Misrouted',
       missing: 'Missing',

@@ -52,6 +52,8 @@ export const traceWords = {
       documents_missing: 'Faltan documentos',
       go_show: 'Se presentó sin reserva',
       left_behind: 'Se quedó en tierra',
+      mail_document_missing: 'Falta el documento de correo',
+      mail_missing: 'Falta la saca de correo',
       mishandled: 'Extraviado',
       misrouted: 'Mal encaminado',
       missing: 'Falta',
