@@ -55,8 +55,8 @@ export const overviewWords: Words<typeof spanish> = {
       lettersNew: (n, text, recent) =>
         plural(
           n,
-          `${text} dead letter waits for a decision, of the last hour: ${recent}`,
-          `${text} dead letters wait for a decision, of the last hour: ${recent}`,
+          `${text} dead letter waits for a decision (${recent} in the last hour)`,
+          `${text} dead letters wait for a decision (${recent} in the last hour)`,
         ),
       twice: (pipeline, n) => `${pipeline}: ${n} events ended twice`,
     },

@@ -58,8 +58,8 @@ export const overviewWords = {
       lettersNew: (n: number, text: string, recent: string) =>
         plural(
           n,
-          `${text} evento sin procesar espera una decisión, de la última hora: ${recent}`,
-          `${text} eventos sin procesar esperan una decisión, de la última hora: ${recent}`,
+          `${text} evento sin procesar espera una decisión (${recent} en la última hora)`,
+          `${text} eventos sin procesar esperan una decisión (${recent} en la última hora)`,
         ),
       twice: (pipeline: string, n: string) => `${pipeline}: ${n} eventos terminaron dos veces`,
     },
