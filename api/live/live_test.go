@@ -445,6 +445,13 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 0.5, *persist.Fill, 0.001)
 	require.Equal(t, map[string]int{"pass": 900}, persist.Outcomes)
 	require.NotEmpty(t, persist.Version)
+	var inBars uint64
+	for i, bar := range persist.TookMS {
+		inBars += bar.Count
+		require.True(t, i == 0 || bar.UpTo > persist.TookMS[i-1].UpTo)
+	}
+	require.Equal(t, persist.Took.Count, inBars)
+	require.GreaterOrEqual(t, persist.TookMS[len(persist.TookMS)-1].UpTo, persist.Took.Max*0.97)
 	require.Equal(t, http.StatusNotFound, e.get("stages/tracking.nothing", nil))
 
 	var carriers live.CarrierList
@@ -464,6 +471,19 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 10, *last.Value, 0.04)
 	require.Nil(t, metrics.Series[1].Points[0].Value)
 	require.Zero(t, *metrics.Series[0].Points[0].Value)
+	var outcomes live.Metrics
+	require.Equal(t, http.StatusOK, e.get("metrics?series=pass:tracking.persist,reject:tracking.persist,pass:tracking.dedupe", &outcomes))
+	sums := make([]float64, 3)
+	for i, s := range outcomes.Series {
+		for _, p := range s.Points {
+			if p.Value != nil {
+				sums[i] += *p.Value
+			}
+		}
+	}
+	require.Positive(t, sums[0])
+	require.Equal(t, []float64{0, 0}, sums[1:])
+	require.Equal(t, http.StatusUnprocessableEntity, e.get("metrics?series=pass:tracking", nil))
 
 	var topology live.Topology
 	require.Equal(t, http.StatusOK, e.get("topology", &topology))

@@ -781,6 +781,18 @@ export interface components {
             /** @description Whether nothing is in flight and nothing is wrong */
             settled: boolean;
         };
+        Bar: {
+            /**
+             * Format: int64
+             * @description How many events it is of
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Where the range ends, in milliseconds; it begins where the one before ends
+             */
+            up_to_ms: number;
+        };
         Carrier: {
             /** @description From occurring to being received */
             delay?: components["schemas"]["Latency"];
@@ -2144,6 +2156,8 @@ export interface components {
             to: string[] | null;
             /** @description What it took for the batches that events were in, in the window */
             took?: components["schemas"]["Latency"];
+            /** @description How many events were in batches that took how long, in the window; the quickest first */
+            took_distribution: components["schemas"]["Bar"][] | null;
             /** @description The topic that the hop reads */
             topic: string;
             /** @description What kind of stage it is */
@@ -3990,7 +4004,7 @@ export interface operations {
             query: {
                 /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
                 tenant?: string;
-                /** @description accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe */
+                /** @description accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe; or what became of its events: pass:tracking.dedupe, and so drop, reject, retry, emit */
                 series: string[] | null;
                 /** @description From when; an hour before its end by default */
                 from?: string;

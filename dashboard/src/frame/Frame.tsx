@@ -1,7 +1,7 @@
 import { Drawer } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { Menu as MenuIcon, Search } from 'lucide-react';
+import { Link, Outlet, useNavigate, useRouterState, useSearch } from '@tanstack/react-router';
+import { Menu as MenuIcon, Minimize, Search } from 'lucide-react';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { ApiError, address } from '../api/client';
 import { meQuery } from '../app/queries';
@@ -12,6 +12,7 @@ import { LiveProvider } from '../live/live';
 import { SearchBox } from '../search/SearchBox';
 import { ErrorCard } from '../ui/ErrorCard';
 import { Logo } from '../ui/Logo';
+import { useNow } from '../ui/useNow';
 import { ConnectionMark, HoldButton, StaleBanner } from './Connection';
 import { EnvironmentBadge } from './EnvironmentBadge';
 import classes from './frame.module.css';
@@ -20,7 +21,7 @@ import { LanguageSwitch, ThemeSwitch } from './Preferences';
 import { type Page, usePages } from './pages';
 import { RangePicker } from './RangePicker';
 import { Shortcuts } from './Shortcuts';
-import { TenantSwitch } from './TenantSwitch';
+import { TenantSwitch, tenantName } from './TenantSwitch';
 import { UserMenu } from './UserMenu';
 
 const Palette = lazy(() => import('../palette/Palette'));
@@ -80,6 +81,18 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
   const content = useFocusOnNavigation();
   const pages = usePages();
   const [more, setMore] = useState(false);
+  const kiosk = useSearch({ strict: false, select: (s) => s.kiosk === true });
+  if (kiosk)
+    return (
+      <>
+        {live && <StaleBanner />}
+        <main className={classes.kiosk} id="content" tabIndex={-1} ref={content}>
+          <KioskBar />
+          {children}
+        </main>
+        <Shortcuts />
+      </>
+    );
   return (
     <>
       <header className={classes.header}>
@@ -114,7 +127,7 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
       <div className={classes.body}>
         <nav className={classes.nav} aria-label={t.nav.label}>
           {pages.map((page) => (
-            <NavLink key={page.to} page={page} />
+            <NavLink key={page.to} page={page} live={live} />
           ))}
           <button type="button" className={classes.more} onClick={() => setMore(true)} aria-haspopup="dialog">
             <MenuIcon size={18} aria-hidden />
@@ -129,6 +142,40 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
       <Shortcuts />
       <PaletteHost />
     </>
+  );
+}
+
+/** What a screen on the wall says of itself: whose figures, of when, and how fresh. */
+function KioskBar() {
+  const { t, f } = useI18n();
+  const me = useMe();
+  const tenant = useTenant();
+  const navigate = useNavigate();
+  const now = useNow(1_000);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') void navigate({ to: '/', search: (prev) => ({ ...prev, kiosk: undefined }) });
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [navigate]);
+  return (
+    <header className={classes.kioskBar}>
+      <Logo />
+      <strong>{tenantName(me.tenants, tenant)}</strong>
+      <EnvironmentBadge />
+      <ConnectionMark />
+      <span className={`${classes.kioskClock} num`}>{f.clock(now)}</span>
+      <Link
+        to="/"
+        search={(prev) => ({ ...prev, kiosk: undefined })}
+        className={classes.kioskLeave}
+        aria-label={t.overview.leaveKiosk}
+        title={t.overview.leaveKiosk}
+      >
+        <Minimize size={18} aria-hidden />
+      </Link>
+    </header>
   );
 }
 
@@ -179,18 +226,21 @@ function MoreDrawer({
   );
 }
 
-function NavLink({ page: { to, icon: Icon, label, first } }: { page: Page }) {
+function NavLink({ page: { to, icon: Icon, label, first, also, badge: Badge }, live }: { page: Page; live: boolean }) {
   const { t } = useI18n();
+  const within = useRouterState({ select: (s) => also !== undefined && s.location.pathname.startsWith(also) });
   return (
     <Link
       to={to}
       className={classes.navLink}
       data-first={first}
+      {...(within && { 'data-status': 'active', 'aria-current': 'page' as const })}
       activeOptions={{ exact: to === '/', includeSearch: false }}
       title={label(t)}
     >
       <Icon size={18} aria-hidden />
       <span>{label(t)}</span>
+      {live && Badge && <Badge />}
     </Link>
   );
 }

@@ -12,6 +12,8 @@ export const frameWords: Words<typeof spanish> = {
     all: 'All sections',
     more: 'More',
     overview: 'Overview',
+    stages: 'Stages',
+    queues: 'Queues and DLQ',
     traces: 'Traces',
     carriers: 'Carriers',
     config: 'Configuration',

@@ -9,6 +9,8 @@ export const frameWords = {
     all: 'Todas las secciones',
     more: 'Más',
     overview: 'Resumen',
+    stages: 'Etapas',
+    queues: 'Colas y DLQ',
     traces: 'Trazas',
     carriers: 'Transportistas',
     config: 'Configuración',

@@ -61,6 +61,10 @@ export interface Formats {
   percent(n: number): string;
   /** A length of time in its two largest units: "1 h 25 min". */
   duration(ms: number): string;
+  /** A short time in its unit: "23 ms", "1,3 s", and beyond a minute as a duration. */
+  ms(n: number | undefined): string;
+  /** By how much something changed: "+12 %". */
+  change(share: number): string;
   /** How long ago: "hace 3 minutos". */
   ago(ms: number): string;
   /** A day written YYYY-MM-DD: "jueves, 20 de noviembre de 2025". */
@@ -71,6 +75,8 @@ export interface Formats {
   /** Hours, minutes and seconds in the chosen zone. */
   clock(ms: number): string;
   clockShort(ms: number): string;
+  /** The day and the minute in the chosen zone. */
+  dayClock(ms: number): string;
   /** From one instant to another, in the chosen zone, without saying twice what both share. */
   stretch(from: number, to: number): string;
   /** "UTC−05:00" */
@@ -84,6 +90,11 @@ export function formats(language: Language, t: Catalog, timeZone?: string): Form
   const one = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const two = new Intl.NumberFormat(language, { useGrouping: 'always', maximumFractionDigits: 2 });
   const percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
+  const change = new Intl.NumberFormat(language, {
+    style: 'percent',
+    maximumFractionDigits: 0,
+    signDisplay: 'exceptZero',
+  });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'always' });
   const utc = { timeZone: 'UTC' } as const;
   const zone = timeZone ? { timeZone } : {};
@@ -119,6 +130,14 @@ export function formats(language: Language, t: Catalog, timeZone?: string): Form
     minute: '2-digit',
     hourCycle: 'h23',
   });
+  const dayClock = new Intl.DateTimeFormat(language, {
+    ...zone,
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
   const stretch = new Intl.DateTimeFormat(language, {
     ...zone,
     day: 'numeric',
@@ -130,7 +149,7 @@ export function formats(language: Language, t: Catalog, timeZone?: string): Form
   const regions = new Intl.DisplayNames(language, { type: 'region', fallback: 'code' });
 
   return {
-    count: (n) => grouped.format(n),
+    count: (n) => (Number.isFinite(n) ? grouped.format(n) : t.time.unknown),
     decimal: (n) => two.format(n),
     percent: (n) => (n > 0 && n < 0.0005 ? `<${percent.format(0.001)}` : percent.format(n)),
     rate(n) {
@@ -142,6 +161,16 @@ export function formats(language: Language, t: Catalog, timeZone?: string): Form
       return `${one.format(n / 1_000_000)}M`;
     },
     duration: (ms) => duration(ms, t),
+    ms(n) {
+      if (n === undefined || !Number.isFinite(n)) return t.time.unknown;
+      const { units } = t.time;
+      if (n > 0 && n < 0.95) return `<1 ${units.ms}`;
+      if (n < 10) return `${one.format(n)} ${units.ms}`;
+      if (n < 999.5) return `${grouped.format(n)} ${units.ms}`;
+      if (n < 59_950) return `${one.format(n / 1000)} ${units.s}`;
+      return duration(n, t);
+    },
+    change: (share) => change.format(share),
     ago(ms) {
       const s = Math.round(ms / 1000);
       if (s < 5) return t.time.now;
@@ -155,6 +184,7 @@ export function formats(language: Language, t: Catalog, timeZone?: string): Form
     here: (text) => here.format(new Date(text)),
     clock: (ms) => clock.format(ms),
     clockShort: (ms) => clockShort.format(ms),
+    dayClock: (ms) => dayClock.format(ms),
     stretch: (from, to) => stretch.formatRange(from, to),
     zone: (offset) => (offset === 0 ? t.time.utc : t.time.zone(offsetText(offset))),
     country(code) {

@@ -7,7 +7,7 @@ import { initialTimeZone, keepTimeZone } from './timezone';
 
 export const catalogs: Record<Language, Catalog> = { es, en };
 
-interface I18n {
+export interface I18n {
   language: Language;
   setLanguage: (language: Language) => void;
   /** The zone in which instants are told: an IANA name, or undefined for this browser's. */

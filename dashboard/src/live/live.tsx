@@ -13,7 +13,8 @@ export function LiveProvider({ children, ...options }: StreamOptions & { childre
   return <Context value={stream}>{children}</Context>;
 }
 
-function useStream(): LiveStream {
+/** The stream itself, for what follows it past React. */
+export function useStream(): LiveStream {
   const stream = useContext(Context);
   if (!stream) throw new Error('a live value needs a LiveProvider above it');
   return stream;

@@ -14,8 +14,8 @@ export interface Sample {
   dropped: number | undefined;
 }
 
-/** Samples kept: ten minutes of one a second, and some of a history. */
-export const capacity = 660;
+/** Samples kept: a quarter of an hour of one a second, and some of a history. */
+export const capacity = 960;
 
 export function sample(counts: Counts): Sample | undefined {
   const at = Date.parse(counts.at);

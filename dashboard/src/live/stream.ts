@@ -14,6 +14,8 @@ export interface LiveState {
   samples: readonly Sample[];
   /** How the stages do just now, by `pipeline.stage`. */
   stages: Readonly<Record<string, StageGauge>>;
+  /** How many events a second left each stage lately, one value about a second. */
+  trails: Readonly<Record<string, readonly number[]>>;
   inFlight: number | undefined;
   latency: Schema<'Latency'> | undefined;
   /** Jobs that got on since the stream was opened, by id. */
@@ -47,6 +49,8 @@ export interface TraceWatch {
 
 /** Without a tick for this long the data are stale. */
 export const staleAfter = 5_000;
+const trailStep = 900;
+const trailLength = 60;
 const checkEvery = 1_000;
 const firstRetry = 1_000;
 const lastRetry = 30_000;
@@ -56,6 +60,7 @@ const nothing: LiveState = {
   latest: undefined,
   samples: [],
   stages: {},
+  trails: {},
   inFlight: undefined,
   latency: undefined,
   jobs: {},
@@ -82,6 +87,8 @@ export class LiveStream {
   /** When the wait for the next tick began. */
   #waitingSince = 0;
   #lastTick: number | undefined;
+  /** Of when the trails are, by the server's clock. */
+  #trailed = 0;
 
   constructor(options: StreamOptions) {
     this.#options = {
@@ -191,16 +198,30 @@ export class LiveStream {
     if (!next) return;
     this.#failures = 0;
     this.#lastTick = this.#waitingSince = this.#options.now();
+    const stages = withGauges(this.#state.stages, tick.stages);
     this.#set({
       connection: 'live',
       latest: tick,
       samples: append(this.#state.samples, next),
-      stages: withGauges(this.#state.stages, tick.stages),
+      stages,
+      trails: this.#trail(stages, next.at),
       inFlight: tick.in_flight ?? this.#state.inFlight,
       latency: tick.latency ?? this.#state.latency,
       staleFor: undefined,
     });
   };
+
+  /** The trails with the rates of this moment, unless the last are hardly older. */
+  #trail(stages: LiveState['stages'], at: number): LiveState['trails'] {
+    if (Math.abs(at - this.#trailed) < trailStep) return this.#state.trails;
+    this.#trailed = at;
+    return Object.fromEntries(
+      Object.entries(stages).map(([id, gauge]) => [
+        id,
+        [...(this.#state.trails[id] ?? []).slice(1 - trailLength), gauge.out_per_second],
+      ]),
+    );
+  }
 
   readonly #onJob = (event: MessageEvent<string>): void => {
     const job = read<Job>(event.data);

@@ -72,8 +72,10 @@ func (d *decoder) version(h *head) {
 	var v *element
 	for i := range h.m.elements {
 		if e := &h.m.elements[i]; e.letter == 'V' {
-			v = e
-			break
+			h.m.versions = append(h.m.versions, i)
+			if v == nil {
+				v = e
+			}
 		}
 	}
 	if v == nil || v.field(1) == "" {
@@ -93,7 +95,7 @@ func (d *decoder) version(h *head) {
 	h.indicator, h.station = rest[0], rest[1:]
 	h.source = source{Indicator: rest[:1], Meaning: sources[rest[0]], Airport: h.station, Part: h.m.part}
 	if h.source.Meaning == "" {
-		n.warnf(v.line, v.name(1), CodeUnmapped, "%q says nothing that is known of where bags are on their way; it should be L, T, F, X or R", rest[:1])
+		n.warnf(v.line, v.name(1), CodeUnknown, "%q says nothing that is known of where bags are on their way; it should be L, T, F, X or R", rest[:1])
 	}
 	if len(v.fields) == 0 {
 		return
@@ -265,7 +267,7 @@ func weightOf(e *element, n *notes) *weight {
 		w.Unit = "lb"
 	case "P":
 	default:
-		n.warnf(e.line, e.name(1), CodeUnmapped, "%q is no unit; it should be K, L or P", wire.Shorten(e.field(1)))
+		n.warnf(e.line, e.name(1), CodeUnknown, "%q is no unit; it should be K, L or P", wire.Shorten(e.field(1)))
 	}
 	number := func(field int) float64 {
 		text := e.field(field)
@@ -355,7 +357,7 @@ func (d *decoder) content(h *head, g *bags, n *notes) (c content, at *localtime.
 			Code: strings.ToUpper(e.field(1)), Agent: e.field(2), Scanner: e.field(3), Location: e.field(6), SentTo: e.field(7),
 		}
 		if p.Meaning = processes[p.Code]; p.Meaning == "" && p.Code != "" {
-			n.warnf(e.line, e.name(1), CodeUnmapped, "%q is no process that is known; it should be S, R, G or H", wire.Shorten(e.field(1)))
+			n.warnf(e.line, e.name(1), CodeUnknown, "%q is no process that is known; it should be S, R, G or H", wire.Shorten(e.field(1)))
 		}
 		if in := d.moment(h, e, 4, 5, n); in != nil {
 			p.At, at = in.Time.Format(time.RFC3339), in
@@ -368,7 +370,7 @@ func (d *decoder) content(h *head, g *bags, n *notes) (c content, at *localtime.
 			Text: strings.TrimRight(strings.Join(e.fields[min(5, len(e.fields)):], "/"), "/"),
 		}
 		if x.Result != "" && !screeningResults[x.Result] {
-			n.warnf(e.line, e.name(2), CodeUnmapped, "%q is no result of screening that is known; it should be CLR, REJ or UCL", wire.Shorten(e.field(2)))
+			n.warnf(e.line, e.name(2), CodeUnknown, "%q is no result of screening that is known; it should be CLR, REJ or UCL", wire.Shorten(e.field(2)))
 		}
 		c.Screening = append(c.Screening, x)
 	}

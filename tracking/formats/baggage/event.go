@@ -196,7 +196,7 @@ func (d *decoder) event(r *reading, element int, number, status string, count in
 	if w := r.Weight; w != nil && w.Pieces == 1 && w.Weight > 0 && w.Unit != "" && count == 1 && r.texts == 1 {
 		e.Quantity = &tracking.Quantity{Weight: w.Weight, WeightUnit: w.Unit}
 	}
-	tag, err := d.tag(number, status)
+	tag, err := d.tag(number, status, m.elements[element].line, n)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ type plate struct {
 }
 
 // tag returns what is known of a tag, as JSON.
-func (d *decoder) tag(number, status string) ([]byte, error) {
+func (d *decoder) tag(number, status string, line int, n *notes) ([]byte, error) {
 	parsed, err := tracking.ParseBagTag(number)
 	if err != nil {
 		return nil, err // cannot be: it has been expanded
@@ -247,6 +247,8 @@ func (d *decoder) tag(number, status string) ([]byte, error) {
 	if d.opt.Airlines != nil {
 		if airline, ok := d.opt.Airlines.ByPrefix(parsed.Issuer); ok {
 			p.Airline = cmp.Or(airline.IATA, airline.ICAO)
+		} else {
+			n.infof(line, "", CodeIdentifier, "no airline is known with the accounting code %s, which tag %s is of", parsed.Issuer, number)
 		}
 	}
 	return encode(p)
@@ -292,11 +294,11 @@ func (r *reading) code(status string, element int, n *notes) (string, legKind) {
 	case status != "":
 		e := &m.elements[element]
 		if !shortCode(status) {
-			n.warnf(e.line, e.name(1), CodeUnmapped, "the status of the bag is no code of up to eight letters; it is kept in the payload")
+			n.warnf(e.line, e.name(1), CodeUnknown, "the status of the bag is no code of up to eight letters; it is kept in the payload")
 			return m.kind + ".B", leg
 		}
 		if !irregularities[status] {
-			n.warnf(e.line, ".B/1", CodeUnmapped, "%q is no status of a bag that is known; it is kept", status)
+			n.warnf(e.line, ".B/1", CodeUnknown, "%q is no status of a bag that is known; it is kept", status)
 		}
 		if status == "NOF" {
 			leg = inboundLeg

@@ -32,6 +32,7 @@ type message struct {
 	line, start int
 	head, foot  string // the text before the first element and from the last on
 	elements    []element
+	versions    []int // the elements .V, once the head has been read
 	latin1      bool
 	notes       notes
 }
@@ -161,7 +162,14 @@ func split(body []byte) ([]*message, error) {
 			Message: "there is no baggage message; it must begin with a line that is one of " + strings.Join(kinds, ", "),
 		}
 	}
+	if s.stray > 0 {
+		s.list[len(s.list)-1].notes.stray(s.stray)
+	}
 	return s.list, nil
+}
+
+func (n *notes) stray(line int) {
+	n.warnf(line, "", CodeDeviation, "line %d is in no message and no part of an envelope that is known; it is not read", line)
 }
 
 // row reads one line. after is the one that follows.
@@ -259,7 +267,7 @@ func (s *splitter) begin(r row, at int, kind string) {
 		kind: kind, unknown: !slices.Contains(kinds, kind), line: r.number, start: at, origin: s.origin, repeat: s.repeat, latin1: s.latin1,
 	}
 	if s.stray > 0 {
-		s.open.notes.warnf(s.stray, "", CodeDeviation, "line %d is in no message and no part of an envelope that is known", s.stray)
+		s.open.notes.stray(s.stray)
 	}
 	s.inline, s.repeat, s.stray, s.tagged = false, false, 0, false
 	s.starts, s.ends = append(s.starts[:0], at), append(s.ends[:0], at+3)
@@ -319,7 +327,7 @@ func (s *splitter) inside(r *row) {
 	m := s.open
 	switch {
 	case line == "":
-	case s.endsAt(at, end):
+	case s.endsAt(at, end) || strings.EqualFold(line, "END") || strings.EqualFold(line, "ENDPART"):
 		s.end(r, at)
 		return
 	case line[0] == '.' && len(line) > 1 && letter(line[1]) && !origin(line):
@@ -404,7 +412,7 @@ func (s *splitter) endsAt(at, end int) bool {
 		return false
 	}
 	_, part := partNumber(name)
-	return part || name == "" || name == "PART" || name == s.open.kind || slices.Contains(kinds, name)
+	return part || name == s.open.kind || slices.Contains(kinds, name)
 }
 
 // end closes the message at the word that ends it, and leaves the rest of the line to be read.

@@ -240,6 +240,8 @@ func TestDeviations(t *testing.T) {
 		"broken at a slash":      {consignment + "RCS/20JUN1510/LIM\n/P2K101.0", []string{"4 RCS deviation"}},
 		"one digit of a day":     {consignment + "RCS/2JUN1510/LIM/P2K101.0", []string{"3 RCS.date deviation"}},
 		"date and time apart":    {consignment + "RCS/20JUN/1510/LIM/P2K101.0", []string{"3 RCS.date deviation"}},
+		"two airports":           {consignment + "DIS/LA2468/20JUN1510/LIMJFK/SSPD/P2K101.0", []string{"3 DIS.airport deviation"}},
+		"a zone of neighbours":   {consignment + "RCS/20JUN1510/DOH/P2K101.0", nil},
 		"airports apart":         {consignment + "MAN/LA2468/20JUN/LIM/JFK/P2K101.0", []string{"3 MAN.route deviation"}},
 		"flight apart":           {consignment + "MAN/LA/2468/20JUN/LIMJFK/P2K101.0", []string{"3 MAN.flight deviation"}},
 		"three letters":          {consignment + "MAN/LAN2468/20JUN/LIMJFK/P2K101.0", []string{"3 MAN.flight deviation"}},
@@ -356,6 +358,14 @@ func TestSeveralStatusesAndMessages(t *testing.T) {
 	opt.MaxEvents = 4
 	_, err = cargoimp.Decode([]byte(body), opt)
 	require.NoError(t, err)
+}
+
+// A status without a date is dated by the one before it, where there is one.
+func TestUndated(t *testing.T) {
+	results := decode(t, consignment+"TRM/CX/JFK/P2K101.0\nRCF/LA2468/21JUN0930/JFK/P2K101.0\nTRM/CX/JFK/P2K101.0\n")
+	require.Equal(t, received, results[0].Event.OccurredAt)
+	require.Equal(t, results[1].Event.OccurredAt, results[2].Event.OccurredAt)
+	require.Equal(t, results[0].Event.EventID, results[2].Event.EventID, "the line says the same")
 }
 
 // Information without a status is kept as an event of its own.

@@ -228,7 +228,7 @@ func (r *reader) byGrammar() {
 				r.at++
 			}
 		case s.fits(field) || s == flight && carrierForm.MatchString(field) && r.at+1 < len(r.text) && flightNumber.MatchString(r.text[r.at+1]) ||
-			s == route && airportForm.MatchString(field):
+			s == route && airportForm.MatchString(field) || s == airport && r.g.slots[0] == flight && routeForm.MatchString(field):
 			r.take(s)
 		case !r.g.must[i]:
 		case r.laterFits(i):
@@ -368,7 +368,7 @@ func (r *reader) take(s slot) {
 	case date:
 		r.takeDate(field)
 	case airport:
-		r.out.airport = field
+		r.takeAirport(field)
 	case route:
 		r.takeRoute(field)
 	case reason:
@@ -445,6 +445,18 @@ func (r *reader) takeDate(field string) {
 		return
 	}
 	r.out.date, r.out.time = &d, c
+}
+
+// takeAirport takes the place of a status of a flight; both ends of the flight stand for the one where the status is said to be.
+func (r *reader) takeAirport(field string) {
+	if len(field) == 6 {
+		r.n.info(r.no, r.field(airport), CodeDeviation, "there are two airports instead of one")
+		r.out.from, r.out.to = field[:3], field[3:]
+		if field = r.out.to; r.out.code == "DIS" || r.out.code == "FOW" {
+			field = r.out.from
+		}
+	}
+	r.out.airport = field
 }
 
 func (r *reader) takeRoute(field string) {
