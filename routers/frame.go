@@ -69,35 +69,42 @@ func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]
 		}
 		head = append([]byte{frameWithEntry}, name...)
 	}
-	messages, err := encode(c.enc, events, head, maxBytes)
+	messages, err := encode(events, head, maxBytes, func(to []byte, e *tracking.Event) ([]byte, error) { return appendEvent(to, c.enc, e) })
 	return traceMessages(messages, events), err
 }
 
-func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {
+// encode packs what appendItem writes into messages.
+func encode[T any](items []T, head []byte, maxBytes int, appendItem func(to []byte, item T) ([]byte, error)) ([]*message.Message, error) {
 	var messages []*message.Message
 	frame, n := slices.Clone(head), 0
-	flush := func() {
-		if n > 0 {
-			messages = append(messages, newMessage(frame, n))
-			frame, n = slices.Clone(head), 0
-		}
-	}
-	for _, item := range items {
-		encoded, err := enc.Marshal(item)
-		if err != nil {
+	for i, item := range items {
+		before := len(frame)
+		var err error
+		if frame, err = appendItem(frame, item); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if len(encoded)+len(head) > maxBytes {
-			return nil, fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
+		if size := len(frame) - before; size+len(head) > maxBytes {
+			return nil, fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
 		}
-		if len(frame)+len(encoded) > maxBytes {
-			flush()
+		if len(frame) > maxBytes {
+			next := slices.Concat(head, frame[before:])
+			messages = append(messages, newMessage(frame[:before:before], n))
+			frame, n = next, 0
 		}
-		frame = append(frame, encoded...)
-		n++
+		if n++; n == 1 { // about as much as all of them, if they are like the first
+			frame = slices.Grow(frame, min((len(frame)-len(head))*(len(items)-i-1)*9/8, maxBytes-len(frame)))
+		}
 	}
-	flush()
+	if n > 0 {
+		messages = append(messages, newMessage(frame, n))
+	}
 	return messages, nil
+}
+
+// marshal is what encode appends of an item that the library encodes.
+func (c *Codec) marshal(to []byte, item any) ([]byte, error) {
+	encoded, err := c.enc.Marshal(item)
+	return append(to, encoded...), err
 }
 
 func newMessage(frame []byte, items int) *message.Message {
@@ -146,16 +153,13 @@ func (c *Codec) decodeFrame(frame []byte) (events []*tracking.Event, origins []o
 	switch {
 	case len(frame) > 0 && (frame[0] == frameWithEntry || frame[0] == frameWithOrigins):
 		events, origins, entry, err = c.decodeWithHead(frame)
+	case len(frame) > 0 && frame[0] == frameVersion:
+		events, err = c.decodeEvents(frame[1:])
 	default:
-		events, err = decode[tracking.Event](c.dec, frame)
+		err = errVersion
 	}
 	if err != nil {
 		return nil, nil, "", err
-	}
-	for _, e := range events {
-		// The zone of what arrives is named by its offset alone, whatever zone this process runs in.
-		e.OccurredAt = fixZone(e.OccurredAt)
-		e.ReceivedAt = e.ReceivedAt.UTC()
 	}
 	return events, origins, entry, nil
 }
@@ -167,7 +171,7 @@ func (c *Codec) decodeWithHead(frame []byte) (events []*tracking.Event, origins 
 		return nil, nil, "", fmt.Errorf("decode frame: entry: %w", err)
 	}
 	if frame[0] == frameWithEntry {
-		events, err = decodeItems[tracking.Event](c.dec, rest)
+		events, err = c.decodeEvents(rest)
 		return events, nil, entry, err
 	}
 	length, size := binary.Uvarint(rest)
@@ -177,16 +181,18 @@ func (c *Codec) decodeWithHead(frame []byte) (events []*tracking.Event, origins 
 	if rest = rest[size:]; length > uint64(len(rest)) {
 		return nil, nil, "", errOrigins
 	}
-	if events, err = decodeItems[tracking.Event](c.dec, rest[length:]); err != nil {
+	if events, err = c.decodeEvents(rest[length:]); err != nil {
 		return nil, nil, "", err
 	}
 	origins, err = unpackOrigins(rest[:length], len(events))
 	return events, origins, entry, err
 }
 
+var errVersion = fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {
 	if len(frame) == 0 || frame[0] != frameVersion {
-		return nil, fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+		return nil, errVersion
 	}
 	return decodeItems[T](dec, frame[1:])
 }

@@ -326,7 +326,8 @@ func (p *Processor) publishLedger(said page) error {
 	if len(said.entries) == 0 {
 		return nil
 	}
-	messages, err := encode(p.codec.enc, said.entries, []byte{frameVersion}, p.config.Transport.MaxFrameBytes())
+	messages, err := encode(said.entries, []byte{frameVersion}, p.config.Transport.MaxFrameBytes(),
+		func(to []byte, entry ledgerEntry) ([]byte, error) { return p.codec.marshal(to, entry) })
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -347,31 +348,33 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, entry s
 	var body []byte
 	var packer originPacker
 	n := 0
-	flush := func() {
+	flush := func(body []byte) {
 		packer.flush()
-		frame := slices.Grow(slices.Clone(head), binary.MaxVarintLen32+len(packer.packed)+len(body))
-		frame = append(binary.AppendUvarint(frame, uint64(len(packer.packed))), packer.packed...)
+		frame := make([]byte, 0, len(head)+binary.MaxVarintLen32+len(packer.packed)+len(body))
+		frame = append(binary.AppendUvarint(append(frame, head...), uint64(len(packer.packed))), packer.packed...)
 		messages = append(messages, newMessage(append(frame, body...), n))
-		packer, body, n = originPacker{}, body[:0], 0
+		packer, n = originPacker{}, 0
 	}
 	fixed := len(head) + binary.MaxVarintLen32 + maxPackedOrigin
 	for i, event := range events {
-		encoded, err := c.enc.Marshal(event)
-		if err != nil {
+		before := len(body)
+		if body, err = appendEvent(body, c.enc, event); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if fixed+len(encoded) > maxBytes {
-			return nil, fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
+		if size := len(body) - before; fixed+size > maxBytes {
+			return nil, fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
 		}
-		if len(body) > 0 && fixed+2*binary.MaxVarintLen32+len(packer.packed)+len(body)+len(encoded) > maxBytes {
-			flush()
+		if before > 0 && fixed+2*binary.MaxVarintLen32+len(packer.packed)+len(body) > maxBytes {
+			flush(body[:before])
+			body = body[:copy(body, body[before:])]
 		}
-		packer.add(origins[i])
-		body = append(body, encoded...)
+		if packer.add(origins[i]); i == 0 { // about as much as all of them, if they are like the first
+			body = slices.Grow(body, min(len(body)*len(events)*9/8, maxBytes))
+		}
 		n++
 	}
 	if len(body) > 0 {
-		flush()
+		flush(body)
 	}
 	return traceMessages(messages, events), nil
 }
