@@ -15,13 +15,14 @@ import (
 )
 
 type options struct {
-	binary string
-	rate   int
-	warmUp time.Duration
-	during time.Duration
-	json   bool
-	only   string
-	events int
+	binary  string
+	rate    int
+	warmUp  time.Duration
+	during  time.Duration
+	json    bool
+	only    string
+	events  int
+	profile string
 }
 
 func main() {
@@ -33,6 +34,7 @@ func main() {
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
 	flag.StringVar(&c.only, "only", "", "measure only the engine, binary, flood or query; query is measured only when it is named")
 	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries are measured")
+	flag.StringVar(&c.profile, "profile", "", "write a CPU profile of the flooded rastro to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -151,7 +153,10 @@ func measureFloods(ctx context.Context, c options) ([]floodFigures, error) {
 	}
 	defer stack.stop()
 	var all []floodFigures
-	for _, how := range []flooding{{16, 100, c.warmUp, floodAhead}, {16, 100, c.during, floodAhead}} {
+	for i, how := range []flooding{{16, 100, c.warmUp, floodAhead}, {16, 100, c.during, floodAhead}} {
+		if i == 1 && c.profile != "" {
+			defer stack.profile(ctx, c.profile, c.during)()
+		}
 		found, err := newFlood(stack, how, fmt.Sprintf("F%d", len(all))).measure(ctx)
 		if err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ func startStack(ctx context.Context, binary, data string) (*stack, error) {
 		return nil, err
 	}
 	s.ready = time.Since(start)
-	out, err := exec.CommandContext(ctx, binary, "token", "--data", data).Output() //nolint:gosec // as above
+	out, err := exec.CommandContext(ctx, binary, "token", "--data", data, "--role", "events:write,traces:read,ops:read,ops:write").Output() //nolint:gosec // as above
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("get token: %w", err)
