@@ -445,6 +445,13 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 0.5, *persist.Fill, 0.001)
 	require.Equal(t, map[string]int{"pass": 900}, persist.Outcomes)
 	require.NotEmpty(t, persist.Version)
+	var inBars uint64
+	for i, bar := range persist.TookMS {
+		inBars += bar.Count
+		require.True(t, i == 0 || bar.UpTo > persist.TookMS[i-1].UpTo)
+	}
+	require.Equal(t, persist.Took.Count, inBars)
+	require.GreaterOrEqual(t, persist.TookMS[len(persist.TookMS)-1].UpTo, persist.Took.Max*0.97)
 	require.Equal(t, http.StatusNotFound, e.get("stages/tracking.nothing", nil))
 
 	var carriers live.CarrierList
@@ -464,6 +471,19 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 10, *last.Value, 0.04)
 	require.Nil(t, metrics.Series[1].Points[0].Value)
 	require.Zero(t, *metrics.Series[0].Points[0].Value)
+	var outcomes live.Metrics
+	require.Equal(t, http.StatusOK, e.get("metrics?series=pass:tracking.persist,reject:tracking.persist,pass:tracking.dedupe", &outcomes))
+	sums := make([]float64, 3)
+	for i, s := range outcomes.Series {
+		for _, p := range s.Points {
+			if p.Value != nil {
+				sums[i] += *p.Value
+			}
+		}
+	}
+	require.Positive(t, sums[0])
+	require.Equal(t, []float64{0, 0}, sums[1:])
+	require.Equal(t, http.StatusUnprocessableEntity, e.get("metrics?series=pass:tracking", nil))
 
 	var topology live.Topology
 	require.Equal(t, http.StatusOK, e.get("topology", &topology))
@@ -592,22 +612,4 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 		return err == nil && b == routers.Backlog{}
 	}, 10*time.Second, 10*time.Millisecond, "and nothing has an age then")
 	require.NoError(t, subscriber.Close())
-}
-
-func TestATenantReadsItsSettings(t *testing.T) {
-	t.Parallel()
-	e := newEdge(t, nil)
-	require.Equal(t, http.StatusNotFound, e.get("settings", nil))
-	require.Equal(t, http.StatusForbidden, e.get("settings", nil, "X-Roles", auth.RoleTracesRead))
-	require.NoError(t, e.store.AddTenants(t.Context(), []store.Tenant{
-		{ID: "acme", Name: "Acme", Country: "PE", Active: true, EventTypes: []string{"loaded"}, RetentionDays: 365, RetentionByKind: map[string]int{"cargo": 0}, MaxPayloadBytes: 1000, RatePerSecond: 5},
-		{ID: "umbrella"},
-	}))
-	var got live.Settings
-	require.Equal(t, http.StatusOK, e.get("settings", &got))
-	require.Equal(t, live.Settings{
-		ID: "acme", Name: "Acme", Country: "PE", Active: true, EventTypes: []string{"loaded"}, Sources: []string{}, RetentionDays: 365, RetentionByKind: map[string]int{"cargo": 0},
-		MaxPayloadBytes: 1000, RatePerSecond: 5, Preferences: json.RawMessage("{}"),
-	}, got)
-	require.Equal(t, http.StatusForbidden, e.get("settings?tenant=umbrella", nil))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/internal/quantiles"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
@@ -35,6 +36,8 @@ type Stage struct {
 	Age       *Latency       `json:"age,omitempty" doc:"How long ago events that it let pass had been received, in the window"`
 	Fill      *float64       `json:"batch_fill,omitempty" doc:"How full its batches were on average, as a share of the largest that it takes"`
 	Outcomes  map[string]int `json:"outcomes" doc:"What became of events in the window: pass, drop, reject, retry, emit"`
+
+	took *quantiles.Histogram
 }
 
 // StageDetail is a stage with its configuration.
@@ -45,6 +48,7 @@ type StageDetail struct {
 	Config  string           `json:"config" doc:"Its configuration as it takes effect, as YAML; secrets are left out"`
 	Fields  []pipeline.Field `json:"fields" doc:"The keys of the configuration, with their defaults"`
 	Version string           `json:"version" doc:"Identifies the configuration of its pipeline: another one has another version"`
+	TookMS  []Bar            `json:"took_distribution" doc:"How many events were in batches that took how long, in the window; the quickest first"`
 }
 
 // StageList are all stages.
@@ -105,7 +109,7 @@ func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, e
 	if i < 0 {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf("There is no stage %q; GET /api/v1/stages lists what there is.", in.ID))
 	}
-	d := StageDetail{Stage: stages[i], Fields: []pipeline.Field{}}
+	d := StageDetail{Stage: stages[i], Fields: []pipeline.Field{}, TookMS: barsOf(stages[i].took)}
 	for _, r := range h.deps.Registry.References() {
 		if r.Name == d.Use {
 			d.Summary, d.Fields = r.Summary, r.Fields
@@ -200,7 +204,7 @@ func stageOf(plan pipeline.Plan, hop pipeline.Hop, spec pipeline.StageSpec) Stag
 
 // measure adds what is known of how the stage did.
 func (s *Stage) measure(hop pipeline.Hop, times store.StageTimes, stats []store.StatMinute, states []store.StageState) {
-	s.Took, s.Age = latencyOf(times.Took), latencyOf(times.Age)
+	s.Took, s.Age, s.took = latencyOf(times.Took), latencyOf(times.Age), times.Took
 	if times.Batches > 0 && hop.Batch.Events > 0 {
 		fill := rounded(float64(times.Batched) / float64(times.Batches) / float64(hop.Batch.Events))
 		s.Fill = &fill

@@ -30,7 +30,7 @@ describe('the frame', () => {
   it('shows product, tenant and only the pages there are', async () => {
     serve({});
     open('/');
-    expect(await screen.findByText('andina')).toBeInTheDocument();
+    expect(await screen.findByText('Andina')).toBeInTheDocument();
     expect(screen.getByText('Rastro')).toBeInTheDocument();
     const links = within(screen.getByRole('navigation')).getAllByRole('link');
     expect(links.map((l) => l.textContent)).toEqual(['Resumen', 'Trazas']);
