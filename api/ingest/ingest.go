@@ -328,6 +328,10 @@ func (h *Handler) count(in *admission, r Response) {
 
 // answer answers in the form of the carrier's standard, where it has one, or else in ours.
 func (in *admission) answer(c *fiber.Ctx, r Response, results []formats.Result) error {
+	if in.carrier != nil { // for whoever does not read the standard's answer
+		c.Set("X-Rastro-Accepted", strconv.Itoa(r.Accepted))
+		c.Set("X-Rastro-Rejected", strconv.Itoa(r.Rejected))
+	}
 	switch {
 	case in.carrier != nil && in.carrier.Format == carriers.DCSA:
 		return answerDCSA(c, r, results)
