@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/{carrier}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a carrier's own format
+         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.
+         */
+        post: operations["post-carrier-events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -297,7 +317,7 @@ export interface paths {
         };
         /**
          * An event and its passport
-         * @description The event, and what became of it: of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Of stages that it merely passed there is no entry. Needs the role traces:read.
+         * @description The event, and what became of it: what each stage made of it, how long it waited and took, and with which configuration (for a month); of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Needs the role traces:read.
          */
         get: operations["get-event"];
         put?: never;
@@ -1068,6 +1088,16 @@ export interface components {
             /** @description The event that was dropped */
             uid: string;
         };
+        Feedback: {
+            /** @description What is to be said of properties of the request; none when all is well */
+            feedbackElements: components["schemas"]["FeedbackElement"][] | null;
+        };
+        FeedbackElement: {
+            message: string;
+            propertyPath?: string;
+            /** @enum {string} */
+            severity: "ERROR" | "WARN" | "INFO";
+        };
         Field: {
             /** @description Stable code of what is wrong */
             code: string;
@@ -1768,10 +1798,10 @@ export interface components {
             /** @description The event, when it is stored */
             event?: components["schemas"]["Event"];
             /**
-             * @description How the event stands
+             * @description How the event stands; passed when it went through its pipeline and is not stored, or not any more
              * @enum {string}
              */
-            outcome: "stored" | "duplicate" | "dropped" | "dead_lettered";
+            outcome: "stored" | "duplicate" | "dropped" | "dead_lettered" | "passed";
             /** @description The event */
             uid: string;
         };
@@ -1783,9 +1813,16 @@ export interface components {
             at: string;
             /**
              * Format: int64
-             * @description How often stages had tried the event by then
+             * @description How often the stage had tried the event by then
              */
             attempts?: number;
+            /**
+             * Format: int64
+             * @description How many events were in the batch
+             */
+            batch_events?: number;
+            /** @description Identifies the configuration of the pipeline that the stage ran with, as in /api/v1/stages/{id} */
+            config_version?: string;
             /** @description Its dead letter */
             dead_letter_id?: string;
             /** @description JSON pointer to the offending part */
@@ -1800,10 +1837,20 @@ export interface components {
             reason?: string;
             /** @description The stage that said so */
             stage?: string;
+            /**
+             * Format: double
+             * @description How long the stage took for the batch that the event was in, in milliseconds
+             */
+            took_ms?: number;
             /** @description OpenTelemetry trace, when there was one */
             trace_id?: string;
-            /** @description received, duplicate, dropped, rejected, or what was done to the dead letter: redriven, passed, superseded, discarded, failed */
+            /** @description received; what a stage made of it: passed, duplicate, dropped, rejected; or what was done to the dead letter: redriven, passed, superseded, discarded, failed */
             verdict: string;
+            /**
+             * Format: double
+             * @description How long it had waited until then, since it was received or the stage before was through with it; clocks of several machines may differ
+             */
+            waited_ms?: number;
             /** @description Who did it; absent when nobody did */
             who?: string;
         };
@@ -2003,6 +2050,7 @@ export interface components {
             results: components["schemas"]["Result"][] | null;
         };
         Result: {
+            /** @description Why the event was rejected */
             errors?: components["schemas"]["Field"][] | null;
             /** @description The sender's id of the event, or the fingerprint that stands for it */
             event_id?: string;
@@ -2018,6 +2066,8 @@ export interface components {
              * @description What the event is known by from now on; absent when it was rejected
              */
             uid?: string;
+            /** @description What is odd about the event, at a carrier's address */
+            warnings?: components["schemas"]["Field"][] | null;
         };
         SearchAnswer: {
             /** @description Whether it leads to anything of the tenant */
@@ -2669,6 +2719,125 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-carrier-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description Of carriers of the format dcsa: at least one event was stored; the elements say what is to be said of the others */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
+                };
+            };
+            /** @description Stored by the broker; results says what became of each event */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                };
+            };
+            /** @description The body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the events was accepted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant sends faster than it may; wait as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3563,6 +3732,8 @@ export interface operations {
                 carrier?: string[] | null;
                 /** @description Flights */
                 flight?: string[] | null;
+                /** @description Beginning of the correlation id, or of the id of the thing */
+                q?: string;
                 /** @description Occurred at this time or later (RFC 3339) */
                 occurredFrom?: string;
                 /** @description Occurred before this time */
@@ -4669,14 +4840,44 @@ export interface operations {
                 status?: string[];
                 /** @description Only traces of this trade */
                 kind?: string[];
-                /** @description Only traces with this trouble */
+                /** @description Only traces with this trouble; any for whatever it is */
                 exception?: string[];
                 /** @description Only traces that were last seen here */
                 place?: string[];
-                /** @description Only the traces of this thing */
-                aggregateId?: string;
                 /** @description Only traces whose correlation id begins so */
                 correlationPrefix?: string;
+                /** @description Reached by an actual event, voided later or not */
+                milestone?: string[];
+                /** @description Carriers or systems that sent an event of it */
+                source?: string[];
+                /** @description Carriers of a leg of it */
+                carrier?: string[];
+                /** @description Places of an event of it: IATA or ICAO code, UN/LOCODE, GLN or name */
+                location?: string[];
+                /** @description Flights of an event of it */
+                flight?: string[];
+                /** @description The senders' codes of an event of it */
+                eventType?: string[];
+                /** @description What is odd: post_terminal, id_conflict; any for whatever it is */
+                anomaly?: string[];
+                /** @description Journeys */
+                correlationId?: string[];
+                /** @description Things that were on it */
+                aggregateId?: string[];
+                /** @description Beginning of the correlation id, or of the id of a thing */
+                q?: string;
+                /** @description First event at this time or later (RFC 3339) */
+                firstEventFrom?: string;
+                /** @description First event before this time */
+                firstEventUntil?: string;
+                /** @description Last event at this time or later */
+                lastEventFrom?: string;
+                /** @description Last event before this time */
+                lastEventUntil?: string;
+                /** @description Last event received at this time or later */
+                updatedFrom?: string;
+                /** @description Last event received before this time */
+                updatedUntil?: string;
                 /** @description As the header Last-Event-ID, for clients that cannot set it */
                 lastEventId?: string;
             };
@@ -4725,7 +4926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
-            /** @description The tenant has as many streams as it may have */
+            /** @description The tenant has as many streams, or filters of streams, as it may have */
             429: {
                 headers: {
                     [name: string]: unknown;
