@@ -87,6 +87,8 @@ function Tabs({ id, active }: { id: string; active: StageTab }) {
           to="/stages/$id"
           params={{ id }}
           search={tab === 'figures' ? {} : { tab }}
+          // Otherwise each would take the others' addresses for its own: they differ by their search alone.
+          activeOptions={{ exact: true, includeSearch: true }}
           {...(tab === active && { 'aria-current': 'page' })}
         >
           {label}
