@@ -613,3 +613,21 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond, "and nothing has an age then")
 	require.NoError(t, subscriber.Close())
 }
+
+func TestATenantReadsItsSettings(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	require.Equal(t, http.StatusNotFound, e.get("settings", nil))
+	require.Equal(t, http.StatusForbidden, e.get("settings", nil, "X-Roles", auth.RoleTracesRead))
+	require.NoError(t, e.store.AddTenants(t.Context(), []store.Tenant{
+		{ID: "acme", Name: "Acme", Country: "PE", Active: true, EventTypes: []string{"loaded"}, RetentionDays: 365, RetentionByKind: map[string]int{"cargo": 0}, MaxPayloadBytes: 1000, RatePerSecond: 5},
+		{ID: "umbrella"},
+	}))
+	var got live.Settings
+	require.Equal(t, http.StatusOK, e.get("settings", &got))
+	require.Equal(t, live.Settings{
+		ID: "acme", Name: "Acme", Country: "PE", Active: true, EventTypes: []string{"loaded"}, Sources: []string{}, RetentionDays: 365, RetentionByKind: map[string]int{"cargo": 0},
+		MaxPayloadBytes: 1000, RatePerSecond: 5, Preferences: json.RawMessage("{}"),
+	}, got)
+	require.Equal(t, http.StatusForbidden, e.get("settings?tenant=umbrella", nil))
+}
