@@ -122,8 +122,8 @@ function Row({ carrier, chosen, onChoose }: { carrier: Carrier; chosen: boolean;
       <td data-numeric className="num" title={t.carriers.delayHint}>
         {carrier.delay ? (
           <>
-            {f.duration(carrier.delay.p50_ms)}
-            <span className={classes.p95}>{t.carriers.p95(f.duration(carrier.delay.p95_ms))}</span>
+            {f.ms(carrier.delay.p50_ms)}
+            <span className={classes.p95}>{t.carriers.p95(f.ms(carrier.delay.p95_ms))}</span>
           </>
         ) : (
           t.time.unknown
