@@ -54,7 +54,7 @@ test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the
 
 deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles, compose, the chart, Terraform, Prometheus' rules, Grafana
 	@.ci/need promtool
-	@for dir in deploy/tools/*/; do echo "$$dir"; (cd $$dir && go vet ./... && go test ./...) || exit 1; done
+	@for dir in deploy/tools/*/; do echo "$$dir"; (cd $$dir && go vet ./... && go test -count=1 ./...) || exit 1; done
 	bin/promtool check config deploy/prometheus/prometheus.yaml
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
 	terraform fmt -check -recursive -diff deploy/terraform
