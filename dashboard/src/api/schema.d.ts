@@ -468,6 +468,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The settings of the tenant
+         * @description What may be sent, how much, how fast, and how long it is kept. Whoever looks after the system changes them (`rastro tenant apply`). Needs the role ops:read.
+         */
+        get: operations["get-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stages": {
         parameters: {
             query?: never;
@@ -500,6 +520,26 @@ export interface paths {
          * @description How it does, and how it is configured. Needs the role ops:read.
          */
         get: operations["get-stage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stages/{id}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a stage does to events
+         * @description Samples of the tenant's events before and after the stage: to ask has every process take up to ten a second for half a minute from now, so that the first answer may be empty. What is personal is not in them. The stream tells of them as well (events=sample&stage=…). Needs the role ops:read.
+         */
+        get: operations["list-stage-samples"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2069,6 +2109,10 @@ export interface components {
             /** @description What is odd about the event, at a carrier's address */
             warnings?: components["schemas"]["Field"][] | null;
         };
+        Samples: {
+            /** @description The latest samples, the earliest of them first */
+            items: components["schemas"]["StageSample"][] | null;
+        };
         SearchAnswer: {
             /** @description Whether it leads to anything of the tenant */
             exists: boolean;
@@ -2117,6 +2161,41 @@ export interface components {
              * @enum {string}
              */
             unit: "per_second" | "ms";
+        };
+        Settings: {
+            /** @description Whether it may send */
+            active: boolean;
+            /** @description ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description The codes that it may send; none allows any */
+            event_types: string[] | null;
+            /** @description The tenant */
+            id: string;
+            /**
+             * Format: int64
+             * @description The largest payload of an event; missing for what the system's configuration says
+             */
+            max_payload_bytes?: number;
+            /** @description Its name, for people */
+            name: string;
+            /** @description What it prefers, such as language and time_zone */
+            preferences: unknown;
+            /**
+             * Format: double
+             * @description Events a second that each ingest process takes; missing: no limit
+             */
+            rate_per_second?: number;
+            /** @description The same for kinds of journeys for which it is another; 0: for ever */
+            retention_by_kind: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Days after its last event that a journey is kept; missing for what the system's configuration says
+             */
+            retention_days?: number;
+            /** @description The sources that it may send from; none allows any */
+            sources: string[] | null;
         };
         Stage: {
             /** @description How long ago events that it let pass had been received, in the window */
@@ -2262,6 +2341,58 @@ export interface components {
             items: components["schemas"]["Stage"][] | null;
             /** @description Identifies the configuration of all pipelines */
             version: string;
+        };
+        StageSample: {
+            /** @description The event as the stage left it; empty when that is the same */
+            after: string;
+            /**
+             * Format: date-time
+             * @description When the stage was through with it
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How often the process had tried it at the stage
+             */
+            attempt: number;
+            /**
+             * Format: int64
+             * @description How many events were in its batch
+             */
+            batch_events: number;
+            /** @description The event as the stage got it, as JSON; cut off when it is long, and without what is personal */
+            before: string;
+            /** @description The journey */
+            correlation_id: string;
+            /** @description The sender's code */
+            event_type: string;
+            /**
+             * Format: int64
+             * @description Later ones have larger ids
+             */
+            id: number;
+            /** @description Why, in words */
+            message?: string;
+            /**
+             * @description What the stage made of it
+             * @enum {string}
+             */
+            outcome: "pass" | "drop" | "reject" | "retry";
+            /** @description The pipeline */
+            pipeline: string;
+            /** @description Why, as a short and stable code */
+            reason?: string;
+            /** @description Who sent it */
+            source: string;
+            /** @description The stage */
+            stage: string;
+            /**
+             * Format: int64
+             * @description How long the stage took for the batch, in microseconds
+             */
+            took_us: number;
+            /** @description The event */
+            uid: string;
         };
         TenantName: {
             /** @description The tenant */
@@ -4539,6 +4670,83 @@ export interface operations {
             };
         };
     };
+    "get-settings": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-stages": {
         parameters: {
             query?: {
@@ -4633,6 +4841,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StageDetail"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-stage-samples": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description Only those behind this one: the last of the answer before */
+                after?: number;
+                /** @description How many at most, the latest */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description pipeline.stage */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Samples"];
                 };
             };
             /** @description Unauthorized */
@@ -4834,8 +5127,10 @@ export interface operations {
             query?: {
                 /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
                 tenant?: string;
-                /** @description Kinds of events: history, tick, trace, job, config; all by default */
+                /** @description Kinds of events: history, tick, trace, job, config, sample; all but sample by default */
                 events?: string[];
+                /** @description The stage that sample tells of, as pipeline.stage */
+                stage?: string;
                 /** @description Only traces that have come this far */
                 status?: string[];
                 /** @description Only traces of this trade */
@@ -4910,6 +5205,15 @@ export interface operations {
             };
             /** @description The token lacks a role */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description There is no such stage */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -23,7 +23,7 @@ export const overviewWords = {
     perSecond: '/s',
     totalLabel: 'en total',
     throughput: 'Eventos por segundo',
-    throughputNote: 'Media móvil de 5 s',
+    throughputNote: (time: string) => `Media móvil de ${time}`,
     throughputSummary: 'Gráfico de los eventos aceptados y guardados por segundo en el periodo elegido.',
     latency: 'Latencia de extremo a extremo',
     latencySummary: 'Gráfico de los cuantiles de la latencia en el periodo elegido.',
