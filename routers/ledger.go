@@ -375,7 +375,9 @@ type frameBuilder struct {
 }
 
 // fixed is the most bytes that a frame takes besides its events, and what goes with each of them.
-func (f *frameBuilder) fixed() int { return 1 + len(f.name) + 2*binary.MaxVarintLen32 + maxPackedOrigin }
+func (f *frameBuilder) fixed() int {
+	return 1 + len(f.name) + 2*binary.MaxVarintLen32 + maxPackedOrigin
+}
 
 func (f *frameBuilder) add(encoded []byte, o origin, way *walk, maxBytes int) error {
 	room, err := f.walks.room(way)
