@@ -56,6 +56,7 @@ const (
 
 // rareMetrics are those that a system which runs for seconds only, and without trouble, need not have.
 var rareMetrics = map[string]string{
+	"rastro_retention_removed_total":  "| `rastro_retention_removed_total` | counter | `table` | What retention removed by this process: events, and rows of other tables. |\n",
 	"rastro_source_usual_gap_seconds": "| `rastro_source_usual_gap_seconds` | gauge | `source`, `tenant` | Time that 19 of 20 pauses of a source did not exceed within a day; absent where there were too few to tell. |\n",
 	"rastro_sqs_lost_messages_total":  "| `rastro_sqs_lost_messages_total` | counter | `reader`, `topic` | Messages that became visible to others while they were worked on, because their visibility could not be renewed in time. |\n",
 }
