@@ -149,7 +149,7 @@ func (w *watcher) run(ctx context.Context) error {
 	for {
 		wait, err := w.sweep(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to end
+			return nil // it was told to end
 		}
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (w *watcher) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-changes.Events:
-		case <-changes.Errors:
+		case _ = <-changes.Errors: // what was missed is found by looking again
 		case <-timer.C:
 		}
 		timer.Stop()
