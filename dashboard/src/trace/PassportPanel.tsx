@@ -127,7 +127,9 @@ function Entry({ entry }: { entry: PassportEntry }) {
       {where && <span className="mono">{where}</span>}
       <Effort entry={entry} />
       {entry.reason && <code className={`${classes.reason} mono`}>{entry.reason}</code>}
-      {entry.attempts && entry.attempts > 1 ? <span>{t.journey.passport.attempts(entry.attempts, f.count(entry.attempts))}</span> : null}
+      {entry.attempts && entry.attempts > 1 ? (
+        <span>{t.journey.passport.attempts(entry.attempts, f.count(entry.attempts))}</span>
+      ) : null}
       {entry.who && <span>{t.journey.passport.by(entry.who)}</span>}
       {entry.message && (
         <p lang="en">
