@@ -112,8 +112,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
           description={t.action.reasonHint}
           value={reason}
           onChange={(e) => setReason(e.currentTarget.value)}
-          autosize
-          minRows={2}
+          rows={2}
           maxLength={500}
           required
           data-autofocus
