@@ -44,7 +44,7 @@ describe('going back in time', () => {
     serve(before);
     const { user } = open('/traces/J-1?asOf=2025-11-20T11:00:00.000000Z');
     expect(await screen.findByText(/Así estaba el viaje el 20 nov 2025, 11:00:00/)).toBeInTheDocument();
-    expect(screen.getByText('1 evento posterior no se muestra.')).toBeInTheDocument();
+    expect(await screen.findByText('1 evento posterior no se muestra.')).toBeInTheDocument();
     const slider = screen.getByRole('slider', { name: 'Ver en el tiempo' });
     expect(slider).toHaveValue('2');
     expect(slider).toHaveAttribute('aria-valuetext', expect.stringContaining('momento 2 de 3'));
