@@ -45,7 +45,6 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-metrics":            {parameters: map[string]string{"series": "stored"}, silent: true, moving: true},
 	"get-overview":           {moving: true},
 	"get-personal-data":      {parameters: map[string]string{"uid": "{personal}", "reason": "claim 4711"}, audited: true},
-	"get-settings":           {},
 	"get-stage":              {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
 	"get-topology":           {silent: true, moving: true},
 	"get-trace":              {parameters: map[string]string{"correlationId": "{trace}"}},

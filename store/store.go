@@ -100,6 +100,7 @@ func newPool(ctx context.Context, config Config, url string, o options) (*pgxpoo
 	if o.readOnly {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}
+	c.AfterConnect = fastColumns
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)

@@ -17,6 +17,7 @@ export const journeyWords: Words<typeof spanish> = {
     hidden: (n, text) => plural(n, `${text} later event is not shown.`, `${text} later events are not shown.`),
     map: {
       title: 'Places',
+      drawn: (places) => `Map of the journey: ${places}`,
       unplaced: (n, text) =>
         plural(
           n,

@@ -17,6 +17,7 @@ export const journeyWords = {
       plural(n, `${text} evento posterior no se muestra.`, `${text} eventos posteriores no se muestran.`),
     map: {
       title: 'Lugares',
+      drawn: (places: string) => `Mapa del viaje: ${places}`,
       unplaced: (n: number, text: string) =>
         plural(
           n,

@@ -106,6 +106,9 @@ seccompProfile:
 {{- if has "oidc-client-secret" $optional }}
 {{ include "rastro.secretVariable" (dict "root" $root "name" "RASTRO_OIDC_CLIENT_SECRET" "key" "oidc-client-secret") }}
 {{- end }}
+{{- with $root.Values.environment }}
+- {name: RASTRO_ENVIRONMENT, value: {{ . | quote }}}
+{{- end }}
 {{- with $root.Values.publicUrl }}
 - {name: RASTRO_PUBLIC_URL, value: {{ . | quote }}}
 {{- end }}

@@ -10,6 +10,7 @@ locals {
   database = "postgres://${var.database.user}@${var.database.endpoint}:5432/${var.database.name}"
 
   environment = merge({
+    RASTRO_ENVIRONMENT      = var.environment_name
     RASTRO_LISTEN           = ":${local.port}"
     RASTRO_BROKER           = "sqs"
     RASTRO_SQS_REGION       = data.aws_region.current.region

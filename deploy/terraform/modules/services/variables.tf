@@ -29,6 +29,12 @@ variable "certificate_arn" {
   type        = string
 }
 
+variable "environment_name" {
+  description = "What this rastro is called, such as production or staging; the dashboard shows it: RASTRO_ENVIRONMENT."
+  type        = string
+  default     = "production"
+}
+
 variable "public_url" {
   description = "URL that browsers reach the dashboard at."
   type        = string
