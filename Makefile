@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 GOLANGCI_LINT_VERSION := v2.15.0
+BENCHSTAT_VERSION := v0.0.0-20250813145418-2f7363a06fe1
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench bench-query conformance e2e chaos chaos-short soak fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,7 +28,12 @@ dashboard/node_modules: dashboard/package-lock.json
 	cd dashboard && npm ci --no-audit --no-fund
 	@touch $@
 
-test: lint test-go examples test-dashboard ## everything that must hold before a change lands
+api: dashboard/node_modules ## write the dashboard's types of the API anew, from what a server says of itself
+	@.ci/need postgres
+	RASTRO_UPDATE_GOLDEN=1 go test -count=1 -run TestTheDashboardsDocumentIsCurrent ./cli
+	cd dashboard && npm run --silent api
+
+test: lint test-go examples test-dashboard deploy-check ## everything that must hold before a change lands
 
 test-go: ## Go tests with the race detector, on a real PostgreSQL and a real broker
 	@.ci/need postgres
@@ -41,10 +47,17 @@ examples: bin/golangci-lint ## the modules under examples/, each as a third part
 
 tidy: ## go.mod and go.sum of every module; needed by examples/ when ours change
 	go mod tidy
-	@for dir in examples/*/; do echo "$$dir"; (cd $$dir && go mod tidy) || exit 1; done
+	@for dir in examples/*/ deploy/tools/*/; do echo "$$dir"; (cd $$dir && go mod tidy) || exit 1; done
 
 test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the dashboard
-	cd dashboard && npm run --silent typecheck && npm run --silent lint && npm test --silent
+	cd dashboard && npm run --silent api:check && npm run --silent typecheck && npm run --silent lint && npm test --silent
+
+deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles, compose, the chart, Terraform, Prometheus' rules, Grafana
+	@.ci/need promtool
+	@for dir in deploy/tools/*/; do echo "$$dir"; (cd $$dir && go vet ./... && go test -count=1 ./...) || exit 1; done
+	bin/promtool check config deploy/prometheus/prometheus.yaml
+	bin/promtool test rules deploy/prometheus/rules_test.yaml
+	terraform fmt -check -recursive -diff deploy/terraform
 
 lint: bin/golangci-lint ## pinned golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...
@@ -78,9 +91,25 @@ routers/sqs/testdata/fauxqs/node_modules: routers/sqs/testdata/fauxqs/package-lo
 	cd routers/sqs/testdata/fauxqs && npm ci --no-audit --no-fund
 	@touch $@
 
-bench: build ## what the engine costs in process, and latency of the built binary, on this machine
+bench: build bin/benchstat ## what Rastro costs and how fast it is, of what this machine can do, against internal/bench/baseline.txt; ARGS="-during 60s" measures longer
 	@.ci/need postgres
-	go run ./internal/bench -binary bin/rastro
+	go run ./internal/bench -binary bin/rastro -out bin/bench.txt $(ARGS)
+	@if [ -f internal/bench/baseline.txt ]; then bin/benchstat internal/bench/baseline.txt bin/bench.txt; \
+	else echo "there is no baseline yet: make bench-baseline"; fi
+
+bench-baseline: build ## measure five times on a quiet machine, and keep that as what `make bench` compares with
+	@.ci/need postgres
+	@rm -f bin/baseline.txt
+	for i in 1 2 3 4 5; do go run ./internal/bench -binary bin/rastro -out bin/bench.txt $(ARGS) && cat bin/bench.txt >> bin/baseline.txt || exit 1; done
+	@mv bin/baseline.txt internal/bench/baseline.txt
+
+bench-growth: build ## how the cost of an event grows with what is stored, tenants, batches and payloads; ARGS="-events 1000000" stores fewer than 10 million
+	@.ci/need postgres
+	go run ./internal/bench -binary bin/rastro -only growth -out bin/growth.txt $(ARGS)
+
+bin/benchstat: Makefile
+	GOBIN=$(CURDIR)/bin go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	@touch $@
 
 bench-query: build ## how long queries take with 10 million events stored, and their plans; needs some 20 GB; ARGS="-events 1000000" takes fewer
 	@.ci/need postgres

@@ -49,6 +49,9 @@ func newGenerations(p processors, settings pipeline.Settings, planner planner, n
 	if err := registerer.Register(reloads); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	for _, result := range []string{"refused", "unchanged", "changed"} { // a counter that begins with its first event shows no increase
+		reloads.WithLabelValues(result)
+	}
 	return &generations{
 		in: p, settings: settings, reloads: reloads, current: map[string]generation{},
 		load: planner.plans, noted: noted,

@@ -107,7 +107,7 @@ func newApp(o options, s surroundings) *fx.App {
 		fx.Module("topics", fx.Invoke(provision)),
 		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
-		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps)),
+		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps, keepFigures)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
 		fx.Module("http", fx.Invoke((*httpServer).start)),
 		fx.Module("reload", fx.Invoke(watchConfig)),

@@ -25,6 +25,8 @@ const (
 	frameWithEntry = 2
 	// frameWithOrigins begins a frame that says, before its events, at which stage of the hop they enter, and their origins.
 	frameWithOrigins = 3
+	// frameWithWalks begins a frame that also says, behind the origins, how its events came to the hop.
+	frameWithWalks = 4
 
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
@@ -69,35 +71,42 @@ func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]
 		}
 		head = append([]byte{frameWithEntry}, name...)
 	}
-	messages, err := encode(c.enc, events, head, maxBytes)
+	messages, err := encode(events, head, maxBytes, func(to []byte, e *tracking.Event) ([]byte, error) { return appendEvent(to, c.enc, e) })
 	return traceMessages(messages, events), err
 }
 
-func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {
+// encode packs what appendItem writes into messages.
+func encode[T any](items []T, head []byte, maxBytes int, appendItem func(to []byte, item T) ([]byte, error)) ([]*message.Message, error) {
 	var messages []*message.Message
 	frame, n := slices.Clone(head), 0
-	flush := func() {
-		if n > 0 {
-			messages = append(messages, newMessage(frame, n))
-			frame, n = slices.Clone(head), 0
-		}
-	}
-	for _, item := range items {
-		encoded, err := enc.Marshal(item)
-		if err != nil {
+	for i, item := range items {
+		before := len(frame)
+		var err error
+		if frame, err = appendItem(frame, item); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if len(encoded)+len(head) > maxBytes {
-			return nil, fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
+		if size := len(frame) - before; size+len(head) > maxBytes {
+			return nil, fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
 		}
-		if len(frame)+len(encoded) > maxBytes {
-			flush()
+		if len(frame) > maxBytes {
+			next := slices.Concat(head, frame[before:])
+			messages = append(messages, newMessage(frame[:before:before], n))
+			frame, n = next, 0
 		}
-		frame = append(frame, encoded...)
-		n++
+		if n++; n == 1 { // about as much as all of them, if they are like the first
+			frame = slices.Grow(frame, min((len(frame)-len(head))*(len(items)-i-1)*9/8, maxBytes-len(frame)))
+		}
 	}
-	flush()
+	if n > 0 {
+		messages = append(messages, newMessage(frame, n))
+	}
 	return messages, nil
+}
+
+// marshal is what encode appends of an item that the library encodes.
+func (c *Codec) marshal(to []byte, item any) ([]byte, error) {
+	encoded, err := c.enc.Marshal(item)
+	return append(to, encoded...), err
 }
 
 func newMessage(frame []byte, items int) *message.Message {
@@ -137,56 +146,75 @@ func FrameItems(msg *message.Message) int {
 
 // Decode unpacks the events of a frame, and the name of the stage at which they enter. Anything but a whole frame is an error.
 func (c *Codec) Decode(frame []byte) (events []*tracking.Event, entry string, err error) {
-	events, _, entry, err = c.decodeFrame(frame)
-	return events, entry, err
+	opened, err := c.decodeFrame(frame)
+	return opened.events, opened.entry, err
 }
 
-// decodeFrame is Decode with the origins of the events; nil when the frame carries none.
-func (c *Codec) decodeFrame(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
+// openedFrame is what is in a frame.
+type openedFrame struct {
+	events  []*tracking.Event
+	entry   string
+	origins []origin // of each event; nil when the frame carries none
+	walks   []*walk  // of each event; nil when the frame carries none
+}
+
+// decodeFrame is Decode with all that goes with the events.
+func (c *Codec) decodeFrame(frame []byte) (opened openedFrame, err error) {
 	switch {
-	case len(frame) > 0 && (frame[0] == frameWithEntry || frame[0] == frameWithOrigins):
-		events, origins, entry, err = c.decodeWithHead(frame)
+	case len(frame) > 0 && frame[0] >= frameWithEntry && frame[0] <= frameWithWalks:
+		opened, err = c.decodeWithHead(frame)
+	case len(frame) > 0 && frame[0] == frameVersion:
+		opened.events, err = c.decodeEvents(frame[1:])
 	default:
-		events, err = decode[tracking.Event](c.dec, frame)
+		err = errVersion
 	}
 	if err != nil {
-		return nil, nil, "", err
+		return openedFrame{}, err
 	}
-	for _, e := range events {
-		// The zone of what arrives is named by its offset alone, whatever zone this process runs in.
-		e.OccurredAt = fixZone(e.OccurredAt)
-		e.ReceivedAt = e.ReceivedAt.UTC()
-	}
-	return events, origins, entry, nil
+	return opened, nil
 }
 
 // decodeWithHead decodes a frame that says more than its events.
-func (c *Codec) decodeWithHead(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
-	rest, err := c.dec.UnmarshalFirst(frame[1:], &entry)
+func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
+	rest, err := c.dec.UnmarshalFirst(frame[1:], &opened.entry)
 	if err != nil {
-		return nil, nil, "", fmt.Errorf("decode frame: entry: %w", err)
+		return opened, fmt.Errorf("decode frame: entry: %w", err)
 	}
-	if frame[0] == frameWithEntry {
-		events, err = decodeItems[tracking.Event](c.dec, rest)
-		return events, nil, entry, err
+	section := func() (packed []byte, ok bool) {
+		length, size := binary.Uvarint(rest)
+		if size <= 0 || length > uint64(len(rest)-size) {
+			return nil, false
+		}
+		packed, rest = rest[size:size+int(length)], rest[size+int(length):] //nolint:gosec // It is no more than there is.
+		return packed, true
 	}
-	length, size := binary.Uvarint(rest)
-	if size <= 0 {
-		return nil, nil, "", errOrigins
+	var origins, walks []byte
+	ok := true
+	if frame[0] >= frameWithOrigins {
+		if origins, ok = section(); !ok {
+			return opened, errOrigins
+		}
 	}
-	if rest = rest[size:]; length > uint64(len(rest)) {
-		return nil, nil, "", errOrigins
+	if frame[0] >= frameWithWalks {
+		if walks, ok = section(); !ok {
+			return opened, errWalks
+		}
 	}
-	if events, err = decodeItems[tracking.Event](c.dec, rest[length:]); err != nil {
-		return nil, nil, "", err
+	if opened.events, err = c.decodeEvents(rest); err != nil || frame[0] < frameWithOrigins {
+		return opened, err
 	}
-	origins, err = unpackOrigins(rest[:length], len(events))
-	return events, origins, entry, err
+	if opened.origins, err = unpackOrigins(origins, len(opened.events)); err != nil || frame[0] < frameWithWalks {
+		return opened, err
+	}
+	opened.walks, err = unpackWalks(c.dec, walks, len(opened.events))
+	return opened, err
 }
+
+var errVersion = fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
 
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {
 	if len(frame) == 0 || frame[0] != frameVersion {
-		return nil, fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+		return nil, errVersion
 	}
 	return decodeItems[T](dec, frame[1:])
 }

@@ -27,6 +27,8 @@ const (
 	querySpan = 90 * 24 * time.Hour
 	// queryClients ask at once, each one request after the other; queryRounds is how often each kind of query is asked.
 	queryClients, queryRounds = 4, 1000
+	// queryPerRequest is how many events are sent in a request to fill the store.
+	queryPerRequest = 5
 	// queryPool is how many journeys and things are asked for.
 	queryPool = 500
 )
@@ -123,13 +125,11 @@ func measureQueries(ctx context.Context, c options) (found queryFigures, err err
 	return found, err
 }
 
-func progress(format string, args ...any) { _, _ = fmt.Fprintf(os.Stderr, format+" ...\n", args...) }
-
 // fill stores events: some the usual way, and copies of them.
 func (b *queryBench) fill(ctx context.Context, events int) error {
 	progress("sending %d events", queryTemplate)
-	l := newLoad(b.stack)
-	f := newFlood(b.stack, flooding{Connections: 1, Batch: perRequest}, "")
+	l := newLoad(b.stack, queryPerRequest)
+	f := newFlood(b.stack, flooding{Connections: 1, Batch: queryPerRequest}, "")
 	for sent := 0; sent < queryTemplate; {
 		var group sync.WaitGroup
 		errs := make([]error, 8)
@@ -140,7 +140,7 @@ func (b *queryBench) fill(ctx context.Context, events int) error {
 				bodies = append(bodies, strings.Trim(r.body, "[]"))
 			}
 			body := "[" + strings.Join(bodies, ",") + "]"
-			sent += len(bodies) * perRequest
+			sent += len(bodies) * queryPerRequest
 			group.Go(func() {
 				status, answer, err := b.stack.do(ctx, b.client, http.MethodPost, "/api/v1/events", body)
 				if err == nil && status != http.StatusAccepted {
@@ -174,6 +174,13 @@ const (
 	copyName  = `correlation_id || '-' || $1::int`
 	copyOwner = `CASE WHEN $1::int % 2 = 0 THEN tenant_id ELSE 'tenant-' || $1::int % 20 END`
 )
+
+// copyTrails notes how the copies came that are so young that this would still be known, as if each had come alone.
+const copyTrails = `
+INSERT INTO event_trails (tenant_id, pipeline, first_at, last_at, uids, steps, noted_at)
+SELECT e.tenant_id, t.pipeline, date_trunc('milliseconds', e.received_at), date_trunc('milliseconds', e.received_at), uuid_send(e.uid), t.steps, e.received_at
+FROM event_store e, (SELECT pipeline, steps FROM event_trails ORDER BY id LIMIT 1) t
+WHERE e.received_at BETWEEN now() - interval '31 days' AND now() - interval '1 hour'`
 
 func copyColumns() map[string]map[string]string {
 	return map[string]map[string]string{
@@ -242,8 +249,12 @@ func (b *queryBench) copies(ctx context.Context, events int) error {
 			progress("%d of %d events", (i+1)*template, (copies+1)*template)
 		}
 	}
+	progress("noting how they came")
+	if _, err := b.conn.Exec(ctx, copyTrails); err != nil {
+		return fmt.Errorf("copy event_trails: %w", err)
+	}
 	progress("vacuuming")
-	if _, err := b.conn.Exec(ctx, "VACUUM (ANALYZE) traces, event_store, trace_facets"); err != nil {
+	if _, err := b.conn.Exec(ctx, "VACUUM (ANALYZE) traces, event_store, trace_facets, event_trails"); err != nil {
 		return fmt.Errorf("vacuum: %w", err)
 	}
 	return nil

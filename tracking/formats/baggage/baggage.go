@@ -39,7 +39,7 @@ const (
 	CodeNoTime     = "no_time"         // the message does not say when it happened
 	CodeFarDate    = "far_date"        // in no year is the date near the time of receipt
 	CodeZone       = "zone_unknown"    // the zone of the station is not known
-	CodeUnmapped   = "unmapped_code"   // the standard has no such code; it is kept
+	CodeUnknown    = "unknown_code"    // the standard has no such code; it is kept
 	CodeIdentifier = "identifier"      // an identifier is not written as it must be; it is kept
 	CodeDuplicate  = "possible_repeat" // the sender says that the message may have been sent before (PDM)
 )

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -196,7 +194,7 @@ func (d *decoder) event(r *reading, element int, number, status string, count in
 	if w := r.Weight; w != nil && w.Pieces == 1 && w.Weight > 0 && w.Unit != "" && count == 1 && r.texts == 1 {
 		e.Quantity = &tracking.Quantity{Weight: w.Weight, WeightUnit: w.Unit}
 	}
-	tag, err := d.tag(number, status)
+	tag, err := d.tag(number, status, m.elements[element].line, n)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +226,7 @@ type plate struct {
 }
 
 // tag returns what is known of a tag, as JSON.
-func (d *decoder) tag(number, status string) ([]byte, error) {
+func (d *decoder) tag(number, status string, line int, n *notes) ([]byte, error) {
 	parsed, err := tracking.ParseBagTag(number)
 	if err != nil {
 		return nil, err // cannot be: it has been expanded
@@ -247,6 +245,8 @@ func (d *decoder) tag(number, status string) ([]byte, error) {
 	if d.opt.Airlines != nil {
 		if airline, ok := d.opt.Airlines.ByPrefix(parsed.Issuer); ok {
 			p.Airline = cmp.Or(airline.IATA, airline.ICAO)
+		} else {
+			n.infof(line, "", CodeIdentifier, "no airline is known with the accounting code %s, which tag %s is of", parsed.Issuer, number)
 		}
 	}
 	return encode(p)
@@ -262,95 +262,6 @@ func encode(v any) ([]byte, error) {
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
-
-// irregularities are the codes of .B that are known.
-var irregularities = map[string]bool{
-	"LOD": true, "NAL": true, "OFF": true, "NOF": true, "ONA": true, "OND": true, "UNS": true, "LBA": true, "LBN": true,
-}
-
-// legKind is which flight an event is about.
-type legKind int
-
-const (
-	noLeg legKind = iota
-	outboundLeg
-	inboundLeg
-)
-
-// code returns the type of an event and the flight that it is about. Of several elements the first that there is decides: DEL, .B,
-// .U, .X, .G, .J, .R, as the public mapping of ACI and Avinor has it; and where bags arrive or are transferred, .V before .G.
-func (r *reading) code(status string, element int, n *notes) (string, legKind) {
-	m, h := r.h.m, r.h
-	arriving := h.indicator == 'X' || h.indicator == 'F'
-	leg := outboundLeg
-	if arriving {
-		leg = inboundLeg
-	}
-	switch {
-	case m.change == "DEL":
-		return m.kind + ".DEL", leg
-	case status != "":
-		e := &m.elements[element]
-		if !shortCode(status) {
-			n.warnf(e.line, e.name(1), CodeUnmapped, "the status of the bag is no code of up to eight letters; it is kept in the payload")
-			return m.kind + ".B", leg
-		}
-		if !irregularities[status] {
-			n.warnf(e.line, ".B/1", CodeUnmapped, "%q is no status of a bag that is known; it is kept", status)
-		}
-		if status == "NOF" {
-			leg = inboundLeg
-		}
-		return m.kind + "." + status, leg
-	case m.kind == "BCM" && m.control != "":
-		return "BCM." + m.control, leg
-	case m.kind == "BUM" && arriving:
-		return "BUM.1" + string(rune(h.indicator)), leg
-	case m.kind != "BPM" && m.change == "CHG" && (m.kind == "BSM" || m.kind == "BTM"):
-		return m.kind + ".CHG", leg
-	case m.kind != "BPM":
-		return m.kind, leg
-	default:
-		return r.processed(arriving, leg)
-	}
-}
-
-// processed returns the type of the event of a BPM without irregularities.
-func (r *reading) processed(arriving bool, leg legKind) (string, legKind) {
-	at := ".1" + string(rune(r.h.indicator))
-	switch {
-	case r.Stowage != nil && arriving:
-		return "BPM.U" + at, leg
-	case r.Stowage != nil:
-		return "BPM.U", leg
-	case len(r.Screening) > 0:
-		if result := r.Screening[len(r.Screening)-1].Result; shortCode(result) {
-			return "BPM." + result, leg
-		}
-		return "BPM.X", leg
-	case r.h.indicator == 'X':
-		return "BPM" + at, leg
-	case (r.h.indicator == 'F' || r.h.indicator == 'T') && (r.Inbound != nil || len(r.Onward) > 0):
-		if r.Inbound == nil {
-			return "BPM" + at, noLeg // the flight out has not taken it yet
-		}
-		return "BPM" + at, inboundLeg
-	case r.g.one(r.h.m, 'G') != nil:
-		return "BPM.G", leg
-	case len(r.Processing) > 0:
-		if code := r.Processing[len(r.Processing)-1].Code; shortCode(code) {
-			return "BPM.J" + code, leg
-		}
-		return "BPM.J", leg
-	case len(r.Internal) > 0:
-		return "BPM.R", leg
-	default:
-		return "BPM", leg
-	}
-}
-
-// shortCode reports whether a text can be part of the type of an event.
-func shortCode(s string) bool { return len(s) <= 8 && alphanumeric(s) }
 
 // transport returns the leg of an event; nil when the flight is not known.
 func (r *reading) transport(kind legKind) *tracking.Transport {
@@ -418,95 +329,5 @@ func (d *decoder) when(r *reading, at *localtime.Instant) {
 	}
 	if y := r.at.Year(); y < 1970 || y > 9999 {
 		r.notes.failf(m.line, "", formats.CodeRange, "the time is not in the years 1970 to 9999")
-	}
-}
-
-// sum makes the common part of the payload, and the digest of what the message says of the group: without what is personal, what
-// marks a repetition, and how it is written.
-func (r *reading) sum() {
-	common, err := encode(&r.content)
-	if err != nil {
-		r.notes.failf(r.h.m.line, "", formats.CodeFormat, "%s", err)
-		return
-	}
-	r.common = common
-	m := r.h.m
-	hash := sha256.New()
-	part := func(s string) {
-		var size [binary.MaxVarintLen64]byte
-		hash.Write(size[:binary.PutUvarint(size[:], uint64(len(s)))])
-		hash.Write([]byte(s))
-	}
-	part(m.kind)
-	part(m.change)
-	part(m.control)
-	part(string(rune(r.h.indicator)) + r.h.station)
-	for _, f := range append([]*flight{r.Outbound, r.Inbound}, r.Onward...) {
-		if f != nil {
-			part(f.Date)
-		}
-	}
-	if r.stated {
-		part(r.at.UTC().Format(time.RFC3339))
-	}
-	for _, indexes := range [2][]int{r.g.context, r.g.own} {
-		for _, i := range indexes {
-			e := &m.elements[i]
-			if e.letter == 0 || e.hasTags() {
-				continue
-			}
-			part(e.name(0))
-			last := len(e.fields)
-			for last > 0 && e.fields[last-1] == "" {
-				last--
-			}
-			for k, f := range e.fields[:last] {
-				if !personal(e.letter, k+1) {
-					part(strings.ToUpper(f))
-				}
-			}
-			part("")
-		}
-	}
-	hash.Sum(r.digest[:0])
-}
-
-// identify gives an event its id. The id of what is said is made of all that the message says of the bag, so that the same message
-// again has the same.
-//
-// A plan (BSM, BTM) has an id of its tag and station instead, so that a change or deletion can name the plan that it replaces.
-// Where the envelope says when it was sent, plan, changes and deletion all have that id, and the time is the revision: the latest
-// stands. Without an envelope nothing orders them: a change or deletion has an id of what it says and replaces the plan, and of
-// plans that differ the one for the later date stands.
-func (r *reading) identify(e *tracking.Event, number string, h *head) {
-	m := h.m
-	sum := sha256.New()
-	sum.Write(r.digest[:])
-	sum.Write([]byte(number + "\x00" + e.Type))
-	digest := sum.Sum(nil)
-	plan := fmt.Sprintf("%s/%s/1%c%s", m.kind, number, cmp.Or(h.indicator, '-'), h.station)
-	e.EventID = fmt.Sprintf("%s/%s/1%c%s/%s", e.Type, number, cmp.Or(h.indicator, '-'), h.station, hex.EncodeToString(digest[:12]))
-	if m.kind != "BSM" && m.kind != "BTM" || e.Type != m.kind && e.Type != m.kind+".CHG" && e.Type != m.kind+".DEL" {
-		return
-	}
-	changes := map[string]int64{"": 0, "CHG": 1, "DEL": 2}
-	switch m.change {
-	case "CHG":
-		e.Corrects = &tracking.Correction{Kind: tracking.Replace, EventIDs: []string{plan}, Reason: "incorrect_data"}
-	case "DEL":
-		e.Corrects = &tracking.Correction{Kind: tracking.Replace, EventIDs: []string{plan}, Reason: "did_not_occur"}
-	}
-	random := int64(binary.BigEndian.Uint32(digest))
-	switch {
-	case !h.sent.IsZero():
-		// Messages of one minute are told apart by what they say, a deletion after a change.
-		const part = int64(20 * time.Second / time.Microsecond)
-		e.EventID, e.Revision = plan, h.sent.UnixMicro()+changes[m.change]*part+random%part
-	case m.change == "":
-		day := int64(0)
-		if r.Outbound != nil {
-			day = max(0, r.Outbound.day.Unix()/86400)
-		}
-		e.EventID, e.Revision = plan, min(day, 1<<17)<<32|random
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,6 +68,25 @@ func TestFraming(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Messages as they stand in public documents.
+func TestPublicMessages(t *testing.T) {
+	for body, want := range map[string]string{
+		"BSM/.V/1LOSL/.F/SK4416/05FEB/TOS/C/.N/0117814872001/.S/N/05A/C/051/051//N/I/.W/P/1/.P/XXXXXXXX/XXXXXXX/.E/PRIO/ENDBSM":                              "BSM 0117814872",
+		"BPM .V/1LTPE .J/R///18APR/002903L/TIAT2/ .F/BR0026/17APR/SEA/Y .B/UNS/0695463055001 .I/BR0266/17APR/PNH/Y .S/Y/70D/C/080/080//Y/A .W/K/1/17 ENDBPM": "BPM.UNS 0695463055",
+		"\x01QD MUCBPLH\r\n.MUCDPLH 281602\r\n\x02BCM\r\nFOM\r\n.V/1LMUC\r\n.F/LH2860/29JAN/BUD\r\nENDBCM\r\n\x03":                                           "aside no_bag",
+		"BSM\n.V/1TZRH\n.F/SR101/18APR/JFK/F\n.N/0085123456001\nENDBSM":                                                                                      "BSM 0085123456",
+		"BPM\n.V/1LMUC\n.J/R///18APR/145625L\n.F/LH2860/18APR/BUD\n.U/AKE12345LH\n.N/0220123456001\nENDBPM":                                                  "BPM.U 0220123456",
+		"BSM\n.V/1RLHR\n.F/BA904/0/8MAY/FRA/J\n.N/0125123456001\nENDBSM":                                                                                     "refused .F/2",
+		"BSM\n.V/1LIST/PART1\n.F/TK1/18APR/JFK\n.N/0235123456001\nENDPART1":                                                                                  "BSM 0235123456",
+	} {
+		require.Equal(t, []string{want}, summary(decode(t, []byte(body))), body)
+	}
+	e := decode(t, []byte("BPM .V/1LTPE .J/R///18APR/002903L/TIAT2/ .F/BR0026/17APR/SEA/Y .B/UNS/0695463055001 .I/BR0266/17APR/PNH/Y .S/Y/70D/C/080/080//Y/A .W/K/1/17 ENDBPM"))[0].Event
+	require.Equal(t, "2026-04-18T00:29:03+08:00", e.OccurredAt.Format(time.RFC3339))
+	require.Equal(t, "70D", field(t, e.Personal.Data, "seat"))
+	require.Equal(t, "2026-04-17", e.Transport.Date)
 }
 
 func TestSeveralMessages(t *testing.T) {
@@ -262,21 +282,23 @@ func TestDeviations(t *testing.T) {
 		{"BPM|", "BPM PDM|", "info possible_repeat "},
 		{"BPM|", "WHAT IS THIS|BPM|", "warning deviation "},
 		{"|.N/", "|AND THIS|.N/", "warning deviation "},
+		{"|ENDBPM", "|ENDBPM|AND THIS", "warning deviation "},
 		{"456001", "456", "warning deviation .N/1"},
 		{".N/", ".N", "warning deviation .N"},
-		{"1LLIM", "1ZLIM", "warning unmapped_code .V/1"},
+		{"1LLIM", "1ZLIM", "warning unknown_code .V/1"},
 		{"LLIM", "LXXQ", "warning zone_unknown .V"},
 		{"LA2468", "LATAM", "warning identifier .F/1"},
 		{"JFK", "NEW YORK", "warning identifier .F/3"},
 		{"/20JUN/JFK", "//JFK", "warning deviation .F/2"},
 		{"/20JUN/JFK", "/20JUN27/JFK", ""},
 		{"|.N/", "|.F/LA1/20JUN|.N/", "warning deviation .F"},
-		{".J/S", ".J/Q", "warning unmapped_code .J/1"},
+		{".N/0045", ".N/0000", "info identifier "},
+		{".J/S", ".J/Q", "warning unknown_code .J/1"},
 		{"20JUN/2116L", "/2116L", "warning deviation .J/4"},
-		{"|.N/", "|.X//OK|.N/", "warning unmapped_code .X/2"},
-		{".N/", ".B/LOST/", "warning unmapped_code .B/1"},
-		{".N/", ".B/NOT A CODE/", "warning unmapped_code .B/1"},
-		{"|.N/", "|.W/S/1/2|.N/", "warning unmapped_code .W/1"},
+		{"|.N/", "|.X//OK|.N/", "warning unknown_code .X/2"},
+		{".N/", ".B/LOST/", "warning unknown_code .B/1"},
+		{".N/", ".B/NOT A CODE/", "warning unknown_code .B/1"},
+		{"|.N/", "|.W/S/1/2|.N/", "warning unknown_code .W/1"},
 		{"|.N/", "|.W/K/one/2|.N/", "warning deviation .W/2"},
 		{"|.N/", "|.M/X|.N/", "info unknown_field .M"},
 	} {

@@ -64,19 +64,12 @@ type passengerName struct {
 
 // newText makes the text of a group.
 func newText(m *message, g *bags) *text {
-	own := make([]bool, len(m.elements)) // whether an element is about the group
-	for _, indexes := range [2][]int{g.context, g.own} {
-		for _, i := range indexes {
-			own[i] = true
-		}
-	}
-	t := &text{parts: append(make([]piece, 0, len(g.own)+len(g.context)+4), piece{-1, false, m.head})}
+	list := slices.Concat(m.versions, g.context, g.own)
+	slices.Sort(list)
+	t := &text{parts: append(make([]piece, 0, len(list)+2), piece{-1, false, m.head})}
 	var p passenger
-	for i := range m.elements {
+	for _, i := range list {
 		e := &m.elements[i]
-		if !own[i] && e.letter != 'V' {
-			continue
-		}
 		masked := e.text
 		if strings.IndexByte(personalLetters, e.letter) >= 0 {
 			p.read(e)

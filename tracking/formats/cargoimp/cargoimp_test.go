@@ -240,6 +240,8 @@ func TestDeviations(t *testing.T) {
 		"broken at a slash":      {consignment + "RCS/20JUN1510/LIM\n/P2K101.0", []string{"4 RCS deviation"}},
 		"one digit of a day":     {consignment + "RCS/2JUN1510/LIM/P2K101.0", []string{"3 RCS.date deviation"}},
 		"date and time apart":    {consignment + "RCS/20JUN/1510/LIM/P2K101.0", []string{"3 RCS.date deviation"}},
+		"two airports":           {consignment + "DIS/LA2468/20JUN1510/LIMJFK/SSPD/P2K101.0", []string{"3 DIS.airport deviation"}},
+		"a zone of neighbours":   {consignment + "RCS/20JUN1510/DOH/P2K101.0", nil},
 		"airports apart":         {consignment + "MAN/LA2468/20JUN/LIM/JFK/P2K101.0", []string{"3 MAN.route deviation"}},
 		"flight apart":           {consignment + "MAN/LA/2468/20JUN/LIMJFK/P2K101.0", []string{"3 MAN.flight deviation"}},
 		"three letters":          {consignment + "MAN/LAN2468/20JUN/LIMJFK/P2K101.0", []string{"3 MAN.flight deviation"}},
@@ -356,6 +358,14 @@ func TestSeveralStatusesAndMessages(t *testing.T) {
 	opt.MaxEvents = 4
 	_, err = cargoimp.Decode([]byte(body), opt)
 	require.NoError(t, err)
+}
+
+// A status without a date is dated by the one before it, where there is one.
+func TestUndated(t *testing.T) {
+	results := decode(t, consignment+"TRM/CX/JFK/P2K101.0\nRCF/LA2468/21JUN0930/JFK/P2K101.0\nTRM/CX/JFK/P2K101.0\n")
+	require.Equal(t, received, results[0].Event.OccurredAt)
+	require.Equal(t, results[1].Event.OccurredAt, results[2].Event.OccurredAt)
+	require.Equal(t, results[0].Event.EventID, results[2].Event.EventID, "the line says the same")
 }
 
 // Information without a status is kept as an event of its own.
@@ -494,16 +504,16 @@ func TestManifest(t *testing.T) {
 // What is made of a body stays in proportion to it.
 func TestProportion(t *testing.T) {
 	for name, body := range map[string]string{
-		"statuses":        consignment + strings.Repeat("RCS\n", 20_000),
-		"after blanks":    "FSU/14" + strings.Repeat(" ", 100_000) + "\n045-53806270LIMJFK/P2K101.0T10\n" + strings.Repeat("RCS/20JUN1510/LIM\n", 5_000),
-		"in one line":     "FSU/14 045-53806270LIMJFK/T1K1" + strings.Repeat(" RCS/20JUN1510/LIM", 5_000),
-		"information":     consignment + "RCS/20JUN1510/LIM\n" + strings.Repeat("OCI/A/B/SN/X\n", 20_000),
+		"statuses":        consignment + strings.Repeat("RCS\n", 4_000),
+		"after blanks":    "FSU/14" + strings.Repeat(" ", 100_000) + "\n045-53806270LIMJFK/P2K101.0T10\n" + strings.Repeat("RCS/20JUN1510/LIM\n", 1_000),
+		"in one line":     "FSU/14 045-53806270LIMJFK/T1K1" + strings.Repeat(" RCS/20JUN1510/LIM", 2_000),
+		"information":     consignment + "RCS/20JUN1510/LIM\n" + strings.Repeat("OCI/A/B/SN/X\n", 4_000),
 		"a long line":     consignment + "RCS/20JUN1510/LIM/" + strings.Repeat("/X", 100_000),
 		"broken lines":    consignment + "RCS/20JUN1510/LIM/" + strings.Repeat("\nX", 100_000),
-		"units":           "FFM/8\n1/LA2468/20JUN/LIM\nJFK\nULD/" + strings.Repeat("X", 100_000) + strings.Repeat("\n045-53806270LIMJFK/T1K1", 5_000),
-		"unknown":         consignment + strings.Repeat("ZZZ/A/B/C\n", 10_000),
-		"wrong, in parts": consignment + strings.Repeat("RCS/20JUN\nZZZ/LIM\n", 10_000),
-		"messages":        strings.Repeat(consignment+"RCS/20JUN1510/LIM\n", 2_000),
+		"units":           "FFM/8\n1/LA2468/20JUN/LIM\nJFK\nULD/" + strings.Repeat("X", 100_000) + strings.Repeat("\n045-53806270LIMJFK/T1K1", 2_000),
+		"unknown":         consignment + strings.Repeat("ZZZ/A/B/C\n", 3_000),
+		"wrong, in parts": consignment + strings.Repeat("RCS/20JUN\nZZZ/LIM\n", 3_000),
+		"messages":        strings.Repeat(consignment+"RCS/20JUN1510/LIM\n", 1_000),
 		"addresses":       "QD" + strings.Repeat(" LIMFMLA", 50_000) + "\n.LIMFMLA\n" + strings.Repeat(consignment+"RCS/20JUN1510/LIM\n", 100),
 	} {
 		opt := options(t)

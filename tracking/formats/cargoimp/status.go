@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
@@ -59,11 +60,14 @@ func (d *decoder) status(m *message) {
 		d.refuse(n)
 		return
 	}
+	var before time.Time
 	for i := range entries {
 		if !d.room() {
 			return
 		}
-		d.entry(m, head, w, awb, &entries[i])
+		if at := d.entry(m, head, w, awb, &entries[i], before); !at.IsZero() {
+			before = at
+		}
 	}
 }
 
@@ -266,15 +270,15 @@ func (d *decoder) wraps(e *entry, l line) bool {
 	return !joined.refused && (alone.refused || len(joined.findings) == 0)
 }
 
-// entry makes an event of a status.
-func (d *decoder) entry(m *message, head *notes, w *waybill, awb line, e *entry) {
+// entry makes an event of a status. It returns when the status took place; the zero time where that is a guess.
+func (d *decoder) entry(m *message, head *notes, w *waybill, awb line, e *entry, before time.Time) time.Time {
 	n := d.begin(e.no)
 	n.take(head.findings)
 	n.take(e.findings)
 	if len(e.text) > maxLine {
 		n.fail(e.no, "status", formats.CodeTooLong, "the status has more than %d bytes", maxLine)
 		d.refuse(n)
-		return
+		return time.Time{}
 	}
 	if tag := code(e.text); tag != "" && !strings.HasPrefix(e.said, tag) {
 		n.info(e.no, code(e.text), CodeDeviation, "the message is in small letters")
@@ -283,13 +287,13 @@ func (d *decoder) entry(m *message, head *notes, w *waybill, awb line, e *entry)
 	if known[t.code] == nil && !annotation[t.code] {
 		n.warn(e.no, "status", CodeUnknownStatus, "%q is no status of the standard; it is kept as it is", quote(t.code))
 	}
-	o := d.when(n, e.no, &t, m.envelope)
+	o := d.when(n, e.no, &t, m.envelope, before)
 	if w == nil {
 		if !n.refused {
 			n.fail(awb.no, "AWB", formats.CodeRequired, "without the consignment line nothing says what the status is about")
 		}
 		d.refuse(n)
-		return
+		return time.Time{}
 	}
 	p := d.payload(m, w, awb, e, &t, &o)
 	event := &tracking.Event{
@@ -309,6 +313,10 @@ func (d *decoder) entry(m *message, head *notes, w *waybill, awb line, e *entry)
 		}
 	}
 	d.finish(n, event, p, o.stated)
+	if o.stated.IsZero() || o.classifier != tracking.Actual {
+		return time.Time{}
+	}
+	return o.at
 }
 
 // doubtPart says what is odd about the quantity of a status beside that of its consignment.

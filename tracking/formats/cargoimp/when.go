@@ -48,15 +48,15 @@ func (d *decoder) zone(n *notes, no int, field, station string) *time.Location {
 	return zone
 }
 
-// when works out when a status took place.
-func (d *decoder) when(n *notes, no int, t *detail, e *envelope) occurrence {
+// when works out when a status took place; before is when the one before it in the message did, the zero time for the first.
+func (d *decoder) when(n *notes, no int, t *detail, e *envelope, before time.Time) occurrence {
 	o := occurrence{classifier: tracking.Actual}
 	field := t.code + ".date"
 	if t.date == nil {
 		if n.refused {
 			return o
 		}
-		d.undated(n, no, field, &o, e)
+		d.undated(n, no, field, &o, e, before)
 		return o
 	}
 	zone := d.zone(n, no, t.code+"."+slotNames[airport], t.station())
@@ -86,9 +86,15 @@ func (d *decoder) when(n *notes, no int, t *detail, e *envelope) occurrence {
 	return o
 }
 
-// undated dates a status whose line has no date: by when the message was sent, or else received.
-func (d *decoder) undated(n *notes, no int, field string, o *occurrence, e *envelope) {
+// undated dates a status whose line has no date: by the status before it in the message, or by when the message was sent, or else
+// received.
+func (d *decoder) undated(n *notes, no int, field string, o *occurrence, e *envelope, before time.Time) {
 	o.at, o.quality = d.options.ReceivedAt, tracking.DateOnly
+	if !before.IsZero() {
+		o.at = before
+		n.info(no, field, CodeInferred, "the line has no date; the time is that of the status before it")
+		return
+	}
 	how := "received"
 	if e != nil && e.Sent != nil && e.Sent.Before(o.at) {
 		o.at, how = *e.Sent, "sent"
