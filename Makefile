@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 GOLANGCI_LINT_VERSION := v2.15.0
+BENCHSTAT_VERSION := v0.0.0-20250813145418-2f7363a06fe1
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-query conformance e2e chaos chaos-short soak fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -93,9 +94,25 @@ routers/sqs/testdata/fauxqs/node_modules: routers/sqs/testdata/fauxqs/package-lo
 	cd routers/sqs/testdata/fauxqs && npm ci --no-audit --no-fund
 	@touch $@
 
-bench: build ## what the engine costs in process, and latency of the built binary, on this machine
+bench: build bin/benchstat ## what Rastro costs and how fast it is, of what this machine can do, against internal/bench/baseline.txt; ARGS="-during 60s" measures longer
 	@.ci/need postgres
-	go run ./internal/bench -binary bin/rastro
+	go run ./internal/bench -binary bin/rastro -out bin/bench.txt $(ARGS)
+	@if [ -f internal/bench/baseline.txt ]; then bin/benchstat internal/bench/baseline.txt bin/bench.txt; \
+	else echo "there is no baseline yet: make bench-baseline"; fi
+
+bench-baseline: build ## measure five times on a quiet machine, and keep that as what `make bench` compares with
+	@.ci/need postgres
+	@rm -f bin/baseline.txt
+	for i in 1 2 3 4 5; do go run ./internal/bench -binary bin/rastro -out bin/bench.txt $(ARGS) && cat bin/bench.txt >> bin/baseline.txt || exit 1; done
+	@mv bin/baseline.txt internal/bench/baseline.txt
+
+bench-growth: build ## how the cost of an event grows with what is stored, tenants, batches and payloads; ARGS="-events 1000000" stores fewer than 10 million
+	@.ci/need postgres
+	go run ./internal/bench -binary bin/rastro -only growth -out bin/growth.txt $(ARGS)
+
+bin/benchstat: Makefile
+	GOBIN=$(CURDIR)/bin go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	@touch $@
 
 bench-query: build ## how long queries take with 10 million events stored, and their plans; needs some 20 GB; ARGS="-events 1000000" takes fewer
 	@.ci/need postgres

@@ -13,6 +13,8 @@ import (
 
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
+	"github.com/rastrohq/rastro/tracking/formats/baggage"
+	"github.com/rastrohq/rastro/tracking/formats/cargoimp"
 	"github.com/rastrohq/rastro/tracking/formats/cloudevents"
 	"github.com/rastrohq/rastro/tracking/formats/dcsa"
 	"github.com/rastrohq/rastro/tracking/formats/epcis"
@@ -35,6 +37,7 @@ type Carrier struct {
 
 	tables Tables
 	decode decode
+	zone   *time.Location // of Defaults.TimeZone; nil when there is none
 }
 
 // decode decodes the bodies of a carrier.
@@ -62,6 +65,8 @@ func knownFormats() map[string]format {
 		CloudEvents: {func(*Config, Tables) decode { return decodeCloudEvents }, true, []string{"application/cloudevents+json", "application/cloudevents-batch+json", "application/json"}},
 		EPCIS:       {plain(epcis.Decode), true, []string{"application/ld+json", "application/json"}},
 		DCSA:        {plain(dcsa.Decode), true, []string{"application/json"}},
+		CargoIMP:    {plain(cargoimp.Decode), false, []string{"text/plain"}},
+		Baggage:     {plain(baggage.Decode), false, []string{"text/plain"}},
 		Mapped:      {nil, false, []string{"application/json"}},
 	}
 }
@@ -99,6 +104,9 @@ func (p *carrierParser) compile() *Carrier {
 		return nil
 	}
 	c := &Carrier{Config: p.config, tables: p.tables}
+	if c.Defaults.TimeZone != "" {
+		c.zone, _ = time.LoadLocation(c.Defaults.TimeZone) // it was there a moment ago
+	}
 	if c.Format != Mapped {
 		c.decode = knownFormats()[c.Format].decode(&c.Config, p.tables)
 		return c
@@ -155,6 +163,7 @@ func (c *Carrier) Decode(body Body, opt formats.Options) ([]formats.Result, erro
 	if c.Limits.MaxEvents > 0 && (opt.MaxEvents == 0 || c.Limits.MaxEvents < opt.MaxEvents) {
 		opt.MaxEvents = c.Limits.MaxEvents
 	}
+	opt.ReceivedAt, opt.Places, opt.Airlines, opt.TimeZone, opt.Station = body.ReceivedAt, c.tables.places, c.tables.airlines, c.zone, c.Defaults.Station
 	results, err := c.decode(body, opt)
 	if err != nil {
 		return nil, err

@@ -12,10 +12,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
 )
@@ -51,6 +53,9 @@ type caseSettings struct {
 
 // caseTime is when bodies of cases are received that do not say when.
 func caseTime() time.Time { return time.Date(2026, 6, 20, 12, 0, 0, 0, time.UTC) }
+
+// SampleOf is a sample as a case without settings has it.
+func SampleOf(text []byte) Body { return Body{Bytes: text, ReceivedAt: caseTime()} }
 
 // Cases reads the cases of a carrier, in the order of their names.
 func Cases(files fs.FS, carrier string) ([]Case, error) {
@@ -130,11 +135,14 @@ func (c *Carrier) Lines(body Body) []Line {
 func (c *Carrier) line(r formats.Result) Line {
 	faults := []any{}
 	for _, f := range r.Findings {
-		if r.OK() || f.Severity == formats.SeverityError {
+		if r.OK() || r.Aside() || f.Severity == formats.SeverityError {
 			faults = append(faults, map[string]any{"field": f.Field, "code": f.Code})
 		}
 	}
-	if !r.OK() {
+	switch {
+	case r.Aside():
+		return Line{"aside": faults}
+	case !r.OK():
 		return Line{"refused": faults}
 	}
 	line := Line{}
@@ -151,6 +159,11 @@ func (c *Carrier) line(r formats.Result) Line {
 		line["personal"] = true
 	}
 	meaning, known := c.Meaning(r.Event.Kind, r.Event.Type)
+	if reason, ok := reasonPath().String(r.Event); ok { // as the pipeline's step does
+		if more, ok := c.Meaning(r.Event.Kind, r.Event.Type+"/"+reason); ok {
+			meaning, known = more, true
+		}
+	}
 	if e := r.Event.Enrichment; e.Milestone != "" || e.Exception != "" {
 		meaning, known = tracking.Meaning{Milestone: e.Milestone, Exception: e.Exception}, true
 	}
@@ -168,6 +181,8 @@ func (c *Carrier) line(r formats.Result) Line {
 	}
 	return line
 }
+
+var reasonPath = sync.OnceValue(func() pipeline.Path { return pipeline.MustParsePath("payload.discrepancy") })
 
 // Encode writes lines as files of what is wanted have them.
 func Encode(lines []Line) []byte {

@@ -13,6 +13,8 @@ const (
 	CloudEvents = "cloudevents"
 	EPCIS       = "epcis"
 	DCSA        = "dcsa"
+	CargoIMP    = "cargo-imp"
+	Baggage     = "baggage"
 	Mapped      = "mapped"
 )
 

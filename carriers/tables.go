@@ -11,16 +11,20 @@ import (
 
 // Tables is the reference data that carriers are read with. It is immutable.
 type Tables struct {
-	catalog *tracking.Catalog
-	places  *tracking.Places
+	catalog  *tracking.Catalog
+	places   *tracking.Places
+	airlines *tracking.Airlines
 }
 
-// LoadTables reads milestones.yaml and reference/airports.csv of a configuration.
+// LoadTables reads milestones.yaml, reference/airports.csv and reference/airlines.csv of a configuration.
 func LoadTables(files fs.FS) (t Tables, err error) {
 	if t.catalog, err = load(files, "milestones.yaml", tracking.LoadCatalog); err != nil {
 		return t, err
 	}
-	t.places, err = load(files, "reference/airports.csv", tracking.LoadPlaces)
+	if t.places, err = load(files, "reference/airports.csv", tracking.LoadPlaces); err != nil {
+		return t, err
+	}
+	t.airlines, err = load(files, "reference/airlines.csv", tracking.LoadAirlines)
 	return t, err
 }
 

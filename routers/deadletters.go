@@ -104,7 +104,8 @@ func (p *Processor) publishLetters(letters []store.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	messages, err := encode(p.codec.enc, letters, []byte{frameVersion}, p.config.Transport.MaxFrameBytes())
+	messages, err := encode(letters, []byte{frameVersion}, p.config.Transport.MaxFrameBytes(),
+		func(to []byte, letter store.DeadLetter) ([]byte, error) { return p.codec.marshal(to, letter) })
 	if err != nil {
 		return fmt.Errorf("dead-letter: %w", err)
 	}

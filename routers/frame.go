@@ -71,35 +71,42 @@ func (c *Codec) Encode(events []*tracking.Event, entry string, maxBytes int) ([]
 		}
 		head = append([]byte{frameWithEntry}, name...)
 	}
-	messages, err := encode(c.enc, events, head, maxBytes)
+	messages, err := encode(events, head, maxBytes, func(to []byte, e *tracking.Event) ([]byte, error) { return appendEvent(to, c.enc, e) })
 	return traceMessages(messages, events), err
 }
 
-func encode[T any](enc cbor.EncMode, items []T, head []byte, maxBytes int) ([]*message.Message, error) {
+// encode packs what appendItem writes into messages.
+func encode[T any](items []T, head []byte, maxBytes int, appendItem func(to []byte, item T) ([]byte, error)) ([]*message.Message, error) {
 	var messages []*message.Message
 	frame, n := slices.Clone(head), 0
-	flush := func() {
-		if n > 0 {
-			messages = append(messages, newMessage(frame, n))
-			frame, n = slices.Clone(head), 0
-		}
-	}
-	for _, item := range items {
-		encoded, err := enc.Marshal(item)
-		if err != nil {
+	for i, item := range items {
+		before := len(frame)
+		var err error
+		if frame, err = appendItem(frame, item); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if len(encoded)+len(head) > maxBytes {
-			return nil, fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
+		if size := len(frame) - before; size+len(head) > maxBytes {
+			return nil, fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
 		}
-		if len(frame)+len(encoded) > maxBytes {
-			flush()
+		if len(frame) > maxBytes {
+			next := slices.Concat(head, frame[before:])
+			messages = append(messages, newMessage(frame[:before:before], n))
+			frame, n = next, 0
 		}
-		frame = append(frame, encoded...)
-		n++
+		if n++; n == 1 { // about as much as all of them, if they are like the first
+			frame = slices.Grow(frame, min((len(frame)-len(head))*(len(items)-i-1)*9/8, maxBytes-len(frame)))
+		}
 	}
-	flush()
+	if n > 0 {
+		messages = append(messages, newMessage(frame, n))
+	}
 	return messages, nil
+}
+
+// marshal is what encode appends of an item that the library encodes.
+func (c *Codec) marshal(to []byte, item any) ([]byte, error) {
+	encoded, err := c.enc.Marshal(item)
+	return append(to, encoded...), err
 }
 
 func newMessage(frame []byte, items int) *message.Message {
@@ -156,16 +163,13 @@ func (c *Codec) decodeFrame(frame []byte) (opened openedFrame, err error) {
 	switch {
 	case len(frame) > 0 && frame[0] >= frameWithEntry && frame[0] <= frameWithWalks:
 		opened, err = c.decodeWithHead(frame)
+	case len(frame) > 0 && frame[0] == frameVersion:
+		opened.events, err = c.decodeEvents(frame[1:])
 	default:
-		opened.events, err = decode[tracking.Event](c.dec, frame)
+		err = errVersion
 	}
 	if err != nil {
 		return openedFrame{}, err
-	}
-	for _, e := range opened.events {
-		// The zone of what arrives is named by its offset alone, whatever zone this process runs in.
-		e.OccurredAt = fixZone(e.OccurredAt)
-		e.ReceivedAt = e.ReceivedAt.UTC()
 	}
 	return opened, nil
 }
@@ -196,7 +200,7 @@ func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
 			return opened, errWalks
 		}
 	}
-	if opened.events, err = decodeItems[tracking.Event](c.dec, rest); err != nil || frame[0] < frameWithOrigins {
+	if opened.events, err = c.decodeEvents(rest); err != nil || frame[0] < frameWithOrigins {
 		return opened, err
 	}
 	if opened.origins, err = unpackOrigins(origins, len(opened.events)); err != nil || frame[0] < frameWithWalks {
@@ -206,9 +210,11 @@ func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
 	return opened, err
 }
 
+var errVersion = fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {
 	if len(frame) == 0 || frame[0] != frameVersion {
-		return nil, fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+		return nil, errVersion
 	}
 	return decodeItems[T](dec, frame[1:])
 }

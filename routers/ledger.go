@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -330,7 +331,8 @@ func (p *Processor) publishLedger(said page) error {
 	if len(said.entries) == 0 {
 		return nil
 	}
-	messages, err := encode(p.codec.enc, said.entries, []byte{frameVersion}, p.config.Transport.MaxFrameBytes())
+	messages, err := encode(said.entries, []byte{frameVersion}, p.config.Transport.MaxFrameBytes(),
+		func(to []byte, entry ledgerEntry) ([]byte, error) { return p.codec.marshal(to, entry) })
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -348,19 +350,22 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, ways []
 	}
 	f := frameBuilder{name: name, walks: walkPacker{enc: c.enc}}
 	for i, event := range events {
-		encoded, err := c.enc.Marshal(event)
-		if err != nil {
+		before := len(f.body)
+		if f.body, err = appendEvent(f.body, c.enc, event); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
 		var way *walk
 		if ways != nil {
 			way = ways[i]
 		}
-		if err := f.add(encoded, origins[i], way, maxBytes); err != nil {
+		if err := f.add(len(f.body)-before, origins[i], way, maxBytes); err != nil {
 			return nil, err
 		}
+		if i == 0 { // about as much as all of them, if they are like the first
+			f.body = slices.Grow(f.body, min(len(f.body)*len(events)*9/8, maxBytes))
+		}
 	}
-	f.flush()
+	f.flush(len(f.body))
 	return traceMessages(f.messages, events), nil
 }
 
@@ -375,39 +380,41 @@ type frameBuilder struct {
 }
 
 // fixed is the most bytes that a frame takes besides its events, and what goes with each of them.
-func (f *frameBuilder) fixed() int { return 1 + len(f.name) + 2*binary.MaxVarintLen32 + maxPackedOrigin }
+func (f *frameBuilder) fixed() int {
+	return 1 + len(f.name) + 2*binary.MaxVarintLen32 + maxPackedOrigin
+}
 
-func (f *frameBuilder) add(encoded []byte, o origin, way *walk, maxBytes int) error {
+// add takes up the event whose encoded bytes are the last of the body, size of them.
+func (f *frameBuilder) add(size int, o origin, way *walk, maxBytes int) error {
 	room, err := f.walks.room(way)
 	if err != nil {
 		return err
 	}
-	if f.fixed()+len(encoded)+room > maxBytes { // An event is worth more than how it came.
+	if f.fixed()+size+room > maxBytes { // An event is worth more than how it came.
 		way, room = nil, 2*binary.MaxVarintLen32
 	}
-	if f.fixed()+len(encoded)+room > maxBytes {
-		return fmt.Errorf("encode frame: %d bytes: %w", len(encoded), ErrTooLarge)
+	if f.fixed()+size+room > maxBytes {
+		return fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
 	}
 	// What is not packed yet of the run of neighbours before is in the frame as well.
 	held := 2*binary.MaxVarintLen32 + len(f.origins.packed) + len(f.walks.packed) + 2*binary.MaxVarintLen32 + len(f.walks.encoded[f.walks.last])
-	if f.n > 0 && f.fixed()+held+len(f.body)+len(encoded)+room > maxBytes {
-		f.flush()
+	if f.n > 0 && f.fixed()+held+len(f.body)+room > maxBytes {
+		f.flush(len(f.body) - size)
 	}
 	f.origins.add(o)
 	f.walks.add(way)
-	f.body = append(f.body, encoded...)
 	f.n++
 	return nil
 }
 
-// flush ends the frame.
-func (f *frameBuilder) flush() {
+// flush ends the frame with the first size bytes of the body; what is behind them is the body of the next.
+func (f *frameBuilder) flush(size int) {
 	if f.n == 0 {
 		return
 	}
 	f.origins.flush()
 	f.walks.flush()
-	frame := make([]byte, 0, f.fixed()+len(f.origins.packed)+len(f.walks.packed)+len(f.body))
+	frame := make([]byte, 0, f.fixed()+len(f.origins.packed)+len(f.walks.packed)+size)
 	form := byte(frameWithOrigins)
 	if f.walks.some {
 		form = frameWithWalks
@@ -417,7 +424,7 @@ func (f *frameBuilder) flush() {
 	if f.walks.some {
 		frame = append(binary.AppendUvarint(frame, uint64(len(f.walks.packed))), f.walks.packed...)
 	}
-	f.messages = append(f.messages, newMessage(append(frame, f.body...), f.n))
-	f.origins, f.body, f.n = originPacker{}, f.body[:0], 0
+	f.messages = append(f.messages, newMessage(append(frame, f.body[:size]...), f.n))
+	f.origins, f.body, f.n = originPacker{}, f.body[:copy(f.body, f.body[size:])], 0
 	f.walks.reset()
 }

@@ -43,12 +43,12 @@ type ProcessorConfig struct {
 //
 // Invariant 11: a changed config is a new Processor; the old one drains.
 type Processor struct {
-	config ProcessorConfig
-	codec  *Codec
-	router *message.Router
-	hops   []*hop
-	subs   []subscription
-	ledger *ledger // nil when none is kept
+	config  ProcessorConfig
+	codec   *Codec
+	router  *message.Router
+	hops    []*hop
+	subs    []subscription
+	ledger  *ledger // nil when none is kept
 	version string  // of the pipeline's configuration
 	// personal says what in dead letters is to be kept apart.
 	personal pipeline.PersonalRules

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Claim says that a delivery carries a business key.
@@ -54,12 +55,13 @@ FROM (SELECT coalesce($1::timestamptz, now())) AS clock (now_at),
 WHERE held.found IS NULL
 ORDER BY claim.key
 ON CONFLICT (key, day) DO UPDATE SET uid = excluded.uid, claimed_at = excluded.claimed_at
-WHERE dedupe_claims.claimed_at <= excluded.claimed_at - $2::interval`
+WHERE dedupe_claims.claimed_at <= excluded.claimed_at - $2::interval
+RETURNING key`
 
-	// claimRead tells who holds the keys. It is a statement of its own because it must see what others committed while
-	// claimInsert waited for them.
+	// claimRead tells who holds the keys that claimInsert did not enter. It is a statement of its own because it must see what others
+	// committed while claimInsert waited for them.
 	claimRead = `
-SELECT held.uid
+SELECT claim.key, held.uid
 FROM unnest($3::bytea[]) WITH ORDINALITY AS claim (key, position)
     CROSS JOIN LATERAL (
         SELECT uid FROM dedupe_claims held
@@ -84,19 +86,15 @@ func (s *Store) Claim(ctx context.Context, window time.Duration, claims []Claim)
 		return nil, nil
 	}
 	keys, uids := firstClaims(claims)
-	holders, err := s.claim(ctx, window, keys, uids)
+	byKey, err := s.claim(ctx, window, keys, uids)
 	if sqlState(err) == noPartition {
 		if err := s.EnsurePartitions(ctx, s.clock()); err != nil {
 			return nil, err
 		}
-		holders, err = s.claim(ctx, window, keys, uids)
+		byKey, err = s.claim(ctx, window, keys, uids)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim %d keys: %w", len(keys), err)
-	}
-	byKey := make(map[[32]byte]uuid.UUID, len(keys))
-	for i, key := range keys {
-		byKey[[32]byte(key)] = holders[i]
 	}
 	winners := make([]uuid.UUID, len(claims))
 	for i := range claims {
@@ -127,8 +125,8 @@ func firstClaims(claims []Claim) (keys [][]byte, uids []uuid.UUID) {
 	return keys, uids
 }
 
-// claim runs one claiming transaction, in one round trip.
-func (s *Store) claim(ctx context.Context, window time.Duration, keys [][]byte, uids []uuid.UUID) ([]uuid.UUID, error) {
+// claim enters the claims in one transaction of one round trip, and reads who holds the keys that others hold.
+func (s *Store) claim(ctx context.Context, window time.Duration, keys [][]byte, uids []uuid.UUID) (map[[32]byte]uuid.UUID, error) {
 	var at *time.Time // nil: the database's clock
 	if s.now != nil {
 		now := s.now()
@@ -143,22 +141,55 @@ func (s *Store) claim(ctx context.Context, window time.Duration, keys [][]byte, 
 	defer conn.Release()
 	defer abandon(ctx, conn)
 
-	holders := make([]uuid.UUID, 0, len(keys))
+	holders := make(map[[32]byte]uuid.UUID, len(keys))
+	if err := enterClaims(ctx, conn, at, window, keys, uids, holders); err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(keys), func(key []byte) bool { _, entered := holders[[32]byte(key)]; return entered })
+	if len(others) == 0 {
+		return holders, nil
+	}
+	if err := readHolders(ctx, conn, at, window, others, holders); err != nil {
+		return nil, err
+	}
+	if len(holders) != len(keys) { // A hold has ended between the two.
+		return nil, fmt.Errorf("%d keys have %d holders", len(keys), len(holders))
+	}
+	return holders, nil
+}
+
+// enterClaims runs one claiming transaction and notes the keys that it has entered as their claims' own.
+func enterClaims(
+	ctx context.Context, conn *pgxpool.Conn, at *time.Time, window time.Duration, keys [][]byte, uids []uuid.UUID, holders map[[32]byte]uuid.UUID,
+) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	batch.Queue(claimTimeout)
 	batch.Queue(claimLock, at, midnightMargin)
-	batch.Queue(claimInsert, at, window, keys, uids)
-	batch.Queue(claimRead, at, window, keys).Query(func(rows pgx.Rows) (err error) {
-		holders, err = pgx.AppendRows(holders, rows, pgx.RowTo[uuid.UUID])
+	batch.Queue(claimInsert, at, window, keys, uids).Query(func(rows pgx.Rows) error {
+		var key []byte
+		_, err := pgx.ForEachRow(rows, []any{&key}, func() error {
+			i, _ := slices.BinarySearchFunc(keys, key, bytes.Compare)
+			holders[[32]byte(key)] = uids[i]
+			return nil
+		})
 		return err
 	})
 	batch.Queue("COMMIT")
-	if err := send(ctx, conn, &batch); err != nil {
-		return nil, err
+	return send(ctx, conn, &batch)
+}
+
+// readHolders notes who holds keys.
+func readHolders(ctx context.Context, conn *pgxpool.Conn, at *time.Time, window time.Duration, keys [][]byte, holders map[[32]byte]uuid.UUID) error {
+	rows, err := conn.Query(ctx, claimRead, at, window, keys)
+	if err != nil {
+		return err
 	}
-	if len(holders) != len(keys) {
-		return nil, fmt.Errorf("%d keys have %d holders", len(keys), len(holders))
-	}
-	return holders, nil
+	var key []byte
+	var uid uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&key, &uid}, func() error {
+		holders[[32]byte(key)] = uid
+		return nil
+	})
+	return err
 }

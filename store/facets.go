@@ -2,8 +2,10 @@ package store
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -44,9 +46,16 @@ func facets(letter string, values []string) []string {
 // facetsOf returns what an event can be searched by, sorted; the function event_facets of the schema says the same.
 func facetsOf(e *tracking.Event) []string {
 	var all []string
+	eachFacet(e, func(letter, value string) { all = append(all, facet(letter, value)) })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// eachFacet hands on what an event can be searched by, some of it more than once.
+func eachFacet(e *tracking.Event, hand func(letter, value string)) {
 	add := func(letter, value string) {
 		if value != "" {
-			all = append(all, facet(letter, value))
+			hand(letter, value)
 		}
 	}
 	add(facetSource, e.Source)
@@ -58,7 +67,7 @@ func facetsOf(e *tracking.Event) []string {
 	}
 	add(milestone, string(e.Enrichment.Milestone))
 	if l := e.Location; l != nil {
-		for _, code := range []string{l.IATA, l.ICAO, l.UNLocode, l.GLN, l.Name} {
+		for _, code := range [...]string{l.IATA, l.ICAO, l.UNLocode, l.GLN, l.Name} {
 			add(facetLocation, code)
 		}
 	}
@@ -67,8 +76,6 @@ func facetsOf(e *tracking.Event) []string {
 	}
 	add(facetCarrier, carrierOf(e))
 	add(facetFlight, flightOf(e))
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // carrierOf returns the carrier of the event's leg: its IATA designator where that is known.
@@ -113,21 +120,51 @@ INSERT INTO trace_facets (tenant_id, facet, correlation_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT DO NOTHING`
 
-// facetArgs returns the facets that events bring to their traces, as columns.
+// facetArgs returns the facets that events bring to their traces, as columns, without those that the traces are known to have.
 func facetArgs(traces map[traceKey]*touched) []any {
-	var tenants, found, correlations []string
+	tenants, found, correlations := []string{}, []string{}, []string{}
 	for key, t := range traces {
 		if len(key.tenant)+len(key.correlation) > longestFaceted {
 			continue
 		}
-		var all []string
 		for _, e := range t.events {
-			all = append(all, facetsOf(e)...)
-		}
-		slices.Sort(all)
-		for _, f := range slices.Compact(all) {
-			tenants, found, correlations = append(tenants, key.tenant), append(found, f), append(correlations, key.correlation)
+			eachFacet(e, func(letter, value string) {
+				if t.facets.add(letter, value) {
+					tenants, found, correlations = append(tenants, key.tenant), append(found, facet(letter, value)), append(correlations, key.correlation)
+				}
+			})
 		}
 	}
 	return []any{tenants, found, correlations}
+}
+
+// knownFacets are digests of facets that a trace has in trace_facets, big-endian and sorted. A facet is not looked up, and not written
+// again, when its digest is among them.
+type knownFacets []byte
+
+const (
+	facetDigest = 8
+	// maxKnownFacets bounds them. What is beyond is written, and found to be there, every time.
+	maxKnownFacets = 128
+)
+
+// add notes a facet and reports whether it was not known yet.
+func (k *knownFacets) add(letter, value string) bool {
+	// FNV-1a. Two facets of one trace with the same digest would be one too few in 2^64 / n^2 traces.
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, part := range [...]string{letter, ":", value} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * prime
+		}
+	}
+	n := len(*k) / facetDigest
+	at := sort.Search(n, func(i int) bool { return binary.BigEndian.Uint64((*k)[facetDigest*i:]) >= h })
+	if at < n && binary.BigEndian.Uint64((*k)[facetDigest*at:]) == h {
+		return false
+	}
+	if n < maxKnownFacets {
+		*k = slices.Insert(*k, facetDigest*at, binary.BigEndian.AppendUint64(nil, h)...)
+	}
+	return true
 }

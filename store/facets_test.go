@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -60,4 +61,40 @@ func TestFacetsNeverStandInTheWayOfAnEvent(t *testing.T) {
 	long.Source, long.Type = strings.Repeat("s", 3000), strings.Repeat("t", 3000)
 	persistAll(t, s, long, newEvent("acme", "c1", "e2"))
 	require.Equal(t, []string{"c1"}, get[[]string](t, s, "SELECT array_agg(DISTINCT correlation_id) FROM trace_facets"))
+}
+
+// What a trace is known to be found by is not written again, and what is not known is, whatever was forgotten or never known.
+func TestKnownFacets(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	found := func() []string {
+		return get[[]string](t, s, "SELECT array_agg(facet ORDER BY facet) FROM trace_facets")
+	}
+	event := func(id string, kind string) *tracking.Event {
+		e := newEvent("acme", "c1", id)
+		e.Type = kind
+		return e
+	}
+	persistAll(t, s, event("e1", "loaded"), event("e2", "departed"))
+	all := found()
+	require.Contains(t, all, "t:loaded")
+	require.Contains(t, all, "t:departed")
+	require.Len(t, get[[]byte](t, s, "SELECT facets_known FROM traces"), facetDigest*len(all))
+
+	tamper(t, s, "DELETE FROM trace_facets WHERE facet = 't:loaded'")
+	persistAll(t, s, event("e3", "loaded"))
+	require.NotContains(t, found(), "t:loaded", "it was known to be there")
+
+	tamper(t, s, "UPDATE traces SET facets_known = NULL")
+	persistAll(t, s, event("e4", "loaded"))
+	require.Equal(t, all, found(), "nothing was known any more")
+
+	var many knownFacets
+	for i := range 3 * maxKnownFacets {
+		require.True(t, many.add("t", fmt.Sprint(i)))
+		require.Equal(t, i >= maxKnownFacets, many.add("t", fmt.Sprint(i)))
+	}
+	require.Len(t, many, facetDigest*maxKnownFacets)
+	require.False(t, many.add("t", "0"))
+	require.True(t, many.add("s", "0"))
 }

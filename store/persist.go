@@ -96,6 +96,7 @@ type touched struct {
 	state  tracking.State
 	head   chainHead
 	events []*tracking.Event // newly inserted
+	facets knownFacets
 	// fresh says that the row was made by this transaction.
 	fresh bool
 	// locked says that the row was there to be locked.
@@ -187,7 +188,7 @@ ON CONFLICT DO NOTHING
 RETURNING tenant_id, correlation_id`
 
 	lockTraces = `
-SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash
+SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash, t.facets_known
 FROM traces t JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
     ON t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id
 ORDER BY t.tenant_id, t.correlation_id
@@ -218,7 +219,7 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 		}
 	}
 	var key traceKey
-	var state []byte
+	var state, facets []byte
 	var head chainHead
 	var uid uuid.UUID
 	var batch pgx.Batch
@@ -235,12 +236,12 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 		return err
 	})
 	batch.Queue(lockTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash, &facets}, func() error {
 			t := found.traces[key]
 			// A state of another version of the fold cannot be read, and is made anew.
 			t.rebuild = t.state.UnmarshalBinary(state) != nil
-			t.head, t.locked = head, true
-			head.hash = nil
+			t.head, t.facets, t.locked = head, knownFacets(facets), true
+			head.hash, facets = nil, nil
 			return nil
 		})
 		return err
@@ -304,6 +305,7 @@ func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touch
 func writeBack(
 	ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched, also func(*pgx.Batch) error,
 ) error {
+	facets := facetArgs(traces)
 	rows := make([]traceRow, 0, len(traces))
 	var tenants, correlations []string // of the rows to remove
 	for key, t := range traces {
@@ -312,7 +314,7 @@ func writeBack(
 			if err != nil {
 				return fmt.Errorf("encode trace: %w", err)
 			}
-			row.head = t.head
+			row.head, row.facets = t.head, t.facets
 			rows = append(rows, row)
 			continue
 		}
@@ -323,7 +325,9 @@ func writeBack(
 	var batch pgx.Batch
 	batch.Queue(insertEvents, insertArgs(events)...)
 	batch.Queue(updateTraces, updateArgs(rows)...)
-	batch.Queue(insertFacets, facetArgs(traces)...)
+	if len(facets[0].([]string)) > 0 { //nolint:forcetypeassert // facetArgs made it.
+		batch.Queue(insertFacets, facets...)
+	}
 	batch.Queue(noteChanges, changed(rows)...)
 	if len(tenants) > 0 {
 		batch.Queue(deleteTraces, tenants, correlations)

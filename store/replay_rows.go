@@ -178,11 +178,11 @@ func timeText(at *time.Time) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-func numberText(n *int) string {
+func numberText[N int | int32](n *N) string {
 	if n == nil {
 		return ""
 	}
-	return strconv.Itoa(*n)
+	return strconv.Itoa(int(*n))
 }
 
 // compareRows lists the columns in which a row differs from its rebuilt self.

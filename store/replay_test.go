@@ -67,7 +67,7 @@ func TestReplayFindsAndMendsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	replayed(t, s)
-	const all = "SELECT jsonb_agg(t ORDER BY tenant_id, correlation_id)::text FROM traces t"
+	const all = "SELECT jsonb_agg(to_jsonb(t) - 'facets_known' ORDER BY tenant_id, correlation_id)::text FROM traces t" // what is known of facets may be less than there is
 	want := get[string](t, s, all)
 	spoil(t, s)
 	wrong := map[string][]string{"acme c0": {"status", "event_count"}, "other c1": {"state"}, "other c2": {"row"}}

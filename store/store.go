@@ -100,6 +100,7 @@ func newPool(ctx context.Context, config Config, url string, o options) (*pgxpoo
 	if o.readOnly {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}
+	c.AfterConnect = fastColumns
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)
@@ -133,6 +134,13 @@ const answerTime = 5 * time.Second
 // even an error, and whoever waits would wait for as long as TCP does.
 func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.config.StatementTimeout+answerTime)
+}
+
+// exec runs one statement within the time that it may take.
+func (s *Store) exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	return s.pool.Exec(ctx, sql, args...)
 }
 
 // send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the

@@ -18,7 +18,7 @@ var confined = []string{
 	"dead_letter_history", "dead_letter_jobs", "dead_letter_job_items", "ops_audit",
 	"ledger_marks", "ledger_totals", "duplicates", "audit_seals",
 	"trace_facets", "drops", "event_trails",
-	"trace_changes", "stage_times", "source_stats",
+	"trace_changes", "stage_times", "source_stats", "stage_watches", "stage_samples",
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
 	"retention_cuts",
@@ -62,6 +62,8 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 	require.NoError(t, err)
 	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
+	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
+	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -15,6 +16,7 @@ type traceRow struct {
 	state                 []byte
 	aggregates, anomalies string // JSON
 	head                  chainHead
+	facets                knownFacets
 }
 
 func traceRowOf(state *tracking.State) (traceRow, error) {
@@ -60,11 +62,11 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 	whereFold = `)
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
 
-	// updateFold takes the arguments that foldArgs makes, updateTraces those of updateArgs: the head of the chain besides. The rows
+	// updateFold takes the arguments that foldArgs makes, updateTraces those of updateArgs: the head of the chain and the facets besides. The rows
 	// are locked already, so their order does not matter.
 	updateFold   = setFold + fromFold + asFold + whereFold
-	updateTraces = setFold + ", chain_seq = r.chain_seq, chain_hash = r.chain_hash" +
-		fromFold + ", $20::bigint[], $21::bytea[]" + asFold + ", chain_seq, chain_hash" + whereFold
+	updateTraces = setFold + ", chain_seq = r.chain_seq, chain_hash = r.chain_hash, facets_known = r.facets_known" +
+		fromFold + ", $20::bigint[], $21::bytea[], $22::bytea[]" + asFold + ", chain_seq, chain_hash, facets_known" + whereFold
 
 	deleteTraces = `
 DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
@@ -76,6 +78,7 @@ func updateArgs(rows []traceRow) []any {
 	return append(foldArgs(rows),
 		column(rows, func(r traceRow) int64 { return r.head.seq }),
 		column(rows, func(r traceRow) []byte { return r.head.hash }),
+		column(rows, func(r traceRow) []byte { return r.facets }),
 	)
 }
 
@@ -94,11 +97,11 @@ func foldArgs(rows []traceRow) []any {
 		column(rows, func(r traceRow) *time.Time { return instant(r.LastEventAt) }),
 		column(rows, func(r traceRow) *time.Time { return r.EstimatedAt }),
 		column(rows, func(r traceRow) string { return r.lastPlace() }),
-		column(rows, func(r traceRow) int { return r.EventCount }),
-		column(rows, func(r traceRow) int { return r.VoidedCount }),
-		column(rows, func(r traceRow) int { return r.UnknownCount }),
-		column(rows, func(r traceRow) *int { return r.pieces(func(p *tracking.Pieces) int { return p.Total }) }),
-		column(rows, func(r traceRow) *int {
+		column(rows, func(r traceRow) int32 { return counted(r.EventCount) }),
+		column(rows, func(r traceRow) int32 { return counted(r.VoidedCount) }),
+		column(rows, func(r traceRow) int32 { return counted(r.UnknownCount) }),
+		column(rows, func(r traceRow) *int32 { return r.pieces(func(p *tracking.Pieces) int { return p.Total }) }),
+		column(rows, func(r traceRow) *int32 {
 			return r.pieces(func(p *tracking.Pieces) int { return p.ByMilestone[tracking.Delivered] })
 		}),
 		column(rows, func(r traceRow) []byte { return r.state }),
@@ -123,10 +126,13 @@ func (r traceRow) lastPlace() string {
 	return cmp.Or(l.IATA, l.UNLocode, l.ICAO, l.GLN, l.Name, l.Facility)
 }
 
-func (r traceRow) pieces(count func(*tracking.Pieces) int) *int {
+func (r traceRow) pieces(count func(*tracking.Pieces) int) *int32 {
 	if r.Pieces == nil {
 		return nil
 	}
-	n := count(r.Pieces)
+	n := counted(count(r.Pieces))
 	return &n
 }
+
+// counted is a count as its column holds it. The fold has the count itself.
+func counted(n int) int32 { return int32(max(math.MinInt32, min(n, math.MaxInt32))) }

@@ -22,15 +22,11 @@ type stateEnvelope struct {
 
 // MarshalBinary implements encoding.BinaryMarshaler: a CBOR array of the version and the state.
 func (s State) MarshalBinary() ([]byte, error) {
-	body, err := cbor.Marshal(&s.data)
-	if err != nil {
-		return nil, fmt.Errorf("encode trace state: %w", err)
-	}
-	out, err := cbor.Marshal(stateEnvelope{Version: stateVersion, Fold: body})
-	if err != nil {
-		return nil, fmt.Errorf("encode trace state: %w", err)
-	}
-	return out, nil
+	w := make(stateWriter, 0, 1024)
+	w.head(cborArray, 2)
+	w.int(stateVersion)
+	w.fold(&s.data)
+	return w, nil
 }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. It returns an error that wraps ErrStateVersion for the state of
@@ -39,6 +35,12 @@ func (s *State) UnmarshalBinary(data []byte) error {
 	if len(data) == 0 {
 		*s = State{}
 		return nil
+	}
+	var quick fold
+	r := stateReader{rest: data}
+	r.array(2)
+	if r.int() == stateVersion && r.fold(&quick) {
+		return s.take(quick)
 	}
 	var envelope stateEnvelope
 	if err := cbor.Unmarshal(data, &envelope); err != nil {
@@ -51,6 +53,11 @@ func (s *State) UnmarshalBinary(data []byte) error {
 	if err := cbor.Unmarshal(envelope.Fold, &f); err != nil {
 		return fmt.Errorf("decode trace state: %w", err)
 	}
+	return s.take(f)
+}
+
+// take takes over a fold that was read.
+func (s *State) take(f fold) error {
 	if len(f.Keys)%4 != 0 || len(f.Bloom) != 0 && len(f.Bloom) != bloomBytes {
 		return errors.New("decode trace state: the event ids seen are damaged")
 	}

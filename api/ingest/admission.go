@@ -24,7 +24,8 @@ type admission struct {
 	maxBody  int               // bytes
 	raw      []byte            // the body as it was sent; nil while it has not been read
 	message  *auth.Message     // nil unless the request is a signed message
-	response Response          // to be set when events were accepted
+	response Response          // what became of the events, once that is known
+	taken    bool              // it is known
 }
 
 // admit finds out who sends and by which rules, and makes room for the body. The body of a signed message is read for that. carrier is
@@ -141,7 +142,7 @@ func (in *admission) leave(ctx context.Context, err error) {
 	}
 	switch {
 	case in.message == nil:
-	case err == nil && in.response.Accepted > 0:
+	case err == nil && (in.response.Accepted > 0 || in.taken && in.response.Rejected == 0):
 		in.message.Settle(ctx, in.response.Accepted, in.response.Rejected)
 	default:
 		in.message.Release(ctx)

@@ -76,7 +76,7 @@ func (h *Handler) decode(c *fiber.Ctx, in *admission) ([]formats.Result, error) 
 	if err != nil {
 		return nil, fmt.Errorf("decode body: %w", err)
 	}
-	if len(results) == 0 {
+	if len(results) == 0 && in.carrier == nil { // of carriers there are bodies of nothing, such as a manifest of an empty flight
 		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
 	}
 	return results, nil

@@ -120,6 +120,7 @@ func (h *Handler) Register(router fiber.Router) {
 type Response struct {
 	Accepted int      `json:"accepted" doc:"How many events were accepted: the broker has stored them" example:"1"`
 	Rejected int      `json:"rejected" doc:"How many events were rejected; sending them again as they are is no use" example:"1"`
+	Aside    int      `json:"aside,omitempty" doc:"How many parts of a carrier's body were read and tell of nothing that can be traced, such as a bag whose tag could not be read"`
 	Results  []Result `json:"results" doc:"One result an event, in the order they were sent; none when the message was taken before"`
 	Repeated bool     `json:"repeated,omitempty" doc:"The signed message was taken before, and nothing was done again"`
 }
@@ -129,7 +130,7 @@ type Result struct {
 	Index   int    `json:"index" doc:"Position of the event in the request, from 0"`
 	UID     string `json:"uid,omitempty" format:"uuid" doc:"What the event is known by from now on; absent when it was rejected"`
 	EventID string `json:"event_id,omitempty" doc:"The sender's id of the event, or the fingerprint that stands for it"`
-	Status  string `json:"status" enum:"accepted,rejected"`
+	Status  string `json:"status" enum:"accepted,rejected,aside"`
 	// Errors says why the event was rejected, Warnings what is odd about one that was accepted.
 	Errors   []problem.Field `json:"errors,omitempty" doc:"Why the event was rejected"`
 	Warnings []problem.Field `json:"warnings,omitempty" doc:"What is odd about the event, at a carrier's address"`
@@ -187,7 +188,7 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds."))
 	}
 	h.count(in, response)
-	in.response = response
+	in.response, in.taken = response, true
 	return in.answer(c, response, results)
 }
 
@@ -234,6 +235,11 @@ func (h *Handler) check(results []formats.Result, in *admission, span tracking.S
 	response := Response{Results: make([]Result, len(results))}
 	events := make([]*tracking.Event, 0, len(results))
 	for i, r := range results {
+		if r.Aside() {
+			response.Aside++
+			response.Results[i] = Result{Index: r.Index, Status: "aside", Warnings: remarks(r, notError)}
+			continue
+		}
 		fields := refusals(r)
 		if r.OK() {
 			fields = append(fields, in.rules.check(r.Event, h.config.MaxEventBytes)...)
@@ -252,7 +258,7 @@ func (h *Handler) check(results []formats.Result, in *admission, span tracking.S
 		response.Accepted++
 		response.Results[i] = Result{Index: r.Index, UID: e.UID.String(), EventID: e.EventID, Status: "accepted"}
 		if in.carrier != nil {
-			response.Results[i].Warnings = remarks(r, func(s formats.Severity) bool { return s != formats.SeverityError })
+			response.Results[i].Warnings = remarks(r, notError)
 		}
 	}
 	return events, response
@@ -274,6 +280,8 @@ func refusals(r formats.Result) []problem.Field {
 	}
 	return remarks(r, func(s formats.Severity) bool { return s == formats.SeverityError })
 }
+
+func notError(s formats.Severity) bool { return s != formats.SeverityError }
 
 // remarks returns the findings of some severities.
 func remarks(r formats.Result, of func(formats.Severity) bool) []problem.Field {
@@ -306,6 +314,7 @@ func (h *Handler) count(in *admission, r Response) {
 	if in.carrier != nil {
 		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "accepted").Add(float64(r.Accepted))
 		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "rejected").Add(float64(r.Rejected))
+		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "aside").Add(float64(r.Aside))
 	}
 	h.deps.Metrics.events.WithLabelValues("accepted").Add(float64(r.Accepted))
 	h.deps.Metrics.events.WithLabelValues("rejected").Add(float64(r.Rejected))
@@ -319,10 +328,14 @@ func (h *Handler) count(in *admission, r Response) {
 
 // answer answers in the form of the carrier's standard, where it has one, or else in ours.
 func (in *admission) answer(c *fiber.Ctx, r Response, results []formats.Result) error {
+	if in.carrier != nil { // for whoever does not read the standard's answer
+		c.Set("X-Rastro-Accepted", strconv.Itoa(r.Accepted))
+		c.Set("X-Rastro-Rejected", strconv.Itoa(r.Rejected))
+	}
 	switch {
 	case in.carrier != nil && in.carrier.Format == carriers.DCSA:
 		return answerDCSA(c, r, results)
-	case r.Accepted > 0:
+	case r.Accepted > 0 || r.Rejected == 0:
 		return c.Status(http.StatusAccepted).JSON(r)
 	}
 	p := problem.New(http.StatusUnprocessableEntity, "rejected", "None of the events was accepted; results says why, event by event.")
@@ -355,7 +368,7 @@ func answerDCSA(c *fiber.Ctx, r Response, results []formats.Result) error {
 	}
 	c.Set("API-Version", dcsaVersion)
 	status := http.StatusOK
-	if r.Accepted == 0 {
+	if r.Accepted == 0 && r.Rejected > 0 {
 		status = http.StatusUnprocessableEntity
 	}
 	return c.Status(status).JSON(feedback)

@@ -36,7 +36,7 @@ func (h *Handler) documentStream(api huma.API) {
 		}},
 	}}
 	for status, description := range map[string]string{
-		"401": "No valid token", "403": "The token lacks a role", "422": "The filter is not right",
+		"401": "No valid token", "403": "The token lacks a role", "404": "There is no such stage", "422": "The filter is not right",
 		"429": "The tenant has as many streams, or filters of streams, as it may have", "503": "The process has as many streams as it can serve, or is stopping",
 	} {
 		responses[status] = &huma.Response{Description: description, Content: map[string]*huma.MediaType{
@@ -50,7 +50,8 @@ func (h *Handler) documentStream(api huma.API) {
 		Security: []map[string][]string{{"bearer": {}}}, Responses: responses,
 		Parameters: []*huma.Param{
 			text("query", "tenant", "Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit", "talma-pe"),
-			several("events", "Kinds of events: "+strings.Join(chosenEvents, ", ")+"; all by default", traceEvent),
+			several("events", "Kinds of events: "+strings.Join(chosenEvents, ", ")+"; all but sample by default", traceEvent),
+			text("query", "stage", "The stage that sample tells of, as pipeline.stage", "tracking.enrich"),
 			several("status", "Only traces that have come this far", "loaded"), several("kind", "Only traces of this trade", "baggage"),
 			several("exception", "Only traces with this trouble; any for whatever it is", "missing"),
 			several("place", "Only traces that were last seen here", "LIM"),

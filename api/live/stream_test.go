@@ -474,3 +474,38 @@ func TestFiltersOfStreamsAreBounded(t *testing.T) {
 	e.stream("events=trace&status=loaded")
 	e.stream("events=trace&source=20", "X-Tenant", "umbrella")
 }
+
+// Who looks at a stage is shown what it does to the events of their tenant, on the stream and by asking, and never what is personal.
+func TestAStageIsLookedAt(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	var samples live.Samples
+	require.Equal(t, http.StatusNotFound, e.get("stages/tracking.none/samples", nil))
+	require.Equal(t, http.StatusForbidden, e.get("stages/tracking.enrich/samples", nil, "X-Roles", auth.RoleTracesRead))
+	require.Equal(t, http.StatusOK, e.get("stages/tracking.enrich/samples", &samples))
+	require.Empty(t, samples.Items)
+	stream := e.stream("events=sample&stage=tracking.enrich")
+	for query, status := range map[string]int{
+		"events=sample": http.StatusUnprocessableEntity, "events=sample&stage=none": http.StatusNotFound, "events=sample&stage=a&stage=b": http.StatusUnprocessableEntity,
+	} {
+		require.Equal(t, status, e.get("stream?"+query, nil), query)
+	}
+	require.Equal(t, http.StatusForbidden, e.get("stream?events=sample&stage=tracking.enrich", nil, "X-Roles", auth.RoleTracesRead))
+	watches, err := e.store.StageWatches(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []store.StageWatch{{TenantID: "acme", Pipeline: "tracking", Stage: "enrich"}}, watches)
+	sample := func(tenant, code string) store.StageSample {
+		return store.StageSample{TenantID: tenant, Pipeline: "tracking", Stage: "enrich", At: time.Now(), UID: uuid.New(), Code: code, Outcome: "pass", Before: `{"a":1}`}
+	}
+	require.NoError(t, e.store.AddStageSamples(t.Context(), []store.StageSample{sample("umbrella", "foreign"), sample("acme", "one"), sample("acme", "two")}))
+	for _, code := range []string{"one", "two"} {
+		event := stream.mustNext(t)
+		require.Equal(t, "sample", event.name)
+		require.Contains(t, event.data, `"reason":"`+code+`"`)
+	}
+	require.Equal(t, http.StatusOK, e.get("stages/tracking.enrich/samples", &samples))
+	require.Len(t, samples.Items, 2)
+	require.Equal(t, `{"a":1}`, samples.Items[0].Before)
+	require.Equal(t, http.StatusOK, e.get(fmt.Sprintf("stages/tracking.enrich/samples?after=%d", samples.Items[0].ID), &samples))
+	require.Len(t, samples.Items, 1)
+}

@@ -51,7 +51,8 @@ type engineFigures struct {
 	// FusedHop is what running the stages as a hop costs over calling them one after the other.
 	FusedHop float64 `json:"fused_hop_ns_per_event"`
 	// Frame is what a topic between two stages costs before any broker: encoding a frame and decoding it.
-	Frame float64 `json:"frame_ns_per_event"`
+	Frame      float64 `json:"frame_ns_per_event"`
+	FrameBytes float64 `json:"frame_bytes_per_event"`
 }
 
 type stageFigures struct {
@@ -72,6 +73,7 @@ type engine struct {
 	chain  *pipeline.Chain
 	codec  *routers.Codec
 	made   int
+	bytes  int // of the frames made last
 }
 
 func newEngine(ctx context.Context, now time.Time) (*engine, error) {
@@ -169,6 +171,7 @@ func measureEngine(ctx context.Context) (engineFigures, error) {
 	}
 	f.EventsPerSecond = 1e9 / median(whole)
 	f.FusedHop = median(whole) - median(direct)
+	f.FrameBytes = float64(e.bytes) / engineBatch
 	f.Frame, f.Allocations, f.AllocatedBytes = median(frame), median(allocations), median(allocated)
 	return f, nil
 }
@@ -183,7 +186,9 @@ func (e *engine) run(ctx context.Context, events []*tracking.Event) error {
 
 func (e *engine) frame(events []*tracking.Event) error {
 	frames, err := e.codec.Encode(events, "", 1<<20)
+	e.bytes = 0
 	for _, frame := range frames {
+		e.bytes += len(frame.Payload)
 		if _, _, decoding := e.codec.Decode(frame.Payload); decoding != nil {
 			return decoding
 		}
@@ -208,18 +213,13 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// print writes the figures as a table.
-func (f engineFigures) print() {
-	fmt.Printf(`
-validate -> dedupe (memory) -> enrich in process, one core, batches of %d events of %d bytes
-
-                     ns/event   allocations/event
-`, engineBatch, f.EventBytes)
+// add adds the figures to the records.
+func (f engineFigures) add(to *records) {
 	for _, s := range f.Stages {
-		fmt.Printf("%-18s %10.0f   %17.1f\n", s.Stage, s.Time, s.Allocations)
+		to.add("Engine/"+s.Stage, quantity{s.Time, "ns/event"}, quantity{s.Allocations, "allocs/event"})
 	}
-	fmt.Printf(`run as a hop       %10.0f   %17.1f   %.0f events/s, %.0f bytes allocated an event
-a fused hop adds   %10.0f   over calling the stages one after the other
-a topic adds       %10.0f   before any broker: a frame encoded and decoded
-`, 1e9/f.EventsPerSecond, f.Allocations, f.EventsPerSecond, f.AllocatedBytes, f.FusedHop, f.Frame)
+	to.add("Engine/hop", quantity{1e9 / f.EventsPerSecond, "ns/event"}, quantity{f.EventsPerSecond, "events/s"},
+		quantity{f.Allocations, "allocs/event"}, quantity{f.AllocatedBytes, "B/event"})
+	to.add("Engine/fusion", quantity{f.FusedHop, "ns/event"})
+	to.add("Engine/frame", quantity{f.Frame, "ns/event"}, quantity{f.FrameBytes, "bytes/event"})
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,9 +25,11 @@ var floodTypes = [floodSteps]string{"checked_in", "loaded", "departed", "arrived
 
 // flooding says how a flood is made.
 type flooding struct {
-	Connections int           `json:"connections"`
-	Batch       int           `json:"events_per_request"`
-	During      time.Duration `json:"-"`
+	Connections int `json:"connections"`
+	Batch       int `json:"events_per_request"`
+	// Payload is about how many bytes a payload has; 0 for those of a sorter's scan.
+	Payload int           `json:"payload_bytes,omitempty"`
+	During  time.Duration `json:"-"`
 	// Ahead is floodAhead, or 0 when nothing but ingest runs.
 	Ahead int64 `json:"-"`
 }
@@ -47,6 +47,17 @@ type floodFigures struct {
 	ProcessCPU  float64 `json:"process_cpu_us_per_event"`
 	DatabaseCPU float64 `json:"database_cpu_us_per_event"`
 	PeakRSS     float64 `json:"peak_rss_mib"`
+	// Allocations and SQSRequests are of rastro, an event and a thousand events.
+	Allocations float64     `json:"allocations_per_event"`
+	SQSRequests float64     `json:"sqs_requests_per_1000_events"`
+	Stages      []stageTime `json:"stages"`
+}
+
+func (f floodFigures) quantities() []quantity {
+	return append([]quantity{
+		{f.PerSecond, "events/s"}, {f.Requests, "requests/s"}, {f.ProcessCPU, "rastro-cpu-us/event"}, {f.DatabaseCPU, "postgres-cpu-us/event"},
+		{f.Allocations, "allocs/event"}, {f.SQSRequests, "sqs-requests/1000-events"}, {f.PeakRSS, "rss-MiB"},
+	}, f.Acknowledged.quantities()...)
 }
 
 // flood sends as much as goes through, from connections that send one request after the other.
@@ -88,7 +99,11 @@ func (f *flood) body(to []byte, connection, n int) []byte {
 		to = append(append(to, `","timestamp":"`...), now...)
 		to = append(to, `","payload":{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045`...)
 		to = fmt.Appendf(to, "%06d", journey%1_000_000)
-		to = append(to, `","weight":21.5,"note":"priority, fragile, transfer from LA2047"}}`...)
+		to = append(to, `","weight":21.5,"note":"priority, fragile, transfer from LA2047"`...)
+		if f.how.Payload > 0 {
+			to = append(append(append(to, `,"more":"`...), strings.Repeat("0123456789abcdef", f.how.Payload/16)...), '"')
+		}
+		to = append(to, "}}"...)
 	}
 	return append(to, ']')
 }
@@ -97,10 +112,11 @@ func (f *flood) body(to []byte, connection, n int) []byte {
 func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 	figures := floodFigures{flooding: f.how}
 	defer f.client.CloseIdleConnections()
-	before, err := f.queryable(ctx)
+	told, err := f.stack.metrics(ctx, f.client)
 	if err != nil {
 		return figures, err
 	}
+	before := told.queryable()
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	var senders sync.WaitGroup
@@ -110,21 +126,22 @@ func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 		senders.Go(func() { f.send(sending, connection) })
 	}
 	for time.Since(start) < f.how.During && f.failed() == nil {
-		stored, err := f.queryable(ctx)
+		now, err := f.stack.metrics(ctx, f.client)
 		if err != nil {
 			stop()
 			senders.Wait()
 			return figures, err
 		}
-		f.stored.Store(stored - before)
-		pause(ctx, 20*time.Millisecond)
+		f.stored.Store(now.queryable() - before)
+		pause(ctx, 100*time.Millisecond)
 	}
 	took := time.Since(start)
 	processAfter, databaseAfter := f.stack.cpu()
+	toldAfter, err := f.stack.metrics(ctx, f.client)
 	figures.Queryable, figures.Accepted = f.stored.Load(), f.accepted.Load()
 	stop()
 	senders.Wait()
-	if err := f.failed(); err != nil {
+	if err := errors.Join(f.failed(), err); err != nil {
 		return figures, err
 	}
 	counted := figures.Queryable
@@ -141,6 +158,9 @@ func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 	figures.ProcessCPU = float64((processAfter - process).Microseconds()) / float64(counted)
 	figures.DatabaseCPU = float64((databaseAfter - database).Microseconds()) / float64(counted)
 	figures.PeakRSS = f.stack.peakRSS()
+	figures.Allocations = (toldAfter.sum("go_memstats_mallocs_total") - told.sum("go_memstats_mallocs_total")) / float64(counted)
+	figures.SQSRequests = toldAfter.per1000(told, float64(counted))
+	figures.Stages = toldAfter.stages(told)
 	return figures, nil
 }
 
@@ -198,23 +218,13 @@ func (f *flood) failed() error {
 	return f.first
 }
 
-// queryable returns how many events persist has committed since the process started.
-func (f *flood) queryable(ctx context.Context) (int64, error) {
-	status, body, err := f.stack.do(ctx, f.client, http.MethodGet, "/metrics", "")
-	if err != nil || status != http.StatusOK {
-		return 0, fmt.Errorf("GET /metrics: %d: %w", status, err)
-	}
-	for lines := bufio.NewScanner(strings.NewReader(string(body))); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), `rastro_stage_events_total{outcome="pass",pipeline="tracking",stage="persist"} `); ok {
-			n, err := strconv.ParseFloat(rest, 64)
-			return int64(n), err
-		}
-	}
-	return 0, nil
+// queryable returns how many events persist has committed.
+func (m metrics) queryable() int64 {
+	return int64(m.sum("rastro_stage_events_total", `outcome="pass"`, `pipeline="tracking"`, `stage="persist"`))
 }
 
-// print writes the figures as a line of a table.
-func (f floodFigures) print(what string) {
-	_, _ = fmt.Fprintf(os.Stdout, "%-34s %9.0f events/s %8.0f requests/s   p50 %6.1f  p95 %6.1f ms   CPU %5.1f + %5.1f us/event (rastro, PostgreSQL)   RSS %4.0f MiB\n",
-		what, f.PerSecond, f.Requests, f.Acknowledged.P50, f.Acknowledged.P95, f.ProcessCPU, f.DatabaseCPU, f.PeakRSS)
+// queryable returns how many events persist has committed since the process started.
+func (f *flood) queryable(ctx context.Context) (int64, error) {
+	told, err := f.stack.metrics(ctx, f.client)
+	return told.queryable(), err
 }

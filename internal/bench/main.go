@@ -1,6 +1,7 @@
-// Command bench measures what the engine costs in process, and then the built binary from outside: how long from sending an
-// event until a query shows it, at a stated load on this machine. Requests leave on schedule whether or not earlier ones were
-// answered, and their latency counts from the schedule, so that a stall is not hidden by the requests it held back.
+// Command bench measures Rastro on this machine: the engine in process, what PostgreSQL and the broker take at most and what of it
+// we use, and the built binary from outside, from HTTP to what a query shows. It prints what it finds as it finds it, and writes it in
+// the format of `go test -bench` for benchstat, and as JSON. What a load on a schedule is answered counts from the schedule, so that
+// a stall is not hidden by the requests that it held back.
 package main
 
 import (
@@ -11,28 +12,35 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 )
 
 type options struct {
-	binary string
-	rate   int
-	warmUp time.Duration
-	during time.Duration
-	json   bool
-	only   string
-	events int
+	binary  string
+	warmUp  time.Duration
+	during  time.Duration
+	json    bool
+	only    string
+	events  int
+	profile string
+	out     string
 }
+
+// parts are what -only names.
+var parts = []string{"engine", "ceiling", "binary", "growth", "query"}
 
 func main() {
 	var c options
 	flag.StringVar(&c.binary, "binary", "bin/rastro", "the rastro to measure")
-	flag.IntVar(&c.rate, "rate", 500, "events a second")
-	flag.DurationVar(&c.warmUp, "warm-up", 5*time.Second, "how long to send before measuring")
-	flag.DurationVar(&c.during, "during", 20*time.Second, "how long to measure")
+	flag.DurationVar(&c.warmUp, "warm-up", 3*time.Second, "how long to send before measuring")
+	flag.DurationVar(&c.during, "during", 10*time.Second, "how long to measure each thing")
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
-	flag.StringVar(&c.only, "only", "", "measure only the engine, binary, flood or query; query is measured only when it is named")
-	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries are measured")
+	flag.StringVar(&c.only, "only", "engine,ceiling,binary", "what to measure, of "+strings.Join(parts, ", "))
+	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries, and growth, are measured")
+	flag.StringVar(&c.profile, "profile", "", "write a CPU profile of rastro, flooded over NATS unfused, to this file")
+	flag.StringVar(&c.out, "out", "", "write the figures for benchstat to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -42,134 +50,70 @@ func main() {
 	}
 }
 
-// figures is what a run found. Times are in milliseconds.
-type figures struct {
-	Rate          int     `json:"events_per_second"`
-	Sent          int64   `json:"events_sent"`
-	Refused       int64   `json:"events_refused"`
-	ReadyMS       float64 `json:"ready_ms"`
-	Acknowledged  summary `json:"post_to_acknowledged_ms"`
-	Visible       summary `json:"post_to_visible_ms"`
-	ProbesMissing int     `json:"probes_not_seen"`
-}
-
 func run(ctx context.Context, c options) error {
-	var all struct {
-		Engine *engineFigures `json:"engine,omitempty"`
-		Binary *figures       `json:"binary,omitempty"`
-		Floods []floodFigures `json:"floods,omitempty"`
-		Query  *queryFigures  `json:"query,omitempty"`
+	chosen := strings.Split(c.only, ",")
+	for _, part := range chosen {
+		if !slices.Contains(parts, part) {
+			return fmt.Errorf("-only %q: give some of %s", part, strings.Join(parts, ","))
+		}
 	}
-	switch c.only {
-	case "", "engine", "binary", "flood", "query":
-	default:
-		return fmt.Errorf("-only %q: give engine, binary, flood or query", c.only)
-	}
-	if c.only == "" || c.only == "engine" {
-		_, _ = fmt.Fprintln(os.Stderr, "measuring the engine ...")
-		found, err := measureEngine(ctx)
+	all := &records{quiet: c.json}
+	var query *queryFigures
+	for _, part := range chosen {
+		var err error
+		switch part {
+		case "engine":
+			err = runEngine(ctx, all)
+		case "ceiling":
+			err = runCeiling(ctx, all)
+		case "binary":
+			for _, s := range scenarios(c) {
+				err = errors.Join(err, s.run(ctx, c, all))
+			}
+		case "growth":
+			err = errors.Join(runStored(ctx, c, all), growth(c).run(ctx, c, all))
+		case "query":
+			var found queryFigures
+			if found, err = measureQueries(ctx, c); err == nil && !c.json {
+				found.print()
+			}
+			query = &found
+		}
 		if err != nil {
 			return err
 		}
-		all.Engine = &found
-		if !c.json {
-			found.print()
-		}
 	}
-	if c.only == "" || c.only == "flood" {
-		found, err := measureFloods(ctx, c)
-		if err != nil {
+	ratios(all)
+	if c.out != "" {
+		if err := all.write(c.out); err != nil {
 			return err
-		}
-		all.Floods = found
-	}
-	if c.only == "query" {
-		found, err := measureQueries(ctx, c)
-		if err != nil {
-			return err
-		}
-		all.Query = &found
-		if !c.json {
-			found.print()
-		}
-	}
-	if c.only == "" || c.only == "binary" {
-		found, err := measureBinary(ctx, c)
-		if err != nil {
-			return err
-		}
-		all.Binary = &found
-		if !c.json {
-			found.print()
 		}
 	}
 	if c.json {
-		return json.NewEncoder(os.Stdout).Encode(all)
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			Figures []record      `json:"figures"`
+			Query   *queryFigures `json:"query,omitempty"`
+		}{all.all, query})
 	}
 	return nil
 }
 
-func measureBinary(ctx context.Context, c options) (figures, error) {
-	if c.rate < perRequest {
-		return figures{}, fmt.Errorf("-rate %d: give %d or more", c.rate, perRequest)
+func runEngine(ctx context.Context, to *records) error {
+	progress("the engine in process")
+	found, err := measureEngine(ctx)
+	if err == nil {
+		found.add(to)
 	}
-	data, err := os.MkdirTemp("", "rastro-bench-")
-	if err != nil {
-		return figures{}, fmt.Errorf("make data folder: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(data) }()
-	_, _ = fmt.Fprintln(os.Stderr, "starting rastro dev ...")
-	stack, err := startStack(ctx, c.binary, data)
-	if err != nil {
-		return figures{}, err
-	}
-	defer stack.stop()
-	l := newLoad(stack)
-	_, _ = fmt.Fprintf(os.Stderr, "warming up for %v ...\n", c.warmUp)
-	if _, err := l.run(ctx, c.rate, c.warmUp); err != nil {
-		return figures{}, err
-	}
-	_, _ = fmt.Fprintf(os.Stderr, "measuring %d events/s for %v ...\n", c.rate, c.during)
-	found, err := l.run(ctx, c.rate, c.during)
-	if err != nil {
-		return figures{}, err
-	}
-	found.ReadyMS = milliseconds(stack.ready)
-	return found, nil
+	return err
 }
 
-// measureFloods measures how much goes through the whole of it.
-func measureFloods(ctx context.Context, c options) ([]floodFigures, error) {
-	data, err := os.MkdirTemp("", "rastro-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+// ratios says how much of what is possible, as the same run found it, ours comes to.
+func ratios(all *records) {
+	all.ratio("Store/persist", "Ceiling/postgres/insert", "events/s")
+	all.ratio("Store/persist", "Ceiling/postgres/insert-and-upsert", "events/s")
+	all.ratio("Store/persist", "Ceiling/postgres/copy", "events/s")
+	for _, how := range []string{"nats/unfused", "nats/fused", "sqs/unfused", "sqs/fused"} {
+		all.ratio("EndToEnd/"+how+"/batch=100", "Ceiling/postgres/insert-and-upsert", "events/s")
 	}
-	defer func() { _ = os.RemoveAll(data) }()
-	stack, err := startStack(ctx, c.binary, data)
-	if err != nil {
-		return nil, err
-	}
-	defer stack.stop()
-	var all []floodFigures
-	for _, how := range []flooding{{16, 100, c.warmUp, floodAhead}, {16, 100, c.during, floodAhead}} {
-		found, err := newFlood(stack, how, fmt.Sprintf("F%d", len(all))).measure(ctx)
-		if err != nil {
-			return nil, err
-		}
-		found.print(fmt.Sprintf("HTTP to queryable, batches of %d", how.Batch))
-		all = append(all, found)
-	}
-	return all, nil
-}
-
-func (f figures) print() {
-	fmt.Printf(`
-POST to query, rastro dev, %d events/s (%d events in requests of %d, open loop)
-
-                         p50        p95        p99        max
-POST to acknowledged  %s
-POST to visible       %s
-
-ready in %.1f s (cold data folder); events refused: %d; probes never seen: %d
-`, f.Rate, f.Sent, perRequest, f.Acknowledged, f.Visible, f.ReadyMS/1000, f.Refused, f.ProbesMissing)
+	all.ratio("Ingest/batch=100", "Ceiling/nats/publish", "events/s")
 }

@@ -27,6 +27,8 @@ const (
 	querySpan = 90 * 24 * time.Hour
 	// queryClients ask at once, each one request after the other; queryRounds is how often each kind of query is asked.
 	queryClients, queryRounds = 4, 1000
+	// queryPerRequest is how many events are sent in a request to fill the store.
+	queryPerRequest = 5
 	// queryPool is how many journeys and things are asked for.
 	queryPool = 500
 )
@@ -123,13 +125,11 @@ func measureQueries(ctx context.Context, c options) (found queryFigures, err err
 	return found, err
 }
 
-func progress(format string, args ...any) { _, _ = fmt.Fprintf(os.Stderr, format+" ...\n", args...) }
-
 // fill stores events: some the usual way, and copies of them.
 func (b *queryBench) fill(ctx context.Context, events int) error {
 	progress("sending %d events", queryTemplate)
-	l := newLoad(b.stack)
-	f := newFlood(b.stack, flooding{Connections: 1, Batch: perRequest}, "")
+	l := newLoad(b.stack, queryPerRequest)
+	f := newFlood(b.stack, flooding{Connections: 1, Batch: queryPerRequest}, "")
 	for sent := 0; sent < queryTemplate; {
 		var group sync.WaitGroup
 		errs := make([]error, 8)
@@ -140,7 +140,7 @@ func (b *queryBench) fill(ctx context.Context, events int) error {
 				bodies = append(bodies, strings.Trim(r.body, "[]"))
 			}
 			body := "[" + strings.Join(bodies, ",") + "]"
-			sent += len(bodies) * perRequest
+			sent += len(bodies) * queryPerRequest
 			group.Go(func() {
 				status, answer, err := b.stack.do(ctx, b.client, http.MethodPost, "/api/v1/events", body)
 				if err == nil && status != http.StatusAccepted {

@@ -24,15 +24,20 @@ type stack struct {
 }
 
 // startStack runs `rastro dev` on a free port with the data folder, and asks it for a token.
-func startStack(ctx context.Context, binary, data string) (*stack, error) {
+func startStack(ctx context.Context, binary, data string, args ...string) (*stack, error) {
 	binary, err := filepath.Abs(binary)
 	if err != nil {
 		return nil, fmt.Errorf("find binary: %w", err)
 	}
 	start := time.Now()
-	cmd := exec.Command(binary, "dev", "--data", data, "--listen", "127.0.0.1:0", "--simulate", "off") //nolint:gosec,noctx // the binary is what we were asked to measure; stop ends it
+	cmd := exec.Command(binary, append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--simulate", "off"}, args...)...) //nolint:gosec,noctx // the binary is what we were asked to measure; stop ends it
 	cmd.Env = append(os.Environ(), "RASTRO_LOG_LEVEL=error")
-	cmd.Stderr = os.Stderr
+	log, err := os.Create(filepath.Join(data, "rastro.log")) //nolint:gosec // a file of our own
+	if err != nil {
+		return nil, fmt.Errorf("make log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
@@ -43,10 +48,11 @@ func startStack(ctx context.Context, binary, data string) (*stack, error) {
 	}()
 	if s.url, err = s.await(ctx, filepath.Join(data, "dev.json")); err != nil {
 		s.stop()
-		return nil, err
+		said, _ := os.ReadFile(log.Name()) // the error says enough without
+		return nil, fmt.Errorf("%w\n%s", err, said[max(0, len(said)-2000):])
 	}
 	s.ready = time.Since(start)
-	out, err := exec.CommandContext(ctx, binary, "token", "--data", data).Output() //nolint:gosec // as above
+	out, err := exec.CommandContext(ctx, binary, "token", "--data", data, "--role", "events:write,traces:read,ops:read,ops:write").Output() //nolint:gosec // as above
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("get token: %w", err)

@@ -28,6 +28,8 @@ type quick struct {
 	minLength      int // characters
 	maxLength      int
 	pattern        jsonschema.Regexp
+	chars          *charset // what pattern says, when it says no more
+	reach          int      // how many bytes of a text pattern looks at
 	least, most    float64
 	boundedNumbers bool
 }
@@ -56,6 +58,7 @@ func quicken(schema *jsonschema.Schema, above []*jsonschema.Schema) *quick {
 		fixed: schema.Bool, types: typesOf(schema.Types), format: schema.Format, required: schema.Required,
 		minItems: orElse(schema.MinItems, 0), maxItems: orElse(schema.MaxItems, math.MaxInt),
 		minLength: orElse(schema.MinLength, 0), maxLength: orElse(schema.MaxLength, math.MaxInt), pattern: schema.Pattern,
+		chars: charsetOf(schema.Pattern), reach: reachOf(schema.Pattern),
 		boundedNumbers: schema.Minimum != nil || schema.Maximum != nil,
 	}
 	var leastOK, mostOK, enumOK, additionalOK bool
@@ -88,6 +91,20 @@ func (q *quick) within(schema *jsonschema.Schema, above []*jsonschema.Schema) *q
 		}
 	}
 	return q
+}
+
+// acceptsString reports that a text surely fits, without making a value of it.
+func (q *quick) acceptsString(text string) bool {
+	switch {
+	case q.fixed != nil:
+		return *q.fixed
+	case q.ref != nil && !q.ref.acceptsString(text):
+		return false
+	case q.format != nil && q.format.Validate(text) != nil:
+		return false
+	default:
+		return q.acceptsText(text)
+	}
 }
 
 // accepts reports that a value surely fits.
@@ -137,12 +154,13 @@ func (q *quick) acceptsText(text string) bool {
 	if q.enum != nil && !slices.Contains(q.enum, text) {
 		return false
 	}
-	if q.minLength > 0 || q.maxLength < math.MaxInt {
+	// A text has no more characters than bytes.
+	if len(text) > q.maxLength || q.minLength > 1 || len(text) < q.minLength {
 		if n := utf8.RuneCountInString(text); n < q.minLength || n > q.maxLength {
 			return false
 		}
 	}
-	return q.pattern == nil || q.pattern.MatchString(text)
+	return q.pattern == nil || q.chars != nil && q.chars.accepts(text) || q.pattern.MatchString(text)
 }
 
 func (q *quick) acceptsObject(object map[string]any) bool {

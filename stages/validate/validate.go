@@ -75,8 +75,9 @@ func build(config Config, settings pipeline.Settings) (pipeline.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	quick := newQuick(schema)
 	return &stage{
-		schema: schema, quick: newQuick(schema), opaque: ignoresPayload(schema), skew: config.FutureSkew, now: settings.Now,
+		schema: schema, quick: quick, direct: newDirect(quick), opaque: ignoresPayload(schema), skew: config.FutureSkew, now: settings.Now,
 	}, nil
 }
 
@@ -85,6 +86,8 @@ type stage struct {
 	schema *jsonschema.Schema
 	// quick is nil when the schema says something that it does not know.
 	quick *quick
+	// direct is nil when the schema asks something that the fields of an event do not tell one by one.
+	direct *direct
 	// opaque says that no payload can make an event fit the schema or not.
 	opaque bool
 	skew   time.Duration
@@ -94,27 +97,41 @@ type stage struct {
 // Process implements pipeline.Stage.
 func (s *stage) Process(ctx context.Context, batch *pipeline.Batch) error {
 	now := s.now()
-	document := make(map[string]any, wireFields) // one for all events of the batch: it is read and done with
+	r := run{now: now}
 	for i, event := range batch.Pending() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if reason, ok := s.check(document, event, now); !ok {
+		if reason, ok := s.check(&r, event); !ok {
 			batch.Reject(i, reason)
 		}
 	}
 	return nil
 }
 
-func (s *stage) check(document map[string]any, event *tracking.Event, now time.Time) (pipeline.Reason, bool) {
+// run is what the events of a batch have in common.
+type run struct {
+	now      time.Time
+	memory   memory
+	document map[string]any // one for all of them: it is read and done with
+}
+
+func (s *stage) check(r *run, event *tracking.Event) (pipeline.Reason, bool) {
 	payload, reason, ok := s.payload(event.Payload)
 	if !ok {
 		return reason, false
 	}
+	if s.opaque && s.direct != nil && s.direct.accepts(event, &r.memory) {
+		return s.checkTime(event, r.now)
+	}
+	if r.document == nil {
+		r.document = make(map[string]any, wireFields)
+	}
+	document := r.document
 	clear(document)
 	fillDocument(document, event, payload)
 	if s.quick != nil && s.quick.accepts(document) {
-		return s.checkTime(event, now)
+		return s.checkTime(event, r.now)
 	}
 	if err := s.schema.Validate(document); err != nil {
 		invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
@@ -123,7 +140,7 @@ func (s *stage) check(document map[string]any, event *tracking.Event, now time.T
 		}
 		return explain(invalid), false
 	}
-	return s.checkTime(event, now)
+	return s.checkTime(event, r.now)
 }
 
 // payload returns the payload as the schema's validator wants it.

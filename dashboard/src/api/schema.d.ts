@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/{carrier}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a carrier's own format
+         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.
+         */
+        post: operations["post-carrier-events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -297,7 +317,7 @@ export interface paths {
         };
         /**
          * An event and its passport
-         * @description The event, and what became of it: of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Of stages that it merely passed there is no entry. Needs the role traces:read.
+         * @description The event, and what became of it: what each stage made of it, how long it waited and took, and with which configuration (for a month); of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Needs the role traces:read.
          */
         get: operations["get-event"];
         put?: never;
@@ -448,6 +468,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The settings of the tenant
+         * @description What may be sent, how much, how fast, and how long it is kept. Whoever looks after the system changes them (`rastro tenant apply`). Needs the role ops:read.
+         */
+        get: operations["get-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stages": {
         parameters: {
             query?: never;
@@ -480,6 +520,26 @@ export interface paths {
          * @description How it does, and how it is configured. Needs the role ops:read.
          */
         get: operations["get-stage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stages/{id}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a stage does to events
+         * @description Samples of the tenant's events before and after the stage: to ask has every process take up to ten a second for half a minute from now, so that the first answer may be empty. What is personal is not in them. The stream tells of them as well (events=sample&stage=…). Needs the role ops:read.
+         */
+        get: operations["list-stage-samples"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1067,6 +1127,16 @@ export interface components {
             stage: string;
             /** @description The event that was dropped */
             uid: string;
+        };
+        Feedback: {
+            /** @description What is to be said of properties of the request; none when all is well */
+            feedbackElements: components["schemas"]["FeedbackElement"][] | null;
+        };
+        FeedbackElement: {
+            message: string;
+            propertyPath?: string;
+            /** @enum {string} */
+            severity: "ERROR" | "WARN" | "INFO";
         };
         Field: {
             /** @description Stable code of what is wrong */
@@ -1768,10 +1838,10 @@ export interface components {
             /** @description The event, when it is stored */
             event?: components["schemas"]["Event"];
             /**
-             * @description How the event stands
+             * @description How the event stands; passed when it went through its pipeline and is not stored, or not any more
              * @enum {string}
              */
-            outcome: "stored" | "duplicate" | "dropped" | "dead_lettered";
+            outcome: "stored" | "duplicate" | "dropped" | "dead_lettered" | "passed";
             /** @description The event */
             uid: string;
         };
@@ -1783,9 +1853,16 @@ export interface components {
             at: string;
             /**
              * Format: int64
-             * @description How often stages had tried the event by then
+             * @description How often the stage had tried the event by then
              */
             attempts?: number;
+            /**
+             * Format: int64
+             * @description How many events were in the batch
+             */
+            batch_events?: number;
+            /** @description Identifies the configuration of the pipeline that the stage ran with, as in /api/v1/stages/{id} */
+            config_version?: string;
             /** @description Its dead letter */
             dead_letter_id?: string;
             /** @description JSON pointer to the offending part */
@@ -1800,10 +1877,20 @@ export interface components {
             reason?: string;
             /** @description The stage that said so */
             stage?: string;
+            /**
+             * Format: double
+             * @description How long the stage took for the batch that the event was in, in milliseconds
+             */
+            took_ms?: number;
             /** @description OpenTelemetry trace, when there was one */
             trace_id?: string;
-            /** @description received, duplicate, dropped, rejected, or what was done to the dead letter: redriven, passed, superseded, discarded, failed */
+            /** @description received; what a stage made of it: passed, duplicate, dropped, rejected; or what was done to the dead letter: redriven, passed, superseded, discarded, failed */
             verdict: string;
+            /**
+             * Format: double
+             * @description How long it had waited until then, since it was received or the stage before was through with it; clocks of several machines may differ
+             */
+            waited_ms?: number;
             /** @description Who did it; absent when nobody did */
             who?: string;
         };
@@ -2003,6 +2090,7 @@ export interface components {
             results: components["schemas"]["Result"][] | null;
         };
         Result: {
+            /** @description Why the event was rejected */
             errors?: components["schemas"]["Field"][] | null;
             /** @description The sender's id of the event, or the fingerprint that stands for it */
             event_id?: string;
@@ -2018,6 +2106,12 @@ export interface components {
              * @description What the event is known by from now on; absent when it was rejected
              */
             uid?: string;
+            /** @description What is odd about the event, at a carrier's address */
+            warnings?: components["schemas"]["Field"][] | null;
+        };
+        Samples: {
+            /** @description The latest samples, the earliest of them first */
+            items: components["schemas"]["StageSample"][] | null;
         };
         SearchAnswer: {
             /** @description Whether it leads to anything of the tenant */
@@ -2067,6 +2161,41 @@ export interface components {
              * @enum {string}
              */
             unit: "per_second" | "ms";
+        };
+        Settings: {
+            /** @description Whether it may send */
+            active: boolean;
+            /** @description ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description The codes that it may send; none allows any */
+            event_types: string[] | null;
+            /** @description The tenant */
+            id: string;
+            /**
+             * Format: int64
+             * @description The largest payload of an event; missing for what the system's configuration says
+             */
+            max_payload_bytes?: number;
+            /** @description Its name, for people */
+            name: string;
+            /** @description What it prefers, such as language and time_zone */
+            preferences: unknown;
+            /**
+             * Format: double
+             * @description Events a second that each ingest process takes; missing: no limit
+             */
+            rate_per_second?: number;
+            /** @description The same for kinds of journeys for which it is another; 0: for ever */
+            retention_by_kind: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Days after its last event that a journey is kept; missing for what the system's configuration says
+             */
+            retention_days?: number;
+            /** @description The sources that it may send from; none allows any */
+            sources: string[] | null;
         };
         Stage: {
             /** @description How long ago events that it let pass had been received, in the window */
@@ -2212,6 +2341,58 @@ export interface components {
             items: components["schemas"]["Stage"][] | null;
             /** @description Identifies the configuration of all pipelines */
             version: string;
+        };
+        StageSample: {
+            /** @description The event as the stage left it; empty when that is the same */
+            after: string;
+            /**
+             * Format: date-time
+             * @description When the stage was through with it
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How often the process had tried it at the stage
+             */
+            attempt: number;
+            /**
+             * Format: int64
+             * @description How many events were in its batch
+             */
+            batch_events: number;
+            /** @description The event as the stage got it, as JSON; cut off when it is long, and without what is personal */
+            before: string;
+            /** @description The journey */
+            correlation_id: string;
+            /** @description The sender's code */
+            event_type: string;
+            /**
+             * Format: int64
+             * @description Later ones have larger ids
+             */
+            id: number;
+            /** @description Why, in words */
+            message?: string;
+            /**
+             * @description What the stage made of it
+             * @enum {string}
+             */
+            outcome: "pass" | "drop" | "reject" | "retry";
+            /** @description The pipeline */
+            pipeline: string;
+            /** @description Why, as a short and stable code */
+            reason?: string;
+            /** @description Who sent it */
+            source: string;
+            /** @description The stage */
+            stage: string;
+            /**
+             * Format: int64
+             * @description How long the stage took for the batch, in microseconds
+             */
+            took_us: number;
+            /** @description The event */
+            uid: string;
         };
         TenantName: {
             /** @description The tenant */
@@ -2669,6 +2850,125 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-carrier-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description Of carriers of the format dcsa: at least one event was stored; the elements say what is to be said of the others */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
+                };
+            };
+            /** @description Stored by the broker; results says what became of each event */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                };
+            };
+            /** @description The body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the events was accepted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant sends faster than it may; wait as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3563,6 +3863,8 @@ export interface operations {
                 carrier?: string[] | null;
                 /** @description Flights */
                 flight?: string[] | null;
+                /** @description Beginning of the correlation id, or of the id of the thing */
+                q?: string;
                 /** @description Occurred at this time or later (RFC 3339) */
                 occurredFrom?: string;
                 /** @description Occurred before this time */
@@ -4368,6 +4670,83 @@ export interface operations {
             };
         };
     };
+    "get-settings": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-stages": {
         parameters: {
             query?: {
@@ -4462,6 +4841,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StageDetail"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-stage-samples": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description Only those behind this one: the last of the answer before */
+                after?: number;
+                /** @description How many at most, the latest */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description pipeline.stage */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Samples"];
                 };
             };
             /** @description Unauthorized */
@@ -4663,20 +5127,52 @@ export interface operations {
             query?: {
                 /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
                 tenant?: string;
-                /** @description Kinds of events: history, tick, trace, job, config; all by default */
+                /** @description Kinds of events: history, tick, trace, job, config, sample; all but sample by default */
                 events?: string[];
+                /** @description The stage that sample tells of, as pipeline.stage */
+                stage?: string;
                 /** @description Only traces that have come this far */
                 status?: string[];
                 /** @description Only traces of this trade */
                 kind?: string[];
-                /** @description Only traces with this trouble */
+                /** @description Only traces with this trouble; any for whatever it is */
                 exception?: string[];
                 /** @description Only traces that were last seen here */
                 place?: string[];
-                /** @description Only the traces of this thing */
-                aggregateId?: string;
                 /** @description Only traces whose correlation id begins so */
                 correlationPrefix?: string;
+                /** @description Reached by an actual event, voided later or not */
+                milestone?: string[];
+                /** @description Carriers or systems that sent an event of it */
+                source?: string[];
+                /** @description Carriers of a leg of it */
+                carrier?: string[];
+                /** @description Places of an event of it: IATA or ICAO code, UN/LOCODE, GLN or name */
+                location?: string[];
+                /** @description Flights of an event of it */
+                flight?: string[];
+                /** @description The senders' codes of an event of it */
+                eventType?: string[];
+                /** @description What is odd: post_terminal, id_conflict; any for whatever it is */
+                anomaly?: string[];
+                /** @description Journeys */
+                correlationId?: string[];
+                /** @description Things that were on it */
+                aggregateId?: string[];
+                /** @description Beginning of the correlation id, or of the id of a thing */
+                q?: string;
+                /** @description First event at this time or later (RFC 3339) */
+                firstEventFrom?: string;
+                /** @description First event before this time */
+                firstEventUntil?: string;
+                /** @description Last event at this time or later */
+                lastEventFrom?: string;
+                /** @description Last event before this time */
+                lastEventUntil?: string;
+                /** @description Last event received at this time or later */
+                updatedFrom?: string;
+                /** @description Last event received before this time */
+                updatedUntil?: string;
                 /** @description As the header Last-Event-ID, for clients that cannot set it */
                 lastEventId?: string;
             };
@@ -4716,6 +5212,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description There is no such stage */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description The filter is not right */
             422: {
                 headers: {
@@ -4725,7 +5230,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
-            /** @description The tenant has as many streams as it may have */
+            /** @description The tenant has as many streams, or filters of streams, as it may have */
             429: {
                 headers: {
                     [name: string]: unknown;

@@ -92,7 +92,18 @@ function Rejects({ source, window, ms }: { source: string; window: string; ms: n
             {groups.map((group) => (
               <li key={`${group.stage ?? ''} ${group.reason ?? ''}`}>
                 <p>
-                  <code className="mono">{[group.stage, group.reason].filter(Boolean).join(' › ')}</code>
+                  <Link
+                    to="/dead-letters"
+                    search={{
+                      source,
+                      state: 'all',
+                      ...(group.stage && { stage: group.stage }),
+                      ...(group.reason && { reason: group.reason }),
+                    }}
+                    className="mono"
+                  >
+                    {[group.stage, group.reason].filter(Boolean).join(' › ')}
+                  </Link>
                   <strong className="num">{t.carriers.rejectCount(group.count, f.count(group.count))}</strong>
                 </p>
                 <p className="secondary" lang="en">

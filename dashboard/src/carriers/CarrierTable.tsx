@@ -120,9 +120,14 @@ function Row({ carrier, chosen, onChoose }: { carrier: Carrier; chosen: boolean;
       <Share value={carrier.duplicate_share} warn={worth.duplicates} />
       <Share value={carrier.unknown_code_share} warn={worth.unknown} />
       <td data-numeric className="num" title={t.carriers.delayHint}>
-        {carrier.delay
-          ? t.carriers.delayOf(f.duration(carrier.delay.p50_ms), f.duration(carrier.delay.p95_ms))
-          : t.time.unknown}
+        {carrier.delay ? (
+          <>
+            {f.ms(carrier.delay.p50_ms)}
+            <span className={classes.p95}>{t.carriers.p95(f.ms(carrier.delay.p95_ms))}</span>
+          </>
+        ) : (
+          t.time.unknown
+        )}
       </td>
     </tr>
   );

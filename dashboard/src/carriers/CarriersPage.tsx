@@ -95,7 +95,8 @@ function Carriers() {
           <span className="num">
             {needing > 0 ? t.carriers.needing(needing, f.count(needing)) : t.carriers.allFine}
             {' · '}
-            {t.carriers.window(window)} {t.carriers.updated(f.clock(dataUpdatedAt))}
+            {t.carriers.window(range.kind === 'relative' ? t.range.last[range.name] : f.stretch(range.from, range.to))}{' '}
+            {t.carriers.updated(f.clock(dataUpdatedAt))}
           </span>
         }
         className={classes.tableCard}

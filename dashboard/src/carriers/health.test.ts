@@ -1,17 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { carrier } from '../test/carriers';
 import { type Carrier, healthOf, sorted } from './health';
-
-const carrier = (source: string, change: Partial<Carrier> = {}): Carrier => ({
-  source,
-  per_second: 1,
-  stored: 100,
-  last_at: '2025-11-20T12:00:00Z',
-  silent_ms: 1000,
-  silent: false,
-  usual_gap_ms: 60_000,
-  error_share: 0,
-  ...change,
-});
 
 describe('healthOf', () => {
   it.each([

@@ -43,8 +43,8 @@ export type Column = (typeof columns)[number];
 
 /** How a carrier is ordered by a column: the larger, the sooner it is to be looked at. Undefined is what is not known. */
 const keys: Record<Exclude<Column, 'source'>, (c: Carrier) => number | undefined> = {
-  // Of two that are silent, that one first which has been for longest against what is usual.
-  health: (c) => rank[healthOf(c)] + Math.min(0.9, silenceRatio(c) / 1000),
+  // Of two that are silent, that one first which has been for longest against what is usual. The others stay where they are.
+  health: (c) => rank[healthOf(c)] + (c.silent ? Math.min(0.9, silenceRatio(c) / 1000) : 0),
   silence: (c) => c.silent_ms,
   rate: (c) => c.per_second,
   stored: (c) => c.stored,

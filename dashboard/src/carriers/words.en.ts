@@ -29,7 +29,7 @@ export const carrierWords: Words<typeof spanish> = {
     perSecond: '/s',
     usual: (gap) => `usually up to ${gap}`,
     usualUnknown: 'nothing usual yet',
-    delayOf: (p50, p95) => `${p50} · p95 ${p95}`,
+    p95: (duration) => `p95 ${duration}`,
     delayHint:
       'From occurring to being received: half of them take less than the first, 19 of 20 less than the second.',
     all: (n, text) => plural(n, `${text} source`, `${text} sources`),

@@ -28,7 +28,7 @@ export const carrierWords = {
     perSecond: '/s',
     usual: (gap: string) => `normal hasta ${gap}`,
     usualUnknown: 'aún sin costumbre',
-    delayOf: (p50: string, p95: string) => `${p50} · p95 ${p95}`,
+    p95: (duration: string) => `p95 ${duration}`,
     delayHint: 'De ocurrir a recibirse: la mitad tarda menos que lo primero; 19 de cada 20, menos que lo segundo.',
     all: (n: number, text: string) => plural(n, `${text} fuente`, `${text} fuentes`),
     needing: (n: number, text: string) => plural(n, `${text} necesita atención`, `${text} necesitan atención`),

@@ -86,7 +86,7 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
     return (
       <>
         {live && <StaleBanner />}
-        <main className={classes.kiosk} id="content" tabIndex={-1} ref={content}>
+        <main className={classes.kiosk} data-kiosk id="content" tabIndex={-1} ref={content}>
           <KioskBar />
           {children}
         </main>

@@ -16,6 +16,8 @@ export interface LiveState {
   stages: Readonly<Record<string, StageGauge>>;
   /** How many events a second left each stage lately, one value about a second. */
   trails: Readonly<Record<string, readonly number[]>>;
+  /** How long ago the oldest event on its way had been received lately, in milliseconds, one value about a second. */
+  ages: readonly number[];
   inFlight: number | undefined;
   latency: Schema<'Latency'> | undefined;
   /** Jobs that got on since the stream was opened, by id. */
@@ -61,6 +63,7 @@ const nothing: LiveState = {
   samples: [],
   stages: {},
   trails: {},
+  ages: [],
   inFlight: undefined,
   latency: undefined,
   jobs: {},
@@ -204,7 +207,7 @@ export class LiveStream {
       latest: tick,
       samples: append(this.#state.samples, next),
       stages,
-      trails: this.#trail(stages, next.at),
+      ...this.#trail(stages, next.at),
       inFlight: tick.in_flight ?? this.#state.inFlight,
       latency: tick.latency ?? this.#state.latency,
       staleFor: undefined,
@@ -212,15 +215,18 @@ export class LiveStream {
   };
 
   /** The trails with the rates of this moment, unless the last are hardly older. */
-  #trail(stages: LiveState['stages'], at: number): LiveState['trails'] {
-    if (Math.abs(at - this.#trailed) < trailStep) return this.#state.trails;
+  #trail(stages: LiveState['stages'], at: number): Partial<LiveState> {
+    if (Math.abs(at - this.#trailed) < trailStep) return {};
     this.#trailed = at;
-    return Object.fromEntries(
+    const trails = Object.fromEntries(
       Object.entries(stages).map(([id, gauge]) => [
         id,
         [...(this.#state.trails[id] ?? []).slice(1 - trailLength), gauge.out_per_second],
       ]),
     );
+    const oldest = oldestAge(stages);
+    const { ages } = this.#state;
+    return { trails, ages: oldest === undefined ? ages : [...ages.slice(1 - 2 * trailLength), oldest] };
   }
 
   readonly #onJob = (event: MessageEvent<string>): void => {
@@ -257,6 +263,12 @@ export class LiveStream {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** How long ago the oldest event that is on its way had been received, in milliseconds. */
+export function oldestAge(stages: LiveState['stages']): number | undefined {
+  const ages = Object.values(stages).flatMap((stage) => stage.age_ms ?? []);
+  return ages.length > 0 ? Math.max(...ages) : undefined;
 }
 
 /** The gauges with those in their places that a tick told of: it leaves out what is as it was. */

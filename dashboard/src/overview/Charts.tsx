@@ -10,7 +10,8 @@ import classes from './overview.module.css';
 
 /** Up to this length a range is shown by the second, as the stream tells it. */
 export const liveUpTo = 900_000;
-const smooth = 5_000;
+/** Rates are means over this long at least, in milliseconds. */
+const least = 5_000;
 const margin = 30_000;
 
 const isLive = (range: Range): boolean => range.kind === 'relative' && range.ms <= liveUpTo;
@@ -96,14 +97,16 @@ function LiveThroughput({ ms, rate }: { ms: number; rate: (n: number | undefined
   const { t, f } = useI18n();
   const [, setRange] = useRange();
   const samples = useLive((s) => s.samples);
-  const data = liveData(samples, ms, t.overview.kpi);
+  // A longer range is drawn calmer: more of its points share a pixel.
+  const smooth = Math.max(least, ms / 90);
+  const data = liveData(samples, ms, smooth, t.overview.kpi);
   const shown = lastWindow(samples, ms);
   const idle = shown.length > 1 && shown.every((s) => s.accepted === shown[0]?.accepted);
   return (
     <ChartCard
       id="throughput"
       title={t.overview.throughput}
-      note={t.overview.throughputNote}
+      note={t.overview.throughputNote(f.duration(smooth))}
       data={data}
       value={rate}
       axis={f.rate}
@@ -115,7 +118,12 @@ function LiveThroughput({ ms, rate }: { ms: number; rate: (n: number | undefined
   );
 }
 
-function liveData(samples: readonly Sample[], ms: number, names: { accepted: string; stored: string }): ChartData {
+function liveData(
+  samples: readonly Sample[],
+  ms: number,
+  smooth: number,
+  names: { accepted: string; stored: string },
+): ChartData {
   // A little more than is shown, so that the line comes in from the edge.
   const { at, rates } = rateSeries(lastWindow(samples, ms + margin), ['accepted', 'stored'], smooth);
   const to = at.at(-1) ?? 60;

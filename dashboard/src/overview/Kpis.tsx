@@ -6,7 +6,7 @@ import type { Schema } from '../api/typed';
 import { useI18n } from '../i18n/i18n';
 import { useLive } from '../live/live';
 import { lastWindow, rateAt, rateSeries } from '../live/series';
-import type { LiveState } from '../live/stream';
+import { oldestAge } from '../live/stream';
 import { healthOfAge } from '../topology/health';
 import { LiveText } from '../ui/LiveText';
 import { Spark } from '../ui/Spark';
@@ -23,17 +23,12 @@ interface KpisProps {
   letters: readonly (number | null)[];
 }
 
-/** How long ago the oldest event that is on its way had been received, in milliseconds. */
-const oldest = (s: LiveState): number | undefined => {
-  const ages = Object.values(s.stages).flatMap((stage) => stage.age_ms ?? []);
-  return ages.length > 0 ? Math.max(...ages) : undefined;
-};
-
 /** Is it flowing, is it late, is it losing? */
 export function Kpis({ overview, p95, letters }: KpisProps) {
   const { t, f } = useI18n();
   const samples = useLive((s) => s.samples);
-  const age = useLive((s) => healthOfAge(oldest(s)));
+  const ages = useLive((s) => s.ages);
+  const age = useLive((s) => healthOfAge(oldestAge(s.stages)));
   const stored = rateSeries(lastWindow(samples, sparkOf), ['stored'], 5_000).rates.stored;
   const hint = t.overview.kpi;
   const latency = overview?.latency;
@@ -78,7 +73,7 @@ export function Kpis({ overview, p95, letters }: KpisProps) {
         label={hint.oldest}
         hint={hint.oldestHint}
         tone={age}
-        spark={null}
+        spark={<Spark values={ages} colour="--ingest" />}
         note={
           <>
             <LiveText className="num" testId="kpi-in-flight" text={(s) => f.count(s.inFlight ?? Number.NaN)} />{' '}
@@ -86,7 +81,7 @@ export function Kpis({ overview, p95, letters }: KpisProps) {
           </>
         }
       >
-        <LiveText className="num" testId="kpi-oldest" text={(s) => f.ms(oldest(s) ?? overview?.oldest_ms)} />
+        <LiveText className="num" testId="kpi-oldest" text={(s) => f.ms(oldestAge(s.stages) ?? overview?.oldest_ms)} />
       </Kpi>
       <Kpi
         label={hint.deadLetters}

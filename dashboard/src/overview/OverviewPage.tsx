@@ -40,8 +40,13 @@ export function OverviewPage() {
   const open = useQuery({ ...openLettersQuery(api), enabled: ops, refetchInterval: often });
   const metrics = useQuery({ ...metricsQuery(api, range, series), enabled: ops, refetchInterval: seldom });
   const letters = useMemo(
-    () => open.data && new Map((open.data.items ?? []).map((g) => [`${g.pipeline}.${g.stage}`, g.count])),
-    [open.data],
+    () =>
+      open.data &&
+      new Map([
+        ...(topology.data?.nodes ?? []).map((s): [string, number] => [s.id, 0]),
+        ...(open.data.items ?? []).map((g): [string, number] => [`${g.pipeline}.${g.stage}`, g.count]),
+      ]),
+    [open.data, topology.data],
   );
   const found = troubles(
     { stages: topology.data?.nodes ?? [], queues: queues.data?.items ?? [], overview: overview.data },

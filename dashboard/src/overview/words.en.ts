@@ -25,7 +25,7 @@ export const overviewWords: Words<typeof spanish> = {
     perSecond: '/s',
     totalLabel: 'in total',
     throughput: 'Events per second',
-    throughputNote: 'Moving mean of 5 s',
+    throughputNote: (time) => `Moving mean of ${time}`,
     throughputSummary: 'Chart of the events accepted and stored a second in the chosen range.',
     latency: 'End-to-end latency',
     latencySummary: 'Chart of the quantiles of latency in the chosen range.',
@@ -55,8 +55,8 @@ export const overviewWords: Words<typeof spanish> = {
       lettersNew: (n, text, recent) =>
         plural(
           n,
-          `${text} dead letter waits for a decision, of the last hour: ${recent}`,
-          `${text} dead letters wait for a decision, of the last hour: ${recent}`,
+          `${text} dead letter waits for a decision (${recent} in the last hour)`,
+          `${text} dead letters wait for a decision (${recent} in the last hour)`,
         ),
       twice: (pipeline, n) => `${pipeline}: ${n} events ended twice`,
     },

@@ -23,7 +23,7 @@ export const overviewWords = {
     perSecond: '/s',
     totalLabel: 'en total',
     throughput: 'Eventos por segundo',
-    throughputNote: 'Media móvil de 5 s',
+    throughputNote: (time: string) => `Media móvil de ${time}`,
     throughputSummary: 'Gráfico de los eventos aceptados y guardados por segundo en el periodo elegido.',
     latency: 'Latencia de extremo a extremo',
     latencySummary: 'Gráfico de los cuantiles de la latencia en el periodo elegido.',
@@ -58,8 +58,8 @@ export const overviewWords = {
       lettersNew: (n: number, text: string, recent: string) =>
         plural(
           n,
-          `${text} evento sin procesar espera una decisión, de la última hora: ${recent}`,
-          `${text} eventos sin procesar esperan una decisión, de la última hora: ${recent}`,
+          `${text} evento sin procesar espera una decisión (${recent} en la última hora)`,
+          `${text} eventos sin procesar esperan una decisión (${recent} en la última hora)`,
         ),
       twice: (pipeline: string, n: string) => `${pipeline}: ${n} eventos terminaron dos veces`,
     },

@@ -107,7 +107,9 @@ export function LettersTable(props: LettersTableProps) {
                 {t.letters.attempts}
               </th>
               <th scope="col">{t.letters.rejected}</th>
-              <th scope="col">{t.letters.facets.state}</th>
+              <th scope="col" className={classes.state}>
+                {t.letters.facets.state}
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -159,7 +161,7 @@ export function LettersTable(props: LettersTableProps) {
                       {f.ago(now - Date.parse(letter.rejected_at))}
                     </time>
                   </td>
-                  <td>
+                  <td className={classes.state}>
                     <Mark tone={toneOf[letter.state]}>{t.letters.states[letter.state]}</Mark>
                   </td>
                 </tr>

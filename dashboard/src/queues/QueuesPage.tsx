@@ -63,8 +63,8 @@ export function QueuesPage() {
 
 /** How long it will take until a queue is empty; never while it grows. */
 function drain(queue: Queue, t: Catalog, f: Formats): string {
+  if (queue.depth === 0) return t.queues.drained;
   if (queue.drain_ms !== undefined) return f.ms(queue.drain_ms);
-  if (queue.depth === 0) return f.ms(0);
   return queue.trend === 'growing' ? t.queues.never : t.time.unknown;
 }
 

@@ -5,7 +5,9 @@ import classes from './queues.module.css';
 /** The views of what waits and of what was put aside. */
 export function QueuesTabs({ active }: { active: 'queues' | 'letters' | 'jobs' | 'audit' }) {
   const { t } = useI18n();
-  const current = (name: typeof active) => (name === active ? { 'aria-current': 'page' as const } : {});
+  // Links would take each other's addresses for their own: these differ by their search alone.
+  const exact = { activeOptions: { exact: true, includeSearch: true } };
+  const current = (name: typeof active) => ({ ...exact, ...(name === active && { 'aria-current': 'page' as const }) });
   return (
     <nav className={classes.tabs} aria-label={t.queues.views}>
       <Link to="/queues" {...current('queues')}>

@@ -21,6 +21,7 @@ export const queuesWords: Words<typeof spanish> = {
     trend: 'Trend',
     drain: 'Empty in',
     never: 'grows',
+    drained: 'empty',
     trends: { growing: 'Grows', draining: 'Shrinks', steady: 'Steady', unknown: 'No data' },
   },
   letters: {

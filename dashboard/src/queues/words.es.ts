@@ -20,6 +20,7 @@ export const queuesWords = {
     trend: 'Tendencia',
     drain: 'Se vacía en',
     never: 'crece',
+    drained: 'vacía',
     trends: { growing: 'Crece', draining: 'Baja', steady: 'Estable', unknown: 'Sin datos' },
   },
   letters: {

@@ -18,6 +18,7 @@ import { BreakerMark } from './BreakerMark';
 import { Figures } from './Figures';
 import { stageQuery } from './queries';
 import type { StageTab } from './routes';
+import { Samples } from './Samples';
 import { StageConfig } from './StageConfig';
 import classes from './stages.module.css';
 
@@ -48,6 +49,8 @@ export function StagePage() {
         <Skeleton height={520} radius={10} />
       ) : tab === 'config' ? (
         <StageConfig stage={stage.data} />
+      ) : tab === 'sample' ? (
+        <Samples stage={stage.data} />
       ) : (
         <Figures stage={stage.data} />
       )}
@@ -77,6 +80,7 @@ function Tabs({ id, active }: { id: string; active: StageTab }) {
   const { t } = useI18n();
   const tabs: [StageTab, string][] = [
     ['figures', t.stages.tabs.figures],
+    ['sample', t.stages.tabs.sample],
     ['config', t.stages.tabs.config],
   ];
   return (
@@ -87,6 +91,8 @@ function Tabs({ id, active }: { id: string; active: StageTab }) {
           to="/stages/$id"
           params={{ id }}
           search={tab === 'figures' ? {} : { tab }}
+          // Otherwise each would take the others' addresses for its own: they differ by their search alone.
+          activeOptions={{ exact: true, includeSearch: true }}
           {...(tab === active && { 'aria-current': 'page' })}
         >
           {label}

@@ -45,6 +45,19 @@ export const stagesWords: Words<typeof spanish> = {
     ofEvents: (n, text) => plural(n, `Of ${text} event`, `Of ${text} events`),
     bar: (upTo, count, share) => `Up to ${upTo}: ${count} (${share})`,
     max: 'max.',
+    sample: {
+      empty: 'Waiting for the first sample…',
+      emptyNext:
+        'They are taken only while somebody looks, up to ten a second. If events of your organisation pass, they show in a few seconds.',
+      explain:
+        'Up to ten a second, only while they are looked at; personal data stay out. They stand still when the data are stopped.',
+      one: 'Sample',
+      before: 'Before',
+      after: 'After',
+      nothing: 'The stage left it as it was.',
+      attempt: (n) => `attempt ${n}`,
+      outcomes: { pass: 'Passes', drop: 'Dropped', reject: 'Rejected', retry: 'Retry' },
+    },
     effective: 'Configuration in effect',
     version: (hash) => `Version ${hash}`,
     copyConfig: 'Copy the configuration',

@@ -44,6 +44,19 @@ export const stagesWords = {
     ofEvents: (n: number, text: string) => plural(n, `De ${text} evento`, `De ${text} eventos`),
     bar: (upTo: string, count: string, share: string) => `Hasta ${upTo}: ${count} (${share})`,
     max: 'máx.',
+    sample: {
+      empty: 'Esperando la primera muestra…',
+      emptyNext:
+        'Se toman solo mientras alguien mira, hasta diez por segundo. Si pasan eventos de tu organización, aparecerán en unos segundos.',
+      explain:
+        'Hasta diez por segundo, solo mientras se mira; los datos personales no salen. Al detener los datos se quedan quietas.',
+      one: 'Muestra',
+      before: 'Antes',
+      after: 'Después',
+      nothing: 'La etapa lo dejó igual.',
+      attempt: (n: string) => `intento ${n}`,
+      outcomes: { pass: 'Pasa', drop: 'Descartado', reject: 'Rechazado', retry: 'Reintento' },
+    },
     effective: 'Configuración en vigor',
     version: (hash: string) => `Versión ${hash}`,
     copyConfig: 'Copiar la configuración',

@@ -24,7 +24,7 @@ interface TopologyProps {
 
 const size = { width: 158, height: 118, chip: 30, gap: 116, widest: 220, row: 40 };
 /** Room at the left, where events come from outside, and at the right, where they leave. */
-const stub = { left: 118, right: 92 };
+const stub = { left: 118, right: 112 };
 
 /** The colour by which a kind of stage is known on all pages. */
 export function hueOf(use: string): string {

@@ -1,5 +1,6 @@
 import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { CircleCheckBig, CircleSlash, Copy, OctagonX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { TraceEvent } from '../api/types';
@@ -17,6 +18,7 @@ const outcomes: Record<Passport['outcome'], { tone: Tone; icon: ReactNode }> = {
   duplicate: { tone: 'idle', icon: <Copy size={13} aria-hidden /> },
   dropped: { tone: 'idle', icon: <CircleSlash size={13} aria-hidden /> },
   dead_lettered: { tone: 'bad', icon: <OctagonX size={13} aria-hidden /> },
+  passed: { tone: 'ok', icon: <CircleCheckBig size={13} aria-hidden /> },
 };
 
 /** What became of an event since it happened, and of its copies. */
@@ -29,7 +31,7 @@ export function PassportPanel({ event }: { event: TraceEvent }) {
   if (!data) return <Skeleton height={220} mt={12} />;
 
   const delay = Math.round((micros(event.received_at) - micros(event.timestamp)) / 1000);
-  const { tone, icon } = outcomes[data.outcome] ?? outcomes.stored;
+  const { tone, icon } = outcomes[data.outcome];
   // That it was received, and when, is told above.
   const became = (data.entries ?? []).filter((entry) => entry.verdict !== 'received');
   const own = (copies.data ?? []).filter((copy) => copy.of === event.uid);
@@ -55,11 +57,11 @@ export function PassportPanel({ event }: { event: TraceEvent }) {
           {event.source}
         </Step>
         {became.map((entry) => (
-          <Entry key={`${entry.at} ${entry.verdict} ${entry.stage ?? ''}`} entry={entry} />
+          <Entry key={`${entry.at} ${entry.verdict} ${entry.pipeline ?? ''} ${entry.stage ?? ''}`} entry={entry} />
         ))}
         {data.outcome === 'stored' && (
           <Step title={t.journey.passport.stored} tone="ok">
-            {t.journey.passport.storedHint}
+            {became.length > 0 ? null : t.journey.passport.storedHint}
           </Step>
         )}
       </ol>
@@ -123,8 +125,11 @@ function Entry({ entry }: { entry: PassportEntry }) {
       tone={tones[entry.verdict] ?? 'idle'}
     >
       {where && <span className="mono">{where}</span>}
+      <Effort entry={entry} />
       {entry.reason && <code className={`${classes.reason} mono`}>{entry.reason}</code>}
-      {entry.attempts ? <span>{t.journey.passport.attempts(entry.attempts, f.count(entry.attempts))}</span> : null}
+      {entry.attempts && entry.attempts > 1 ? (
+        <span>{t.journey.passport.attempts(entry.attempts, f.count(entry.attempts))}</span>
+      ) : null}
       {entry.who && <span>{t.journey.passport.by(entry.who)}</span>}
       {entry.message && (
         <p lang="en">
@@ -132,9 +137,36 @@ function Entry({ entry }: { entry: PassportEntry }) {
         </p>
       )}
       {entry.of && <Reference label={t.journey.passport.copyOf} value={entry.of} />}
-      {entry.dead_letter_id && <Reference label={t.journey.passport.letter} value={entry.dead_letter_id} />}
+      {entry.dead_letter_id && (
+        <Link to="/dead-letters" search={{ letter: entry.dead_letter_id }}>
+          {t.journey.passport.letter}
+        </Link>
+      )}
       {entry.trace_id && <Reference label={t.journey.passport.traceId} value={entry.trace_id} />}
     </Step>
+  );
+}
+
+/** How long the event waited for the stage and how long that took: hollow is waiting, solid is work. */
+function Effort({ entry }: { entry: PassportEntry }) {
+  const { t, f } = useI18n();
+  const { took_ms: took, waited_ms: waited, batch_events: batch } = entry;
+  if (took === undefined) return null;
+  const whole = took + (waited ?? 0);
+  const words = t.journey.passport;
+  return (
+    <span className={classes.effort} title={entry.config_version && words.version(entry.config_version)}>
+      {whole > 0 && (
+        <span className={classes.waterfall} aria-hidden>
+          <span style={{ flexGrow: waited ?? 0 }} />
+          <span style={{ flexGrow: took }} />
+        </span>
+      )}
+      <span className="num">
+        {waited === undefined ? words.took(f.ms(took)) : words.waited(f.ms(waited), f.ms(took))}
+        {batch !== undefined && batch > 1 && ` · ${words.batch(f.count(batch))}`}
+      </span>
+    </span>
   );
 }
 

@@ -35,8 +35,12 @@ export function PlaceMap({ route, selected, onSelect }: PlaceMapProps) {
   );
   return (
     <div ref={ref} className={classes.frame}>
-      {/* biome-ignore lint/a11y/useSemanticElements: a drawing that holds links is a group, and no fieldset */}
-      <svg viewBox={`0 0 ${width} ${height}`} className={classes.map} role="group" aria-label={t.journey.map.title}>
+      <svg
+        viewBox={`0 0 ${width} ${height}`}
+        className={classes.map}
+        role="img"
+        aria-label={t.journey.map.drawn(route.stops.map((stop) => stop.place.name).join(', '))}
+      >
         <g aria-hidden>
           <path d={drawing.graticule} className={classes.graticule} />
           <path d={drawing.land} className={classes.land} />
@@ -51,35 +55,27 @@ export function PlaceMap({ route, selected, onSelect }: PlaceMapProps) {
           const last = stop.events.at(-1);
           if (!point || !last) return null;
           const here = route.current === stop.number;
-          const name = `${stop.number} ${stop.place.name}`;
           return (
-            <a
+            // biome-ignore lint/a11y/noStaticElementInteractions: the list of stops below is for the keyboard
+            <g
               key={stop.number}
-              href={`#event-${last.uid}`}
               className={classes.stop}
               data-ahead={stop.ahead || undefined}
               data-current={here || undefined}
               data-selected={stop.events.some((e) => e.uid === selected) || undefined}
-              aria-label={name}
-              onClick={(click) => {
-                click.preventDefault();
-                onSelect(last.uid);
-              }}
+              onClick={() => onSelect(last.uid)}
             >
-              <title>{name}</title>
-              <g aria-hidden>
-                {here && <circle cx={point.x} cy={point.y} r={16} className={classes.halo} />}
-                <circle cx={point.x} cy={point.y} r={10} className={classes.dot} />
-                <text x={point.x} y={point.y + 4} textAnchor="middle" className={classes.number}>
-                  {stop.number}
+              {here && <circle cx={point.x} cy={point.y} r={16} className={classes.halo} />}
+              <circle cx={point.x} cy={point.y} r={10} className={classes.dot} />
+              <text x={point.x} y={point.y + 4} textAnchor="middle" className={classes.number}>
+                {stop.number}
+              </text>
+              {label && (
+                <text x={label.x} y={label.y} textAnchor={label.anchor} className={classes.label}>
+                  {stop.place.name}
                 </text>
-                {label && (
-                  <text x={label.x} y={label.y} textAnchor={label.anchor} className={classes.label}>
-                    {stop.place.name}
-                  </text>
-                )}
-              </g>
-            </a>
+              )}
+            </g>
           );
         })}
       </svg>

@@ -17,6 +17,7 @@ export const journeyWords: Words<typeof spanish> = {
     hidden: (n, text) => plural(n, `${text} later event is not shown.`, `${text} later events are not shown.`),
     map: {
       title: 'Places',
+      drawn: (places) => `Map of the journey: ${places}`,
       unplaced: (n, text) =>
         plural(
           n,
@@ -53,12 +54,14 @@ export const journeyWords: Words<typeof spanish> = {
         duplicate: 'Dropped as a copy',
         dropped: 'Dropped',
         dead_lettered: 'Dead-lettered',
+        passed: 'Passed',
       },
       outcomeHint: {
         stored: 'It is part of the trace.',
         duplicate: 'It had come in before; it does not count.',
         dropped: 'A stage dropped it on purpose.',
         dead_lettered: 'No stage could process it; it is set aside.',
+        passed: 'It passed all stages and is not stored, or not any more.',
       },
       occurred: 'Occurred',
       received: 'Received',
@@ -80,6 +83,10 @@ export const journeyWords: Words<typeof spanish> = {
       },
       attempts: (n, text) => plural(n, `${text} attempt`, `${text} attempts`),
       by: (who) => `by ${who}`,
+      waited: (waited, took) => `waited ${waited}, took ${took}`,
+      took: (took) => `took ${took}`,
+      batch: (n) => `batch of ${n}`,
+      version: (version) => `Configuration ${version}`,
       copyOf: 'Copy of',
       letter: 'Dead letter',
       traceId: 'Technical trace',

@@ -17,6 +17,7 @@ export const journeyWords = {
       plural(n, `${text} evento posterior no se muestra.`, `${text} eventos posteriores no se muestran.`),
     map: {
       title: 'Lugares',
+      drawn: (places: string) => `Mapa del viaje: ${places}`,
       unplaced: (n: number, text: string) =>
         plural(
           n,
@@ -53,12 +54,14 @@ export const journeyWords = {
         duplicate: 'Copia descartada',
         dropped: 'Descartado',
         dead_lettered: 'Sin procesar',
+        passed: 'Pasó',
       },
       outcomeHint: {
         stored: 'Forma parte de la traza.',
         duplicate: 'Ya había llegado; no cuenta.',
         dropped: 'Una etapa lo descartó a propósito.',
         dead_lettered: 'Ninguna etapa pudo procesarlo; está apartado.',
+        passed: 'Pasó por todas las etapas y no está guardado, o ya no.',
       },
       occurred: 'Ocurrió',
       received: 'Se recibió',
@@ -80,6 +83,10 @@ export const journeyWords = {
       },
       attempts: (n: number, text: string) => plural(n, `${text} intento`, `${text} intentos`),
       by: (who: string) => `por ${who}`,
+      waited: (waited: string, took: string) => `esperó ${waited}, tardó ${took}`,
+      took: (took: string) => `tardó ${took}`,
+      batch: (n: string) => `lote de ${n}`,
+      version: (version: string) => `Configuración ${version}`,
       copyOf: 'Copia de',
       letter: 'Mensaje apartado',
       traceId: 'Traza técnica',

@@ -7,7 +7,7 @@ import { answer, type Schema } from '../api/typed';
 import { useApi } from '../app/scope';
 import { searchAttribute } from '../frame/keys';
 import { lookup, useI18n } from '../i18n/i18n';
-import { cleaned } from '../search/identify';
+import { cleaned, looksLike } from '../search/identify';
 import { shortestPrefix } from './filters';
 import classes from './list.module.css';
 
@@ -73,6 +73,7 @@ export function IdentifierSearch({ value, onChange, onFlight }: IdentifierSearch
     else input.current?.focus();
   };
 
+  const kind = looksLike(text);
   return (
     <form onSubmit={submit}>
       <search>
@@ -104,7 +105,9 @@ export function IdentifierSearch({ value, onChange, onFlight }: IdentifierSearch
           ) : ask.error ? (
             <Hint warn>{ask.error.message}</Hint>
           ) : (
-            <Hint>{ask.isPending ? t.finder.asking : t.finder.hint}</Hint>
+            <Hint warn={kind?.endsWith('BadDigit') ?? false}>
+              {ask.isPending ? t.finder.asking : kind && kind !== 'other' ? t.search.looksLike[kind] : t.finder.hint}
+            </Hint>
           )}
         </div>
       </search>

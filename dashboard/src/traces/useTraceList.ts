@@ -115,6 +115,19 @@ type Told = Omit<TraceItem, 'aggregates' | 'anomalies' | 'voided_count' | 'unkno
 type Updates = ReadonlyMap<string, Told>;
 const none: Updates = new Map();
 
+/** Filters that a trace which matches goes on to match, whatever becomes of it. */
+const lasting = ['kind', 'milestone', 'source', 'carrier', 'location', 'flight', 'eventType'] as const;
+
+/** What the stream is asked for: by the other filters it would not tell of a row that no longer matches. */
+export function lastingFilter(query: TracesQuery): Readonly<Record<string, readonly string[]>> {
+  const filter: Record<string, readonly string[]> = query.q ? { q: [query.q] } : {};
+  for (const name of lasting) {
+    const values = query[name];
+    if (values) filter[name] = values;
+  }
+  return filter;
+}
+
 /** Traces that changed since the list was read, as the stream tells them, and how often there was reason to count news. */
 function useUpdates(query: TracesQuery): [Updates, number] {
   const [updates, setUpdates] = useState<Updates>(none);
@@ -143,7 +156,7 @@ function useUpdates(query: TracesQuery): [Updates, number] {
     }, newsEvery);
   };
   useTraceWatch({
-    filter: {},
+    filter: lastingFilter(query),
     onTrace: (data) => {
       const item = JSON.parse(data) as Told;
       waiting.current.set(item.correlation_id, item);

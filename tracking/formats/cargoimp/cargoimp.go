@@ -1,6 +1,6 @@
 // Package cargoimp decodes Cargo-IMP, the teletype messages of air cargo (IATA Cargo Interchange Message Procedures): status
-// updates and answers (FSU and FSA, versions 8 to 15) with any number of status lines, flight manifests (FFM, versions 4 to 8) and
-// the movements of flights (MVT). They may come as they are, in Type B or EDIFACT envelopes, between SOH, STX and ETX, with lines
+// updates and answers (FSU and FSA, versions 8 to 15) with any number of status lines, and flight manifests (FFM, versions 4 to 8).
+// They may come as they are, in Type B or EDIFACT envelopes, between SOH, STX and ETX, with lines
 // ended by CR LF or LF, and several in one body.
 //
 // event_type is the status code, correlation_id the air waybill as ppp-nnnnnnnn, and so is aggregate_id; in a manifest that is the
@@ -40,7 +40,7 @@ const (
 )
 
 // Decode reads the messages of a body. It returns a result for each status line of a status message, each consignment on each unit of a
-// manifest and each movement of a flight, taken or refused, in the order of the body; a message that cannot be read at all is one
+// manifest, taken or refused, in the order of the body; a message that cannot be read at all is one
 // refused result, and a manifest of nothing (NIL) none. The error is a *formats.BodyError when there is no message in the body.
 func Decode(body []byte, opt formats.Options) ([]formats.Result, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))

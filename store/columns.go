@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Batches are sent by column, as arrays of a value a row. pgx encodes an array element by element, by reflection, and a UUID by way
+// of its text; with dozens of columns of hundreds of rows that is a good part of what storing an event costs. columnCodec writes the
+// slices that this package sends straight into the array's binary form (PostgreSQL's array_recv), and leaves the rest to pgx.
+type columnCodec struct {
+	*pgtype.ArrayCodec
+}
+
+// arrays are the types of columns that are written here.
+func arrays() []uint32 {
+	return []uint32{
+		pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int4ArrayOID, pgtype.Int2ArrayOID,
+		pgtype.TimestamptzArrayOID,
+	}
+}
+
+// fastColumns has a new connection use columnCodec.
+func fastColumns(_ context.Context, conn *pgx.Conn) error {
+	types := conn.TypeMap()
+	for _, oid := range arrays() {
+		known, ok := types.TypeForOID(oid)
+		if !ok {
+			continue
+		}
+		if codec, ok := known.Codec.(*pgtype.ArrayCodec); ok {
+			types.RegisterType(&pgtype.Type{Name: known.Name, OID: oid, Codec: columnCodec{codec}})
+		}
+	}
+	return nil
+}
+
+// PlanEncode implements pgtype.Codec.
+func (c columnCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+	if format == pgtype.BinaryFormatCode {
+		if plan := c.plan(value); plan != nil {
+			return plan
+		}
+	}
+	return c.ArrayCodec.PlanEncode(m, oid, format, value)
+}
+
+func (c columnCodec) plan(value any) pgtype.EncodePlan {
+	element := c.ElementType.OID
+	switch value.(type) {
+	case []string:
+		return fitting(element == pgtype.TextOID, columnPlan[string]{element, func(to []byte, s string) []byte { return append(sized(to, len(s)), s...) }})
+	case [][]byte:
+		return fitting(element == pgtype.TextOID || element == pgtype.ByteaOID, columnPlan[[]byte]{element, appendBytes})
+	case []uuid.UUID:
+		return fitting(element == pgtype.UUIDOID, columnPlan[uuid.UUID]{element, func(to []byte, id uuid.UUID) []byte { return append(sized(to, len(id)), id[:]...) }})
+	case []int64:
+		return fitting(element == pgtype.Int8OID, columnPlan[int64]{element, appendInt8})
+	case []int32:
+		return fitting(element == pgtype.Int4OID, columnPlan[int32]{element, appendInt4})
+	case []*int32:
+		return fitting(element == pgtype.Int4OID, columnPlan[*int32]{element, orNull(appendInt4)})
+	case []int16:
+		return fitting(element == pgtype.Int2OID, columnPlan[int16]{element, appendInt2})
+	case []time.Time:
+		return fitting(element == pgtype.TimestamptzOID, columnPlan[time.Time]{element, appendTime})
+	case []*time.Time:
+		return fitting(element == pgtype.TimestamptzOID, columnPlan[*time.Time]{element, orNull(appendTime)})
+	default:
+		return nil
+	}
+}
+
+func fitting[T any](fits bool, plan columnPlan[T]) pgtype.EncodePlan {
+	if !fits {
+		return nil
+	}
+	return plan
+}
+
+// columnPlan implements pgtype.EncodePlan for slices of T.
+type columnPlan[T any] struct {
+	element uint32
+	append  func(to []byte, value T) []byte
+}
+
+// Encode implements pgtype.EncodePlan.
+func (p columnPlan[T]) Encode(value any, to []byte) ([]byte, error) {
+	values := value.([]T) //nolint:forcetypeassert // It was planned for this type.
+	if values == nil {
+		return nil, nil
+	}
+	dimensions := uint32(1)
+	if len(values) == 0 {
+		dimensions = 0
+	}
+	to = binary.BigEndian.AppendUint32(to, dimensions)
+	nulls := len(to)
+	to = binary.BigEndian.AppendUint32(to, 0)
+	to = binary.BigEndian.AppendUint32(to, p.element)
+	if len(values) == 0 {
+		return to, nil
+	}
+	to = binary.BigEndian.AppendUint32(to, uint32(len(values))) //nolint:gosec // A batch is far from 2^32.
+	to = binary.BigEndian.AppendUint32(to, 1)                   // where its indices begin
+	for _, v := range values {
+		before := len(to)
+		to = p.append(to, v)
+		if len(to) == before {
+			to = binary.BigEndian.AppendUint32(to, null)
+			binary.BigEndian.PutUint32(to[nulls:], 1)
+		}
+	}
+	return to, nil
+}
+
+// null is the length of NULL. What appends an element appends nothing for it.
+const null = ^uint32(0)
+
+// sized appends the length that an element begins with.
+func sized(to []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(to, uint32(n)) //nolint:gosec // PostgreSQL takes no value of more than a GiB.
+}
+
+func appendBytes(to, value []byte) []byte {
+	if value == nil {
+		return to
+	}
+	return append(sized(to, len(value)), value...)
+}
+
+func appendInt8(to []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(sized(to, 8), uint64(n)) //nolint:gosec // Two's complement.
+}
+
+func appendInt4(to []byte, n int32) []byte {
+	return binary.BigEndian.AppendUint32(sized(to, 4), uint32(n)) //nolint:gosec // Two's complement.
+}
+
+func appendInt2(to []byte, n int16) []byte {
+	return binary.BigEndian.AppendUint16(sized(to, 2), uint16(n)) //nolint:gosec // Two's complement.
+}
+
+// year2000 is where PostgreSQL's timestamps count from, in microseconds since 1970.
+const year2000 = 946_684_800 * 1_000_000
+
+func appendTime(to []byte, at time.Time) []byte { return appendInt8(to, at.UnixMicro()-year2000) }
+
+// orNull appends what a pointer points to, and nothing for nil.
+func orNull[T any](appendValue func(to []byte, value T) []byte) func(to []byte, value *T) []byte {
+	return func(to []byte, value *T) []byte {
+		if value == nil {
+			return to
+		}
+		return appendValue(to, *value)
+	}
+}
