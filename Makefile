@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard test test-go examples tidy test-dashboard lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -28,7 +28,12 @@ dashboard/node_modules: dashboard/package-lock.json
 	cd dashboard && npm ci --no-audit --no-fund
 	@touch $@
 
-test: lint test-go examples test-dashboard ## everything that must hold before a change lands
+api: dashboard/node_modules ## write the dashboard's types of the API anew, from what a server says of itself
+	@.ci/need postgres
+	RASTRO_UPDATE_GOLDEN=1 go test -count=1 -run TestTheDashboardsDocumentIsCurrent ./cli
+	cd dashboard && npm run --silent api
+
+test: lint test-go examples test-dashboard deploy-check ## everything that must hold before a change lands
 
 test-go: ## Go tests with the race detector, on a real PostgreSQL and a real broker
 	@.ci/need postgres
@@ -42,10 +47,17 @@ examples: bin/golangci-lint ## the modules under examples/, each as a third part
 
 tidy: ## go.mod and go.sum of every module; needed by examples/ when ours change
 	go mod tidy
-	@for dir in examples/*/; do echo "$$dir"; (cd $$dir && go mod tidy) || exit 1; done
+	@for dir in examples/*/ deploy/tools/*/; do echo "$$dir"; (cd $$dir && go mod tidy) || exit 1; done
 
 test-dashboard: dashboard/node_modules ## type check, lint and unit tests of the dashboard
-	cd dashboard && npm run --silent typecheck && npm run --silent lint && npm test --silent
+	cd dashboard && npm run --silent api:check && npm run --silent typecheck && npm run --silent lint && npm test --silent
+
+deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles, compose, the chart, Terraform, Prometheus' rules, Grafana
+	@.ci/need promtool
+	@for dir in deploy/tools/*/; do echo "$$dir"; (cd $$dir && go vet ./... && go test -count=1 ./...) || exit 1; done
+	bin/promtool check config deploy/prometheus/prometheus.yaml
+	bin/promtool test rules deploy/prometheus/rules_test.yaml
+	terraform fmt -check -recursive -diff deploy/terraform
 
 lint: bin/golangci-lint ## pinned golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...

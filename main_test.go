@@ -39,6 +39,7 @@ var rooms = map[string]float64{
 	"internal/bench":          5.5, // drives the binary and the public API alike
 	"internal/chaos":          5.5, // drives the binary and kills it
 	"tracking/formats/mapped": 2.5, // formats that a mapping of the pipelines' expressions decodes
+	"carriers":                2.7, // carriers as they are configured, each with the decoder of its format
 	"tracking":                1,
 	"config":                  1,
 	"dashboard":               1,

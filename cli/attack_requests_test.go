@@ -53,6 +53,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"list-dead-letters":      {},
 	"list-duplicates":        {},
 	"list-queues":            {silent: true, moving: true},
+	"list-stage-samples":     {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
 	"list-stages":            {silent: true, moving: true},
 	"post-events":            {body: "{{event}}", silent: true, moving: true},
 	"redrive-dead-letters":   {body: `{"filter":{"id":["{letter}"]},"reason":"{known}"}`, parameters: map[string]string{"dryRun": "true"}, silent: true, moving: true},

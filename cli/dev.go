@@ -88,7 +88,7 @@ over an emulator in this process that keeps nothing from one run to the next. Th
 	cmd.Flags().StringVar(&flags.data, "data", devstack.DefaultDataDir, "`folder` that keeps the data")
 	cmd.Flags().StringVar(&flags.simulate, "simulate", "20", "events a second that the simulated carriers send, or off")
 	cmd.Flags().StringVar(&flags.broker, "broker", "", "nats, or sqs: `broker` to run everything over (default: RASTRO_BROKER, else nats)")
-	cmd.Flags().StringVar(&flags.configDir, "config", "", "`folder` of pipelines, milestones and tenants that stand before the built-in ones")
+	cmd.Flags().StringVar(&flags.configDir, "config", "", "`folder` of pipelines, carriers, milestones and tenants that stand before the built-in ones")
 	return cmd
 }
 
@@ -189,6 +189,9 @@ func (d *dev) prepare(ctx context.Context) (net.Listener, error) {
 	}
 	before := planner{configFiles(d.process.ConfigDir), registry, deliveryLimits(d.process), slog.New(slog.DiscardHandler)}
 	if _, err := before.load(ctx); err != nil { // warnings are logged by the process itself
+		return nil, err
+	}
+	if _, _, err := checkedCarriers(before.files); err != nil {
 		return nil, err
 	}
 	if d.secrets, err = loadSecrets(filepath.Join(data, "secrets.json")); err != nil {

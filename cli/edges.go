@@ -32,6 +32,7 @@ type ingestDeps struct {
 	Codec      *routers.Codec
 	Recorder   routers.Recorder
 	Registerer prometheus.Registerer
+	Carriers   *carrierSet
 }
 
 // tenantFreshness is how old the tenants' settings may be that ingest goes by: a change holds everywhere within 5 s, the reading
@@ -56,7 +57,7 @@ func serveIngest(d ingestDeps) error {
 	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: publisher, Tenants: ingest.NewTenants(d.Store, tenantFreshness, time.Now, d.Logger),
-		Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
+		Carriers: d.Carriers, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
 	})
 	if err != nil {
 		return err

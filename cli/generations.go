@@ -49,6 +49,9 @@ func newGenerations(p processors, settings pipeline.Settings, planner planner, n
 	if err := registerer.Register(reloads); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	for _, result := range []string{"refused", "unchanged", "changed"} { // a counter that begins with its first event shows no increase
+		reloads.WithLabelValues(result)
+	}
 	return &generations{
 		in: p, settings: settings, reloads: reloads, current: map[string]generation{},
 		load: planner.plans, noted: noted,
@@ -299,11 +302,12 @@ func digestPlan(plan pipeline.Plan, files []byte) ([sha256.Size]byte, error) {
 	return sha256.Sum256(append(text, files...)), nil
 }
 
-// digestFiles returns what differs when any file does that a stage may read: all but the pipelines.
+// digestFiles returns what differs when any file does that a stage may read: all but the pipelines, and the carriers, which the edge
+// reads.
 func digestFiles(files fs.FS) ([]byte, error) {
 	sums := map[string][sha256.Size]byte{}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasPrefix(name, "pipelines/") {
+		if err != nil || entry.IsDir() || strings.HasPrefix(name, "pipelines/") || strings.HasPrefix(name, "carriers/") {
 			return err
 		}
 		content, err := fs.ReadFile(files, name)

@@ -100,14 +100,14 @@ func newApp(o options, s surroundings) *fx.App {
 			func() fs.FS { return configFiles(s.process.ConfigDir) },
 			fx.Annotate(telemetry.NewRegistry, fx.As(fx.Self()), fx.As(new(prometheus.Registerer)), fx.As(new(prometheus.Gatherer))),
 			newTracerProvider, newStore, newReads, newTransport, routers.NewCodec, routers.NewMetrics, newRecorder,
-			newPlanner, planner.plans, newReloads, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
+			newPlanner, planner.plans, newCarrierSet, newReloads, newVerifier, newSessions, newVault, newSenders, newRefusals, newServer,
 		),
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
 		fx.Module("topics", fx.Invoke(provision)),
 		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
-		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps)),
+		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps, keepFigures)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
 		fx.Module("http", fx.Invoke((*httpServer).start)),
 		fx.Module("reload", fx.Invoke(watchConfig)),

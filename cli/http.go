@@ -103,8 +103,8 @@ func newServer(d serverDeps) *httpServer {
 		s.sendAway, traceRequests(d.Tracers.Tracer("github.com/rastrohq/rastro/cli")), wholeBodies)
 
 	ready := readiness(&s.stopping, map[string]func(context.Context) error{"database": d.Store.Ping, "broker": d.Transport.Ping})
-	app.Get("/livez", func(c *fiber.Ctx) error { return c.JSON(fiber.Map{"status": "ok"}) })
-	app.Get("/readyz", ready)
+	app.Get(livePath, func(c *fiber.Ctx) error { return c.JSON(fiber.Map{"status": "ok"}) })
+	app.Get(readyPath, ready)
 	app.Get("/api/v1/events/health", ready)
 	app.Get("/api/v1/trace/health", ready)
 	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(d.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))

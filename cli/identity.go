@@ -68,8 +68,10 @@ func newRefusals(logger *slog.Logger, registerer prometheus.Registerer) (*auth.R
 }
 
 // serveDashboard adds the dashboard's pages and sign-in to the server.
-func serveDashboard(server *httpServer, sessions *auth.Sessions) {
+func serveDashboard(server *httpServer, sessions *auth.Sessions, process config.Process) {
 	server.pages = func() error {
-		return dashboard.Register(server.app, dashboard.DefaultConfig(webapp.Dist()), sessions)
+		c := dashboard.DefaultConfig(webapp.Dist())
+		c.Environment = process.Environment
+		return dashboard.Register(server.app, c, sessions)
 	}
 }

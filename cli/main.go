@@ -100,7 +100,8 @@ Start with ` + "`rastro dev`" + `, then in another terminal:
 		newDevCommand(o), newServeCommand(o), newMigrateCommand(), newReplayCommand(), newVersionCommand(), newPipelineCommand(o, streams),
 		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams), newDLQCommand(streams),
 		newBalanceCommand(streams), newDuplicatesCommand(streams), newAuditCommand(streams), newCredentialCommand(streams),
-		newForgetCommand(streams), newPersonalCommand(streams), newTenantCommand(), newRetainCommand(streams),
+		newForgetCommand(streams), newPersonalCommand(streams), newTenantCommand(), newRetainCommand(streams), newHealthcheckCommand(streams),
+		newCarrierCommand(streams), newWatchCommand(streams),
 	)
 	return root
 }

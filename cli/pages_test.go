@@ -37,6 +37,13 @@ func TestTheIdentityPageSaysWhatHappens(t *testing.T) {
 	require.Greater(t, pageSaysWhatHappens(t, "identity.md"), 5)
 }
 
+func TestTheCarriersPageSaysWhatHappens(t *testing.T) {
+	e := newEnvironment(t)
+	url, _ := e.serve(t, roleIngest)
+	e.readerOf(t, url, roleEventsWrite)
+	require.Greater(t, pageSaysWhatHappens(t, "carriers.md"), 10)
+}
+
 func TestTheLivePageSaysWhatHappens(t *testing.T) {
 	e := newEnvironment(t)
 	ingest, _ := e.serve(t, roleIngest)

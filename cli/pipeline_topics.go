@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers/nats"
 	"github.com/rastrohq/rastro/routers/sqs"
 )
 
@@ -77,9 +78,9 @@ Formats, all stable:
   tfvars  a Terraform variable, map(object({sns_topic = optional(string), readers = map(object({
           dead_letters = optional(string), queue = string, dead_letter_queue = string}))})):
           rastro_topics = { TOPIC = { sns_topic = NAME, readers = { PIPELINE = { dead_letters = TOPIC, queue = NAME, ... } } } }
-  helm    values: rastro.topics, a list of {name, readers: [{pipeline, deadLetters, queue}]}
+  helm    values: rastro.topics, a list of {name, stream, snsTopic, readers: [{pipeline, deadLetters, queue, deadLetterQueue}]}
 
-Queues and SNS topics are named as rastro looks for them on SQS, with RASTRO_SQS_PREFIX before. A topic with several readers
+A stream is the topic's on NATS JetStream, where the pipeline's name is that of its durable consumer. Queues and SNS topics are named as rastro looks for them on SQS, with RASTRO_SQS_PREFIX before. A topic with several readers
 is an SNS topic that delivers to their queues, raw; a queue gives up to its dead-letter queue what was received too often.`,
 		Example: `  rastro pipeline topics
   rastro pipeline topics --format tfvars > topics.auto.tfvars
@@ -168,9 +169,13 @@ func helmValues(topics []shownTopic) yaml.MapSlice {
 			if reader.DeadLetters != "" {
 				r = append(r, yaml.MapItem{Key: "deadLetters", Value: reader.DeadLetters})
 			}
-			readers[n] = append(r, yaml.MapItem{Key: "queue", Value: reader.Queue})
+			readers[n] = append(r, yaml.MapItem{Key: "queue", Value: reader.Queue}, yaml.MapItem{Key: "deadLetterQueue", Value: reader.DeadLetterQueue})
 		}
-		list[i] = yaml.MapSlice{{Key: "name", Value: topic.Name}, {Key: "readers", Value: readers}}
+		shown := yaml.MapSlice{{Key: "name", Value: topic.Name}, {Key: "stream", Value: nats.StreamName(topic.Name)}}
+		if topic.SNSTopic != "" {
+			shown = append(shown, yaml.MapItem{Key: "snsTopic", Value: topic.SNSTopic})
+		}
+		list[i] = append(shown, yaml.MapItem{Key: "readers", Value: readers})
 	}
 	return yaml.MapSlice{{Key: "rastro", Value: yaml.MapSlice{{Key: "topics", Value: list}}}}
 }

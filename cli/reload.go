@@ -32,6 +32,7 @@ type reloading struct {
 	Planner     planner
 	Plans       []pipeline.Plan
 	Noted       *reloads
+	Carriers    *carrierSet
 }
 
 // watchConfig has the configuration read again on SIGHUP and, where the process is to watch its files, when one changes.
@@ -81,17 +82,25 @@ func (r reloading) run(ctx context.Context, hangup <-chan os.Signal, changes <-c
 		case <-ctx.Done():
 			return
 		}
+		carriers, err := r.Carriers.read()
+		if err != nil {
+			logRefused(ctx, r.Logger, err)
+			continue
+		}
 		if r.Generations == nil {
 			if err := r.reread(ctx); err != nil && ctx.Err() == nil {
 				logRefused(ctx, r.Logger, err)
 				continue
 			}
+			r.Carriers.set.Store(carriers)
 			r.Logger.Info("configuration read again: this process runs no pipelines", slog.Any("roles", r.Situation.roles))
 			continue
 		}
 		if err := r.Generations.reload(ctx); err != nil && ctx.Err() == nil {
 			logRefused(ctx, r.Logger, err)
+			continue
 		}
+		r.Carriers.set.Store(carriers)
 	}
 }
 

@@ -22,6 +22,9 @@ type sendOptions struct {
 	parallel int
 	retryFor time.Duration
 	json     bool
+
+	carrier string // whose format the files are in; empty for our own
+	media   string // of the bodies of a carrier
 }
 
 func (o *sendOptions) validate() error {
@@ -32,6 +35,8 @@ func (o *sendOptions) validate() error {
 		return errors.New("--parallel must be at least 1")
 	case o.retryFor < 0:
 		return errors.New("--retry-for must not be negative")
+	case o.media != "" && o.carrier == "":
+		return errors.New("--content-type goes with --carrier; otherwise it is recognised")
 	default:
 		return nil
 	}
@@ -49,10 +54,14 @@ and for "-". Large files are cut into requests as they are read. A server that i
 
 Events that carry an event_id may be sent again at any time: the second one is dropped as a duplicate.
 
+With --carrier each file is one body in the carrier's own format, sent to the carrier's address as it is, one after the other. What of
+it is rejected, and what is odd about the rest, is said item by item.
+
 Exit code 3: some events were rejected, or a file is of a format that the endpoint does not take. 5: the server cannot be
 reached, or does not let us in.`,
 		Example: `  rastro send events.ndjson
-  zcat archive.ndjson.gz | rastro send --batch 500 --json > results.json`,
+  zcat archive.ndjson.gz | rastro send --batch 500 --json > results.json
+  rastro send --carrier demo-cargo-imp messages/*.txt`,
 		Args: usage(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if err := options.validate(); err != nil {
@@ -65,6 +74,9 @@ reached, or does not let us in.`,
 			if err != nil {
 				return exitWith(exitUsage, err)
 			}
+			if options.carrier != "" {
+				return sendAsCarrier(cmd, streams, options, files)
+			}
 			return runSend(cmd, streams, options, files, size)
 		},
 	}
@@ -74,6 +86,8 @@ reached, or does not let us in.`,
 	flags.IntVar(&options.parallel, "parallel", 4, "requests in flight")
 	flags.DurationVar(&options.retryFor, "retry-for", 30*time.Second, "how long to try a request again while the server is busy or away")
 	flags.BoolVar(&options.json, "json", false, "print one JSON object with the result of every event")
+	flags.StringVar(&options.carrier, "carrier", "", "the `carrier` whose format the files are in: each file is sent whole, to its address")
+	flags.StringVar(&options.media, "content-type", "", "the media type of the bodies, with --carrier (default: by the names of the files)")
 	return cmd
 }
 

@@ -103,15 +103,21 @@ func (b *batch) blame(answer *response) error {
 
 // post sends one request until it has an answer that is worth having.
 func (s *sender) post(ctx context.Context, b *batch) (*response, error) {
+	body, media := b.body()
+	return s.client.postPatiently(ctx, eventsPath, media, body, s.options.retryFor, func(err error) { s.progress.trouble(err, s.options.retryFor) })
+}
+
+// postPatiently sends a request, again and again for as long as patience lasts, until it has an answer that is worth having. trouble is
+// told of each try that is not the last.
+func (c *apiClient) postPatiently(ctx context.Context, path, media string, body []byte, patience time.Duration, trouble func(error)) (*response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	body, media := b.body()
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval, pace.MaxInterval = 250*time.Millisecond, 10*time.Second
-	limit := max(s.options.retryFor, time.Nanosecond) // zero would mean for ever
+	limit := max(patience, time.Nanosecond) // zero would mean for ever
 	return backoff.Retry(ctx, func() (*response, error) {
-		answer, err := s.client.do(ctx, http.MethodPost, eventsPath, media, body)
+		answer, err := c.do(ctx, http.MethodPost, path, media, body)
 		if err != nil {
 			if _, ok := errors.AsType[*unreachableError](err); ok {
 				return nil, err
@@ -124,8 +130,7 @@ func (s *sender) post(ctx context.Context, b *batch) (*response, error) {
 		default:
 			return answer, nil
 		}
-	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(limit),
-		backoff.WithNotify(func(err error, _ time.Duration) { s.progress.trouble(err, s.options.retryFor) }))
+	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(limit), backoff.WithNotify(func(err error, _ time.Duration) { trouble(err) }))
 }
 
 // busyError is an answer that asks to come again later. It is a backoff.RetryAfterError when the answer says when.

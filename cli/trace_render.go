@@ -193,7 +193,7 @@ func eventRow(e *tracking.TraceEvent, corrected bool) []cell {
 		}
 	}
 	row[6] = cell{text: strings.Join(marks(e, corrected), ", "), style: yellow}
-	if e.Enrichment.Exception != "" && e.Enrichment.Exception != tracking.ExceptionCleared {
+	if _, over := tracking.Clears(e.Enrichment.Exception); e.Enrichment.Exception != "" && !over {
 		row[6].style = red
 	}
 	if e.Voided || e.Superseded {
@@ -209,7 +209,7 @@ func eventRow(e *tracking.TraceEvent, corrected bool) []cell {
 func marks(e *tracking.TraceEvent, corrected bool) []string {
 	var all []string
 	if exception := e.Enrichment.Exception; exception != "" {
-		all = append(all, "! "+words(exception))
+		all = append(all, "! "+words(strings.Replace(exception, ":", ": ", 1)))
 	}
 	if e.Classifier != "" && e.Classifier != tracking.Actual {
 		all = append(all, clean(string(e.Classifier)))

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-//go:embed event.schema.json milestones.yaml tenants.yaml pipelines/*.yaml reference
+//go:embed event.schema.json milestones.yaml tenants.yaml carriers/*.yaml pipelines/*.yaml reference
 var shipped embed.FS
 
-// Files returns the shipped configuration: pipelines/*.yaml, milestones.yaml, event.schema.json, tenants.yaml and the
+// Files returns the shipped configuration: pipelines/*.yaml, carriers/*.yaml, milestones.yaml, event.schema.json, tenants.yaml and the
 // reference data. Paths in configs are relative to its root.
 func Files() fs.FS { return shipped }
 

@@ -21,7 +21,9 @@ import (
 type Process struct {
 	Listen    string `env:"RASTRO_LISTEN" envDefault:":8080" help:"address to listen on"`
 	PublicURL string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
-	ConfigDir string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, milestones and reference data that stand before the built-in ones"`
+	// Environment is empty by default.
+	Environment string `env:"RASTRO_ENVIRONMENT" help:"what this Rastro is called, such as production or staging; the dashboard shows it beside its name, in red when it begins with prod"`
+	ConfigDir   string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, carriers, milestones and reference data that stand before the built-in ones"`
 
 	Database    Database
 	Broker      Broker

@@ -30,6 +30,12 @@ type Observer interface {
 	Observe(stage string, batch *Batch, took time.Duration)
 }
 
+// Previewer is an Observer that also sees events before a stage gets them.
+type Previewer interface {
+	// Preview is called with what a stage is about to get. What it returns is called with what became of it, unless it is nil.
+	Preview(stage string, work []*Work) func(batch *Batch, took time.Duration)
+}
+
 // Guard decides whether a stage may be run: a circuit breaker.
 type Guard interface {
 	// Allow returns where to report how the run went, or false and how long to wait before asking again.
@@ -103,9 +109,16 @@ func (c *Chain) runStage(ctx context.Context, at int, work []*Work, observer Obs
 	if len(in)+len(unjudged) == 0 {
 		return nil, nil
 	}
+	var settled func(*Batch, time.Duration)
+	if previewer, ok := observer.(Previewer); ok && len(in) > 0 {
+		settled = previewer.Preview(l.spec.Name, in)
+	}
 	start := c.now()
 	batch, err := c.settle(ctx, l, in)
 	took := c.now().Sub(start)
+	if settled != nil {
+		settled(batch, took)
+	}
 	if ctx.Err() != nil {
 		report(nil) // being told to stop is not a failure of the stage
 	} else {
@@ -116,12 +129,17 @@ func (c *Chain) runStage(ctx context.Context, at int, work []*Work, observer Obs
 	}
 	observer.Observe(l.spec.Name, batch, took)
 	spread := jitter()
+	steps := stepper{step: Step{Stage: l.spec.Name, At: start, Took: took, Events: batch.Len()}}
 	for i, w := range in {
 		for _, event := range batch.Emitted(i) {
 			event.Span = w.Event.Span
 			emitted = append(emitted, &Work{Event: event, Origin: w, next: at + 1})
 		}
-		switch w.Verdict = batch.Verdict(i); w.Verdict.Outcome {
+		w.Verdict = batch.Verdict(i)
+		if w.Verdict.Outcome != Retry {
+			w.Trail = steps.after(w.Trail, w.Verdict.Outcome, w.Attempts+1)
+		}
+		switch w.Verdict.Outcome {
 		case Pass:
 			w.Event = batch.Event(i)
 			c.pass(w, batch.RouteOf(i))

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"crypto/sha256"
 	"encoding"
+	"encoding/hex"
 	"fmt"
 	"reflect"
 	"slices"
@@ -178,4 +180,17 @@ func shortDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// Version identifies a configuration of pipelines: another one has another version. It tells nothing of secrets.
+func Version(plans ...Plan) string {
+	digest := sha256.New()
+	for _, plan := range plans {
+		text, err := yaml.Marshal(plan.Describe(true))
+		if err != nil {
+			return ""
+		}
+		_, _ = digest.Write(text) // A hash takes anything.
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:6])
 }

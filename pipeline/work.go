@@ -27,6 +27,8 @@ type Work struct {
 	Goto string
 	// Left says that a route has the event leave the pipeline: only its Copies go anywhere.
 	Left bool
+	// Trail is how it came through the stages so far; nil before the first.
+	Trail *Trail
 
 	next int
 	// entered says that the event met the stage's condition: it stays so while the event is tried again, whatever the stage

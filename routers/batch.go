@@ -12,6 +12,7 @@ import (
 // batch is what a worker has in hand.
 type batch struct {
 	items []*item // not yet settled
+	walks walks
 }
 
 // item is one event in hand.
@@ -28,19 +29,24 @@ type item struct {
 	// origin names the event in the ledger; came is how it came to be here, as far as the ledger has yet to be told.
 	origin origin
 	came   arrival
+	// walk is how the event came through the hops before; nil when nothing is known of that.
+	walk *walk
 	// redrive is the job that redrove the event; zero for none.
 	redrive uuid.UUID
 }
 
-func newBatch(taken []*delivery) *batch {
+func newBatch(taken []*delivery, version string) *batch {
 	n := 0
 	for _, d := range taken {
 		n += len(d.work)
 	}
-	b, all := &batch{items: make([]*item, 0, n)}, make([]item, 0, n)
+	b, all := &batch{items: make([]*item, 0, n), walks: walks{version: version}}, make([]item, 0, n)
 	for _, d := range taken {
 		for i, w := range d.work {
 			all = append(all, item{work: w, from: d, origin: d.origins[i], came: d.came, redrive: d.redrive})
+			if d.walks != nil {
+				all[len(all)-1].walk = d.walks[i]
+			}
 			b.items = append(b.items, &all[len(all)-1])
 		}
 	}

@@ -25,6 +25,8 @@ const (
 	frameWithEntry = 2
 	// frameWithOrigins begins a frame that says, before its events, at which stage of the hop they enter, and their origins.
 	frameWithOrigins = 3
+	// frameWithWalks begins a frame that also says, behind the origins, how its events came to the hop.
+	frameWithWalks = 4
 
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
@@ -144,48 +146,68 @@ func FrameItems(msg *message.Message) int {
 
 // Decode unpacks the events of a frame, and the name of the stage at which they enter. Anything but a whole frame is an error.
 func (c *Codec) Decode(frame []byte) (events []*tracking.Event, entry string, err error) {
-	events, _, entry, err = c.decodeFrame(frame)
-	return events, entry, err
+	opened, err := c.decodeFrame(frame)
+	return opened.events, opened.entry, err
 }
 
-// decodeFrame is Decode with the origins of the events; nil when the frame carries none.
-func (c *Codec) decodeFrame(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
+// openedFrame is what is in a frame.
+type openedFrame struct {
+	events  []*tracking.Event
+	entry   string
+	origins []origin // of each event; nil when the frame carries none
+	walks   []*walk  // of each event; nil when the frame carries none
+}
+
+// decodeFrame is Decode with all that goes with the events.
+func (c *Codec) decodeFrame(frame []byte) (opened openedFrame, err error) {
 	switch {
-	case len(frame) > 0 && (frame[0] == frameWithEntry || frame[0] == frameWithOrigins):
-		events, origins, entry, err = c.decodeWithHead(frame)
+	case len(frame) > 0 && frame[0] >= frameWithEntry && frame[0] <= frameWithWalks:
+		opened, err = c.decodeWithHead(frame)
 	case len(frame) > 0 && frame[0] == frameVersion:
-		events, err = c.decodeEvents(frame[1:])
+		opened.events, err = c.decodeEvents(frame[1:])
 	default:
 		err = errVersion
 	}
 	if err != nil {
-		return nil, nil, "", err
+		return openedFrame{}, err
 	}
-	return events, origins, entry, nil
+	return opened, nil
 }
 
 // decodeWithHead decodes a frame that says more than its events.
-func (c *Codec) decodeWithHead(frame []byte) (events []*tracking.Event, origins []origin, entry string, err error) {
-	rest, err := c.dec.UnmarshalFirst(frame[1:], &entry)
+func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
+	rest, err := c.dec.UnmarshalFirst(frame[1:], &opened.entry)
 	if err != nil {
-		return nil, nil, "", fmt.Errorf("decode frame: entry: %w", err)
+		return opened, fmt.Errorf("decode frame: entry: %w", err)
 	}
-	if frame[0] == frameWithEntry {
-		events, err = c.decodeEvents(rest)
-		return events, nil, entry, err
+	section := func() (packed []byte, ok bool) {
+		length, size := binary.Uvarint(rest)
+		if size <= 0 || length > uint64(len(rest)-size) {
+			return nil, false
+		}
+		packed, rest = rest[size:size+int(length)], rest[size+int(length):] //nolint:gosec // It is no more than there is.
+		return packed, true
 	}
-	length, size := binary.Uvarint(rest)
-	if size <= 0 {
-		return nil, nil, "", errOrigins
+	var origins, walks []byte
+	ok := true
+	if frame[0] >= frameWithOrigins {
+		if origins, ok = section(); !ok {
+			return opened, errOrigins
+		}
 	}
-	if rest = rest[size:]; length > uint64(len(rest)) {
-		return nil, nil, "", errOrigins
+	if frame[0] >= frameWithWalks {
+		if walks, ok = section(); !ok {
+			return opened, errWalks
+		}
 	}
-	if events, err = c.decodeEvents(rest[length:]); err != nil {
-		return nil, nil, "", err
+	if opened.events, err = c.decodeEvents(rest); err != nil || frame[0] < frameWithOrigins {
+		return opened, err
 	}
-	origins, err = unpackOrigins(rest[:length], len(events))
-	return events, origins, entry, err
+	if opened.origins, err = unpackOrigins(origins, len(opened.events)); err != nil || frame[0] < frameWithWalks {
+		return opened, err
+	}
+	opened.walks, err = unpackWalks(c.dec, walks, len(opened.events))
+	return opened, err
 }
 
 var errVersion = fmt.Errorf("decode frame: not a frame of version %d", frameVersion)

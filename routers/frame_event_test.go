@@ -178,9 +178,9 @@ func BenchmarkFrame(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		messages, err := codec.encodeFrames(events, origins, "", 1<<20)
+		messages, err := codec.encodeFrames(events, origins, nil, "", 1<<20)
 		require.NoError(b, err)
-		_, _, _, err = codec.decodeFrame(messages[0].Payload)
+		_, err = codec.decodeFrame(messages[0].Payload)
 		require.NoError(b, err)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(events)), "ns/event")

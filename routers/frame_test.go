@@ -92,7 +92,7 @@ func FuzzDecode(f *testing.F) {
 	routed, err := codec.Encode([]*tracking.Event{{EventID: "a"}}, "persist", 1<<20)
 	require.NoError(f, err)
 	f.Add([]byte(routed[0].Payload))
-	named, err := codec.encodeFrames([]*tracking.Event{{EventID: "a"}, {EventID: "b"}}, originsIn(uuid.New(), 2), "persist", 1<<20)
+	named, err := codec.encodeFrames([]*tracking.Event{{EventID: "a"}, {EventID: "b"}}, originsIn(uuid.New(), 2), nil, "persist", 1<<20)
 	require.NoError(f, err)
 	f.Add([]byte(named[0].Payload))
 	f.Add([]byte("{}"))

@@ -63,7 +63,8 @@ func (p *Processor) subscribeGivenUp(from GivingUp, name, topic string, handle m
 // Invariant 3: what is given up is kept with stage, reason and what was received.
 func (h *hop) handleGivenUp(msg *message.Message) error {
 	p := h.processor
-	events, origins, entry, err := p.codec.decodeFrame(msg.Payload)
+	opened, err := p.codec.decodeFrame(msg.Payload)
+	events, origins, entry := opened.events, opened.origins, opened.entry
 	if err != nil {
 		return h.rejectFrame(msg, nil, nil, err)
 	}

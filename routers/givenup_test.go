@@ -90,11 +90,11 @@ type failing struct {
 	ward *ward
 }
 
-func (f failing) AddLedger(ctx context.Context, name string, marks []store.LedgerMark, duplicates []store.Duplicate) error {
+func (f failing) AddLedger(ctx context.Context, name string, marks []store.LedgerMark, duplicates []store.Duplicate, trails ...store.Trail) error {
 	if f.ward.down.Load() {
 		return errStoreDown
 	}
-	return f.Store.AddLedger(ctx, name, marks, duplicates)
+	return f.Store.AddLedger(ctx, name, marks, duplicates, trails...)
 }
 
 func (w *ward) start() (stop func(ctx context.Context)) {

@@ -30,6 +30,7 @@ type hop struct {
 type delivery struct {
 	work    []*pipeline.Work
 	origins []origin // of each piece of work
+	walks   []*walk  // of each piece of work; nil when nothing is known of how they came
 	came    arrival
 	bytes   int
 	left    int        // events not yet settled, those they led to included
@@ -64,14 +65,15 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 
 // handle is the hop's Watermill handler. Its return settles the frame.
 func (h *hop) handle(msg *message.Message) error {
-	events, origins, entry, err := h.processor.codec.decodeFrame(msg.Payload)
+	opened, err := h.processor.codec.decodeFrame(msg.Payload)
 	if err != nil {
 		return h.rejectFrame(msg, nil, nil, err)
 	}
+	events, origins := opened.events, opened.origins
 	if len(events) == 0 {
 		return nil
 	}
-	work, err := h.chain.Work(events, entry)
+	work, err := h.chain.Work(events, opened.entry)
 	if err != nil {
 		return h.rejectFrame(msg, events, origins, err)
 	}
@@ -81,7 +83,7 @@ func (h *hop) handle(msg *message.Message) error {
 		origins = originsIn(frameID(msg), len(events))
 	}
 	d := newDelivery(work, origins, came, len(msg.Payload))
-	d.redrive = redrivenBy(msg)
+	d.redrive, d.walks = redrivenBy(msg), opened.walks
 	return h.take(d)
 }
 
@@ -172,7 +174,7 @@ func (h *hop) gather(first *delivery) []*delivery {
 func (h *hop) process(ctx context.Context, taken []*delivery) {
 	ctx, span := h.startSpan(ctx, taken)
 	defer span.End()
-	b := newBatch(taken)
+	b := newBatch(taken, h.processor.version)
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
 	failing := false

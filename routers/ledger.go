@@ -164,12 +164,14 @@ type ledgerEntry struct {
 	Mark      *store.LedgerMark `cbor:"1,keyasint,omitempty"`
 	Duplicate *store.Duplicate  `cbor:"2,keyasint,omitempty"`
 	Redriven  *store.RedriveEnd `cbor:"3,keyasint,omitempty"`
+	Trail     *store.Trail      `cbor:"4,keyasint,omitempty"`
 }
 
 // page is what a batch has to say.
 type page struct {
 	byKey   map[markKey]*store.LedgerMark
 	last    *store.LedgerMark // neighbours share a mark
+	trails  map[trailKey]*store.Trail
 	entries []ledgerEntry
 }
 
@@ -269,6 +271,9 @@ func (h *hop) enter(b *batch) error {
 			continue
 		}
 		p.note(it.origin, it.work.Event.TenantID, it.came, end)
+		if end != openEnd {
+			p.walked(it.work.Event.UID, it.work.Event.TenantID, b.walks.of(it))
+		}
 		switch end {
 		case duplicateEnd:
 			p.duplicate(it.work, time.Time{})
@@ -337,44 +342,89 @@ func (p *Processor) publishLedger(said page) error {
 	return nil
 }
 
-// encodeFrames is Codec.Encode for events whose origins are to go with them.
-func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, entry string, maxBytes int) ([]*message.Message, error) {
+// encodeFrames is Codec.Encode for events whose origins, and how they came, are to go with them. ways may be nil.
+func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, ways []*walk, entry string, maxBytes int) ([]*message.Message, error) {
 	name, err := c.enc.Marshal(entry)
 	if err != nil {
 		return nil, fmt.Errorf("encode frame: %w", err)
 	}
-	head := append([]byte{frameWithOrigins}, name...)
-	var messages []*message.Message
-	var body []byte
-	var packer originPacker
-	n := 0
-	flush := func(body []byte) {
-		packer.flush()
-		frame := make([]byte, 0, len(head)+binary.MaxVarintLen32+len(packer.packed)+len(body))
-		frame = append(binary.AppendUvarint(append(frame, head...), uint64(len(packer.packed))), packer.packed...)
-		messages = append(messages, newMessage(append(frame, body...), n))
-		packer, n = originPacker{}, 0
-	}
-	fixed := len(head) + binary.MaxVarintLen32 + maxPackedOrigin
+	f := frameBuilder{name: name, walks: walkPacker{enc: c.enc}}
 	for i, event := range events {
-		before := len(body)
-		if body, err = appendEvent(body, c.enc, event); err != nil {
+		before := len(f.body)
+		if f.body, err = appendEvent(f.body, c.enc, event); err != nil {
 			return nil, fmt.Errorf("encode frame: %w", err)
 		}
-		if size := len(body) - before; fixed+size > maxBytes {
-			return nil, fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
+		var way *walk
+		if ways != nil {
+			way = ways[i]
 		}
-		if before > 0 && fixed+2*binary.MaxVarintLen32+len(packer.packed)+len(body) > maxBytes {
-			flush(body[:before])
-			body = body[:copy(body, body[before:])]
+		if err := f.add(len(f.body)-before, origins[i], way, maxBytes); err != nil {
+			return nil, err
 		}
-		if packer.add(origins[i]); i == 0 { // about as much as all of them, if they are like the first
-			body = slices.Grow(body, min(len(body)*len(events)*9/8, maxBytes))
+		if i == 0 { // about as much as all of them, if they are like the first
+			f.body = slices.Grow(f.body, min(len(f.body)*len(events)*9/8, maxBytes))
 		}
-		n++
 	}
-	if len(body) > 0 {
-		flush(body)
+	f.flush(len(f.body))
+	return traceMessages(f.messages, events), nil
+}
+
+// frameBuilder puts events into frames.
+type frameBuilder struct {
+	name     []byte // of the stage at which they enter, encoded
+	messages []*message.Message
+	body     []byte
+	origins  originPacker
+	walks    walkPacker
+	n        int
+}
+
+// fixed is the most bytes that a frame takes besides its events, and what goes with each of them.
+func (f *frameBuilder) fixed() int {
+	return 1 + len(f.name) + 2*binary.MaxVarintLen32 + maxPackedOrigin
+}
+
+// add takes up the event whose encoded bytes are the last of the body, size of them.
+func (f *frameBuilder) add(size int, o origin, way *walk, maxBytes int) error {
+	room, err := f.walks.room(way)
+	if err != nil {
+		return err
 	}
-	return traceMessages(messages, events), nil
+	if f.fixed()+size+room > maxBytes { // An event is worth more than how it came.
+		way, room = nil, 2*binary.MaxVarintLen32
+	}
+	if f.fixed()+size+room > maxBytes {
+		return fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
+	}
+	// What is not packed yet of the run of neighbours before is in the frame as well.
+	held := 2*binary.MaxVarintLen32 + len(f.origins.packed) + len(f.walks.packed) + 2*binary.MaxVarintLen32 + len(f.walks.encoded[f.walks.last])
+	if f.n > 0 && f.fixed()+held+len(f.body)+room > maxBytes {
+		f.flush(len(f.body) - size)
+	}
+	f.origins.add(o)
+	f.walks.add(way)
+	f.n++
+	return nil
+}
+
+// flush ends the frame with the first size bytes of the body; what is behind them is the body of the next.
+func (f *frameBuilder) flush(size int) {
+	if f.n == 0 {
+		return
+	}
+	f.origins.flush()
+	f.walks.flush()
+	frame := make([]byte, 0, f.fixed()+len(f.origins.packed)+len(f.walks.packed)+size)
+	form := byte(frameWithOrigins)
+	if f.walks.some {
+		form = frameWithWalks
+	}
+	frame = append(append(frame, form), f.name...)
+	frame = append(binary.AppendUvarint(frame, uint64(len(f.origins.packed))), f.origins.packed...)
+	if f.walks.some {
+		frame = append(binary.AppendUvarint(frame, uint64(len(f.walks.packed))), f.walks.packed...)
+	}
+	f.messages = append(f.messages, newMessage(append(frame, f.body[:size]...), f.n))
+	f.origins, f.body, f.n = originPacker{}, f.body[:copy(f.body, f.body[size:])], 0
+	f.walks.reset()
 }

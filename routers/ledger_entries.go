@@ -15,7 +15,7 @@ import (
 
 // LedgerStore takes what became of events. Entering the same twice has the effect of entering it once.
 type LedgerStore interface {
-	AddLedger(ctx context.Context, pipeline string, marks []store.LedgerMark, duplicates []store.Duplicate) error
+	AddLedger(ctx context.Context, pipeline string, marks []store.LedgerMark, duplicates []store.Duplicate, trails ...store.Trail) error
 	// Ended returns, for each mark that is asked for, the bits of the events that have ended.
 	Ended(ctx context.Context, pipeline string, asked []store.LedgerMark) ([]uint64, error)
 	// EndRedrives settles the dead letters of events that were redriven and have ended.
@@ -110,6 +110,7 @@ func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 	var marks []store.LedgerMark
 	var duplicates []store.Duplicate
 	var redrives []store.RedriveEnd
+	var trails []store.Trail
 	for _, f := range frames {
 		for _, e := range f.entries {
 			if e.Mark != nil {
@@ -121,6 +122,9 @@ func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 			if e.Redriven != nil {
 				redrives = append(redrives, *e.Redriven)
 			}
+			if e.Trail != nil {
+				trails = append(trails, *e.Trail)
+			}
 		}
 	}
 	pause := backoff.NewExponentialBackOff()
@@ -129,7 +133,7 @@ func (l *ledger) store(ctx context.Context, frames []*ledgerFrame) error {
 		report, err := l.breaker.Allow()
 		if err == nil {
 			name := l.processor.config.Plan.Pipeline
-			if err = l.processor.config.Ledger.AddLedger(ctx, name, marks, duplicates); err == nil {
+			if err = l.processor.config.Ledger.AddLedger(ctx, name, marks, duplicates, trails...); err == nil {
 				err = l.processor.config.Ledger.EndRedrives(ctx, name, redrives)
 			}
 			report(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -29,23 +30,90 @@ func TestFramesGiveBackOrigins(t *testing.T) {
 		}
 		entry := rapid.SampledFrom([]string{"", "persist"}).Draw(t, "entry")
 		limit := rapid.IntRange(1300, 20_000).Draw(t, "limit")
-		messages, err := codec.encodeFrames(events, origins, entry, limit)
+		ways := drawWalks(t, len(events))
+		messages, err := codec.encodeFrames(events, origins, ways, entry, limit)
 		require.NoError(t, err)
 		var back []*tracking.Event
 		from := []origin{}
 		for _, msg := range messages {
 			require.LessOrEqual(t, len(msg.Payload), limit)
-			decoded, named, at, err := codec.decodeFrame(msg.Payload)
+			opened, err := codec.decodeFrame(msg.Payload)
 			require.NoError(t, err)
-			require.NotEmpty(t, decoded)
-			require.Equal(t, entry, at)
-			back, from = append(back, decoded...), append(from, named...)
+			require.NotEmpty(t, opened.events)
+			require.Equal(t, entry, opened.entry)
+			for i := range opened.events {
+				if opened.walks == nil {
+					opened.walks = make([]*walk, len(opened.events))
+				}
+				if way := ways[len(back)+i]; way == nil || opened.walks[i] != nil {
+					require.Equal(t, way, opened.walks[i])
+				} else { // left out only where there is no room for it
+					size, err := codec.enc.Marshal(opened.events[i])
+					require.NoError(t, err)
+					steps, err := codec.enc.Marshal(way.steps)
+					require.NoError(t, err)
+					require.Greater(t, len(size)+len(steps)+100, limit)
+				}
+			}
+			back, from = append(back, opened.events...), append(from, opened.origins...)
 		}
 		if len(events) > 0 {
 			require.Empty(t, cmp.Diff(events, back))
 		}
 		require.Equal(t, origins, from)
 	})
+}
+
+// drawWalks draws how events came: neighbours mostly the same way, some in a way that is not known.
+func drawWalks(t *rapid.T, events int) []*walk {
+	ways := make([]*walk, events)
+	for i := range ways {
+		if i > 0 && rapid.IntRange(0, 2).Draw(t, "same way") > 0 {
+			ways[i] = ways[i-1]
+			continue
+		}
+		if steps := rapid.SampledFrom([]int{0, 1, 4, 40}).Draw(t, "steps"); steps > 0 {
+			ways[i] = &walk{steps: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) store.TrailStep {
+				return store.TrailStep{
+					Stage: rapid.SampledFrom([]string{"validate", "dedupe"}).Draw(t, "stage"), Version: "3f1c9a0b77de", Outcome: "pass",
+					At: rapid.Int64().Draw(t, "at"), Took: rapid.Int64().Draw(t, "took"), Attempt: rapid.Int().Draw(t, "attempt"), Events: rapid.Int().Draw(t, "batch"),
+				}
+			}), steps, steps).Draw(t, "walk")}
+		}
+	}
+	return ways
+}
+
+// A frame says once how many events came.
+func TestTheWayOfManyEventsIsSaidOnce(t *testing.T) {
+	codec, err := NewCodec()
+	require.NoError(t, err)
+	way := &walk{steps: []store.TrailStep{{Stage: "validate", Version: "3f1c9a0b77de", Outcome: "pass", At: 1 << 50, Took: 1000, Attempt: 1, Events: 500}}}
+	events, ways := make([]*tracking.Event, 500), make([]*walk, 500)
+	for i := range events {
+		events[i], ways[i] = &tracking.Event{UID: uuid.New()}, way
+	}
+	size := func(ways []*walk) int {
+		messages, err := codec.encodeFrames(events, originsIn(uuid.New(), 500), ways, "", 1<<20)
+		require.NoError(t, err)
+		require.Len(t, messages, 1)
+		return len(messages[0].Payload)
+	}
+	require.Less(t, size(ways)-size(nil), 80)
+}
+
+func TestBrokenWalksAreNotTaken(t *testing.T) {
+	codec, err := NewCodec()
+	require.NoError(t, err)
+	for name, packed := range map[string][]byte{
+		"too few": {1, 0}, "too many": {3, 0}, "none": {0, 0, 2, 0}, "cut off": {2, 4, 0x80}, "no steps": {2, 1, 0x01}, "no length": {2}, "endless": {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+	} {
+		_, err := unpackWalks(codec.dec, packed, 2)
+		require.ErrorIs(t, err, errWalks, name)
+	}
+	all, err := unpackWalks(codec.dec, []byte{1, 0, 1, 1, 0x80}, 2)
+	require.NoError(t, err)
+	require.Equal(t, []*walk{nil, {steps: []store.TrailStep{}}}, all)
 }
 
 func TestNeighboursArePackedTogether(t *testing.T) {

@@ -64,12 +64,17 @@ type stageObserver struct {
 	metrics  *Metrics
 	recorder Recorder
 	timings  TimingsRecorder // nil when the recorder keeps none
+	sampler  *sampler        // nil when the recorder takes no samples
+	personal pipeline.PersonalRules
 	now      func() time.Time
 }
 
 func newStageObserver(c ProcessorConfig) stageObserver {
-	o := stageObserver{pipeline: c.Plan.Pipeline, metrics: c.Metrics, recorder: c.Recorder, now: c.Settings.Now}
+	o := stageObserver{pipeline: c.Plan.Pipeline, metrics: c.Metrics, recorder: c.Recorder, now: c.Settings.Now, personal: c.Plan.Personal()}
 	o.timings, _ = c.Recorder.(TimingsRecorder)
+	if r, ok := c.Recorder.(*StatsRecorder); ok {
+		o.sampler = r.samples
+	}
 	return o
 }
 

@@ -43,12 +43,13 @@ type ProcessorConfig struct {
 //
 // Invariant 11: a changed config is a new Processor; the old one drains.
 type Processor struct {
-	config ProcessorConfig
-	codec  *Codec
-	router *message.Router
-	hops   []*hop
-	subs   []subscription
-	ledger *ledger // nil when none is kept
+	config  ProcessorConfig
+	codec   *Codec
+	router  *message.Router
+	hops    []*hop
+	subs    []subscription
+	ledger  *ledger // nil when none is kept
+	version string  // of the pipeline's configuration
 	// personal says what in dead letters is to be kept apart.
 	personal pipeline.PersonalRules
 
@@ -83,7 +84,7 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 	if config.Tracers == nil {
 		config.Tracers = noop.NewTracerProvider()
 	}
-	p := &Processor{tracer: config.Tracers.Tracer("github.com/rastrohq/rastro/routers"), config: config, codec: codec, router: router, personal: config.Plan.Personal(), running: make(chan struct{})}
+	p := &Processor{tracer: config.Tracers.Tracer("github.com/rastrohq/rastro/routers"), config: config, codec: codec, router: router, personal: config.Plan.Personal(), version: pipeline.Version(config.Plan), running: make(chan struct{})}
 	// Work in hand outlives the signal to stop: it is finished, or let go at the deadline that Close is given.
 	p.work, p.abandon = context.WithCancel(context.Background())
 	p.receiving, p.drain = context.WithCancel(p.work)

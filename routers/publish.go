@@ -26,12 +26,13 @@ type shipment struct {
 	items   []*item
 	events  []*tracking.Event
 	origins []origin
+	walks   []*walk
 }
 
 // shipments are few: they are looked up by going over them.
 type shipments []*shipment
 
-func (s *shipments) add(to destination, it *item, event *tracking.Event) {
+func (s *shipments) add(to destination, it *item, event *tracking.Event, way *walk) {
 	if slices.Contains(it.sent, to) {
 		return
 	}
@@ -42,6 +43,7 @@ func (s *shipments) add(to destination, it *item, event *tracking.Event) {
 	}
 	known := (*s)[i]
 	known.items, known.events, known.origins = append(known.items, it), append(known.events, event), append(known.origins, it.origin)
+	known.walks = append(known.walks, way)
 }
 
 // publish hands on what the chain passed, the copies that were routed on the way and the dead letters of what it rejected, and
@@ -58,7 +60,7 @@ func (h *hop) publish(b *batch) error {
 			failed = firstOf(failed, whyRetried(it.work))
 			continue
 		}
-		err := h.ship(&out, it)
+		err := h.ship(&out, it, &b.walks)
 		if err == nil && it.work.Verdict.Outcome == pipeline.Reject {
 			var letter store.DeadLetter
 			letter, err = h.processor.deadLetter(it.work)
@@ -110,10 +112,10 @@ func whyRetried(w *pipeline.Work) error {
 	return w.Verdict.Err
 }
 
-// ship adds what is to be sent of a settled piece of work.
-func (h *hop) ship(out *shipments, it *item) error {
+// ship adds what is to be sent of a settled piece of work. How an event came goes with it as long as it stays in its pipeline.
+func (h *hop) ship(out *shipments, it *item, ways *walks) error {
 	for _, c := range it.work.Copies {
-		out.add(destination{topic: c.Topic}, it, c.Event)
+		out.add(destination{topic: c.Topic}, it, c.Event, nil)
 	}
 	if it.work.Verdict.Outcome != pipeline.Pass || it.work.Left {
 		return nil
@@ -123,21 +125,29 @@ func (h *hop) ship(out *shipments, it *item) error {
 		if !ok {
 			return fmt.Errorf("event %s is routed to stage %q, which the pipeline lacks", it.work.Event.UID, it.work.Goto)
 		}
-		out.add(destination{topic, entry, it.redrive}, it, it.work.Event)
+		out.add(destination{topic, entry, it.redrive}, it, it.work.Event, h.way(ways, it))
 		return nil
 	}
-	redriven := it.redrive
+	redriven, way := it.redrive, h.way(ways, it)
 	if h.last() {
-		redriven = uuid.Nil // what another pipeline does with it answers no redrive of this one
+		redriven, way = uuid.Nil, nil // what another pipeline does with it answers no redrive of this one
 	}
 	for _, topic := range h.planned.To {
-		out.add(destination{topic: topic, redriven: redriven}, it, it.work.Event)
+		out.add(destination{topic: topic, redriven: redriven}, it, it.work.Event, way)
 	}
 	return nil
 }
 
+// way returns how an event came, when that is to be told at its end.
+func (h *hop) way(ways *walks, it *item) *walk {
+	if h.processor.config.Ledger == nil {
+		return nil
+	}
+	return ways.of(it)
+}
+
 func (h *hop) send(s *shipment) error {
-	messages, err := h.processor.codec.encodeFrames(s.events, s.origins, s.to.entry, h.processor.config.Transport.MaxFrameBytes())
+	messages, err := h.processor.codec.encodeFrames(s.events, s.origins, s.walks, s.to.entry, h.processor.config.Transport.MaxFrameBytes())
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ type StatsRecorder struct {
 	process      uuid.UUID
 	timed        time.Time // when they were stored last
 
+	samples *sampler // nil when the store takes none
+
 	stop chan struct{}
 	once sync.Once
 	done chan struct{}
@@ -50,6 +52,9 @@ func NewStatsRecorder(stats StatsStore, every time.Duration, now func() time.Tim
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.timingsStore, _ = stats.(TimingsStore)
+	if taking, ok := stats.(SampleStore); ok {
+		r.samples = &sampler{store: taking}
+	}
 	go r.run()
 	return r
 }
@@ -136,7 +141,11 @@ func (r *StatsRecorder) limit() (context.Context, context.CancelFunc) {
 func (r *StatsRecorder) store(stopped bool) error {
 	ctx, cancel := r.limit()
 	defer cancel()
-	return errors.Join(r.flush(ctx), r.flushTimings(ctx, stopped))
+	err := errors.Join(r.flush(ctx), r.flushTimings(ctx, stopped))
+	if r.samples != nil && !stopped {
+		err = errors.Join(err, r.samples.flush(ctx, r.now()))
+	}
+	return err
 }
 
 func (r *StatsRecorder) flush(ctx context.Context) error {

@@ -159,7 +159,7 @@ func (s *Store) PruneChanges(ctx context.Context, now time.Time) error {
 func (s *Store) pruneByAge(ctx context.Context, table, column string, before time.Time) error {
 	sql := fmt.Sprintf("DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %[1]s WHERE %[2]s < $1 LIMIT $2))", table, column)
 	for {
-		tag, err := s.pool.Exec(ctx, sql, before, pruneChunk)
+		tag, err := s.exec(ctx, sql, before, pruneChunk)
 		if err != nil {
 			return fmt.Errorf("prune %s: %w", table, err)
 		}

@@ -90,12 +90,19 @@ ON CONFLICT (tenant_id, pipeline) DO UPDATE SET
     twice = t.twice + excluded.twice, unreceived = t.unreceived + excluded.unreceived`
 )
 
-// AddLedger enters what became of events of a pipeline, all or nothing.
+// AddLedger enters what became of events of a pipeline, and how they came through its stages, all or nothing.
 //
 // Invariant 14: what is known already is not counted again.
-func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMark, duplicates []Duplicate) error {
+func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMark, duplicates []Duplicate, trails ...Trail) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	walked, err := trailArgs(pipeline, trails)
+	if err != nil {
+		return err
+	}
+	if walked != nil { // before the lock, for which others wait
+		batch.Queue(insertTrails, walked...)
+	}
 	if len(marks) > 0 {
 		batch.Queue(ledgerLock, pipeline)
 		batch.Queue(addMarks, append([]any{pipeline}, markArgs(marks)...)...)
@@ -220,13 +227,16 @@ DELETE FROM duplicates WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM duplicates WHERE received_at < $1::timestamptz - make_interval(days => $2::int) LIMIT $3))`
 )
 
-// PruneLedger removes marks that are complete and more than a week old, and duplicates of more than three months ago. The
+// PruneLedger removes marks that are complete and more than a week old, duplicates of more than three months ago, and how events came through
+// the stages more than a month ago. The
 // balance stays as it is. Call it every hour; several processes may do so at once.
 func (s *Store) PruneLedger(ctx context.Context, now time.Time) error {
 	for _, old := range []struct {
 		sql  string
 		days int
-	}{{pruneMarks, ledgerDays}, {pruneDuplicates, duplicateDays}, {pruneDrops, duplicateDays}} {
+	}{
+		{pruneMarks, ledgerDays}, {pruneDuplicates, duplicateDays}, {pruneDrops, duplicateDays}, {pruneTrails, trailDays},
+	} {
 		for {
 			// Piece by piece, so that nobody waits long for a row.
 			n, err := s.pruneSome(ctx, old.sql, now, old.days)

@@ -56,8 +56,19 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 			return s.AddStats(ctx, time.Now(), []StatDelta{{TenantID: "talma-pe", Pipeline: "p", Stage: "s", Outcome: "pass", Events: 1}})
 		},
 		"ledger": func(ctx context.Context) error {
-			return s.AddLedger(ctx, "p", []LedgerMark{{TenantID: "talma-pe", Frame: event.UID, Received: 1}}, nil)
+			return s.AddLedger(ctx, "p", []LedgerMark{{TenantID: "talma-pe", Frame: event.UID, Received: 1}}, nil, trailOf("talma-pe", event.UID))
 		},
+		"passport": func(ctx context.Context) error {
+			_, err := s.Passport(ctx, "talma-pe", event.UID)
+			return err
+		},
+		"match": func(ctx context.Context) error {
+			_, err := s.MatchTraces(ctx, "talma-pe", TraceFilter{Sources: []string{"x"}}, []string{"SILENT"})
+			return err
+		},
+		"prune timings":  func(ctx context.Context) error { return s.PruneTimings(ctx, time.Now()) },
+		"prune changes":  func(ctx context.Context) error { return s.PruneChanges(ctx, time.Now()) },
+		"prune personal": func(ctx context.Context) error { _, err := s.PrunePersonal(ctx, time.Now()); return err },
 		"partitions":   func(ctx context.Context) error { return s.EnsurePartitions(ctx, time.Now()) },
 		"prune ledger": func(ctx context.Context) error { return s.PruneLedger(ctx, time.Now()) },
 		"claim job": func(ctx context.Context) error {

@@ -16,24 +16,30 @@ import (
 // PassportEntry is one thing that became of an event.
 type PassportEntry struct {
 	At       time.Time  `json:"at" doc:"When it was noted; of a copy, when that was received"`
-	Verdict  string     `json:"verdict" doc:"received, duplicate, dropped, rejected, or what was done to the dead letter: redriven, passed, superseded, discarded, failed" example:"rejected"`
+	Verdict  string     `json:"verdict" doc:"received; what a stage made of it: passed, duplicate, dropped, rejected; or what was done to the dead letter: redriven, passed, superseded, discarded, failed" example:"rejected"`
 	Pipeline string     `json:"pipeline,omitempty" doc:"The pipeline in which it was" example:"tracking"`
 	Stage    string     `json:"stage,omitempty" doc:"The stage that said so" example:"validate"`
 	Code     string     `json:"reason,omitempty" doc:"Why, as a short and stable code" example:"schema"`
 	Message  string     `json:"message,omitempty" doc:"Why, in words"`
 	Field    string     `json:"field,omitempty" doc:"JSON pointer to the offending part"`
-	Attempts int        `json:"attempts,omitempty" doc:"How often stages had tried the event by then"`
+	Attempts int        `json:"attempts,omitempty" doc:"How often the stage had tried the event by then"`
 	Of       *uuid.UUID `json:"of,omitempty" doc:"The event that it is a copy of"`
 	LetterID *uuid.UUID `json:"dead_letter_id,omitempty" doc:"Its dead letter"`
 	Who      string     `json:"who,omitempty" doc:"Who did it; absent when nobody did"`
 	TraceID  string     `json:"trace_id,omitempty" doc:"OpenTelemetry trace, when there was one"`
+
+	// How the stage came to its verdict is known for a month.
+	Version  string   `db:"-" json:"config_version,omitempty" doc:"Identifies the configuration of the pipeline that the stage ran with, as in /api/v1/stages/{id}" example:"3f1c9a0b77de"`
+	TookMS   *float64 `db:"-" json:"took_ms,omitempty" doc:"How long the stage took for the batch that the event was in, in milliseconds" example:"1.25"`
+	WaitedMS *float64 `db:"-" json:"waited_ms,omitempty" doc:"How long it had waited until then, since it was received or the stage before was through with it; clocks of several machines may differ" example:"4.5"`
+	Batch    int      `db:"-" json:"batch_events,omitempty" doc:"How many events were in the batch" example:"32"`
 }
 
 // Passport is what is known of an event and of what became of it.
 type Passport struct {
 	UID uuid.UUID `json:"uid" doc:"The event"`
 	// Outcome is how the event stands.
-	Outcome string          `json:"outcome" enum:"stored,duplicate,dropped,dead_lettered" doc:"How the event stands" example:"stored"`
+	Outcome string          `json:"outcome" enum:"stored,duplicate,dropped,dead_lettered,passed" doc:"How the event stands; passed when it went through its pipeline and is not stored, or not any more" example:"stored"`
 	Event   *tracking.Event `json:"event,omitempty" doc:"The event, when it is stored"`
 	Entries []PassportEntry `json:"entries" doc:"What became of it, in order"`
 	Copies  int64           `json:"copies" doc:"How many copies of it were dropped"`
@@ -60,7 +66,11 @@ func (s *Store) Passport(ctx context.Context, tenant string, uid uuid.UUID) (Pas
 	if err != nil {
 		return p, fmt.Errorf("read what became of an event: %w", err)
 	}
-	if len(events)+len(p.Entries) == 0 {
+	walks, err := s.trails(ctx, tenant, uid)
+	if err != nil {
+		return p, err
+	}
+	if len(events)+len(p.Entries)+len(walks) == 0 {
 		return p, ErrNotFound
 	}
 	copies, err := s.Copies(ctx, tenant, []uuid.UUID{uid})
@@ -72,6 +82,10 @@ func (s *Store) Passport(ctx context.Context, tenant string, uid uuid.UUID) (Pas
 		inUTC(&p.Entries[i].At)
 		p.Outcome = outranking(p.Outcome, p.Entries[i].Verdict)
 	}
+	for _, w := range walks {
+		p.walk(w, uid)
+	}
+	p.Outcome = cmp.Or(p.Outcome, verdictPassed)
 	if len(events) > 0 {
 		p.Event, p.Outcome = events[0], "stored"
 		p.Entries = append(p.Entries, PassportEntry{At: p.Event.ReceivedAt, Verdict: "received"})
@@ -86,6 +100,44 @@ func (s *Store) Passport(ctx context.Context, tenant string, uid uuid.UUID) (Pas
 	})
 	return p, nil
 }
+
+const verdictPassed = "passed"
+
+// walk adds how the event came through a pipeline. What is noted of a stage's verdict elsewhere is told once.
+func (p *Passport) walk(w walked, uid uuid.UUID) {
+	before := receivedAt(uid)
+	for _, s := range w.steps {
+		began := time.UnixMicro(s.At).UTC()
+		took, ended := ms(time.Duration(s.Took)*time.Microsecond), began.Add(time.Duration(s.Took)*time.Microsecond)
+		known := PassportEntry{
+			At: ended, Verdict: verdictPassed, Pipeline: w.pipeline, Stage: s.Stage, Attempts: s.Attempt, Version: s.Version, TookMS: &took, Batch: s.Events,
+		}
+		if before != nil {
+			waited := max(0, ms(began.Sub(*before)))
+			known.WaitedMS = &waited
+		}
+		before = &ended
+		if s.Outcome == "pass" {
+			p.Entries = append(p.Entries, known)
+			continue
+		}
+		i := slices.IndexFunc(p.Entries, func(e PassportEntry) bool {
+			return e.Version == "" && e.Pipeline == w.pipeline && e.Stage == s.Stage && e.Verdict != verdictPassed &&
+				(e.Verdict == "rejected") == (s.Outcome == "reject")
+		})
+		if i < 0 { // what was noted of it is gone
+			known.Verdict = map[string]string{"drop": "dropped", "reject": "rejected"}[s.Outcome]
+			p.Outcome = outranking(p.Outcome, known.Verdict)
+			p.Entries = append(p.Entries, known)
+			continue
+		}
+		e := &p.Entries[i]
+		e.At, e.Version, e.TookMS, e.WaitedMS, e.Batch, e.Attempts = known.At, known.Version, known.TookMS, known.WaitedMS, known.Batch, known.Attempts
+	}
+}
+
+// ms returns a duration in milliseconds, to the microsecond.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func btoi(b bool) int {
 	if b {

@@ -72,6 +72,8 @@ func (s *Store) index(ctx context.Context, tenant string, create bool) (key seal
 	if key, found = s.indexes.get(tenant); found {
 		return key, true, nil
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	var wrapped []byte
 	if create {
 		fresh, err := ring.Wrap(seal.NewKey(), boundIndex(tenant))
@@ -313,6 +315,8 @@ func (s *Store) openLetters(ctx context.Context, letters []Letter) error {
 	if ring == nil {
 		return ErrNoPersonalKey
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, "SELECT id, wrapped FROM subject_keys WHERE id = ANY($1::uuid[]) AND destroyed_at IS NULL", ids)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)

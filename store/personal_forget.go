@@ -245,14 +245,11 @@ func (s *Store) PrunePersonal(ctx context.Context, before time.Time) (int, error
 	last, end, deleted := uuid.Nil, firstUUIDv7(before), 0
 	for {
 		from := last
-		err := s.pool.QueryRow(ctx, "SELECT uid FROM personal_data WHERE uid > $1 AND uid < $2 ORDER BY uid OFFSET $3 LIMIT 1", from, end, pruneChunk).Scan(&last)
-		if errors.Is(err, pgx.ErrNoRows) {
-			last, err = end, nil
-		}
-		if err != nil {
+		var err error
+		if last, err = s.personalUntil(ctx, from, end); err != nil {
 			return deleted, fmt.Errorf("prune personal data: %w", err)
 		}
-		tag, err := s.pool.Exec(ctx, `
+		tag, err := s.exec(ctx, `
 DELETE FROM personal_data p WHERE uid > $1 AND uid <= $2 AND uid < $3
     AND NOT EXISTS (SELECT FROM event_store e WHERE e.uid = p.uid AND e.uid > $1 AND e.uid <= $2)`, from, last, end)
 		if err != nil {
@@ -263,4 +260,15 @@ DELETE FROM personal_data p WHERE uid > $1 AND uid <= $2 AND uid < $3
 			return deleted, nil
 		}
 	}
+}
+
+// personalUntil returns the last event of the next piece of personal data, or end when nothing lies beyond.
+func (s *Store) personalUntil(ctx context.Context, from, end uuid.UUID) (last uuid.UUID, err error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, "SELECT uid FROM personal_data WHERE uid > $1 AND uid < $2 ORDER BY uid OFFSET $3 LIMIT 1", from, end, pruneChunk).Scan(&last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return end, nil
+	}
+	return last, err
 }

@@ -23,7 +23,14 @@ type EventFilter struct {
 	UIDs                                                                            []uuid.UUID
 	CorrelationIDs, Aggregates, Sources, EventTypes, Kinds, Milestones, Classifiers []string
 	Locations, Carriers, Flights                                                    []string
+	Prefix                                                                          string // of the correlation id or of the id of the aggregate
 	Occurred, Received                                                              TimeRange
+}
+
+// Canonical returns the filter with carriers and flights as they are stored: LA 0047 is LA47.
+func (f EventFilter) Canonical() EventFilter {
+	f.Carriers, f.Flights = canonicalCarriers(f.Carriers), canonicalFlights(f.Flights)
+	return f
 }
 
 // EventAfter returns the key behind an event in lists of an order.
@@ -54,6 +61,11 @@ func (f EventFilter) search(tenant string) search {
 			b.selectors = append(b.selectors, sel)
 		}
 	}
+	if f.Prefix != "" {
+		sel := idSelector(tenant, storable(f.Prefix))
+		sel.holds = nil // as above
+		b.selectors = append(b.selectors, sel)
+	}
 	return b
 }
 
@@ -82,6 +94,10 @@ func (f EventFilter) columns(q *query) {
 		if len(by.values) > 0 {
 			q.where(by.condition, storables(by.values))
 		}
+	}
+	if f.Prefix != "" {
+		prefix := storable(f.Prefix)
+		q.conditions = append(q.conditions, "("+within(q, "t.correlation_id", prefix)+" OR "+within(q, "t.aggregate_id", prefix)+")")
 	}
 	f.Occurred.where(q, "t.occurred_at")
 	f.Received.where(q, "t.received_at")

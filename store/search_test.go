@@ -77,7 +77,8 @@ func (f EventFilter) naive(e *tracking.Event) bool {
 	return holds(f.CorrelationIDs, e.CorrelationID) && holds(f.Aggregates, e.AggregateID) && holds(f.Sources, e.Source) &&
 		holds(f.EventTypes, e.Type) && holds(f.Kinds, string(e.Kind)) && holds(f.Milestones, string(e.Enrichment.Milestone)) &&
 		holds(f.Classifiers, string(e.Classifier)) && holds(f.Locations, e.Location.IATA) && holds(f.Carriers, e.Transport.Carrier) &&
-		holds(f.Flights, e.Transport.Carrier+strings.TrimLeft(e.Transport.Number, "0")) && f.Occurred.holds(e.OccurredAt) && f.Received.holds(e.ReceivedAt)
+		holds(f.Flights, e.Transport.Carrier+strings.TrimLeft(e.Transport.Number, "0")) && f.Occurred.holds(e.OccurredAt) && f.Received.holds(e.ReceivedAt) &&
+		(strings.HasPrefix(e.CorrelationID, f.Prefix) || strings.HasPrefix(e.AggregateID, f.Prefix))
 }
 
 // everyPage reads pages until there are none.
@@ -113,6 +114,7 @@ func TestEventsAreFoundAsANaiveFilterFindsThem(t *testing.T) {
 			f.CorrelationIDs = subset(rt, "journeys", []string{"001-c", "002-c"})
 			f.Aggregates = subset(rt, "things", []string{"bag1", "bag2", "bag3"})
 		}
+		f.Prefix = rapid.SampledFrom([]string{"", "", "bag1", "00", "001-c", "none"}).Draw(rt, "prefix")
 		page := SearchPage{Sort: rapid.SampledFrom(EventSorts()).Draw(rt, "sort"), Ascending: rapid.Bool().Draw(rt, "asc"), Limit: rapid.IntRange(1, 60).Draw(rt, "limit")}
 		wide := rapid.Bool().Draw(rt, "wide")
 		found := everyPage(rt, page, func(p SearchPage) ([]*tracking.Event, error) {
@@ -219,6 +221,41 @@ func (f TraceFilter) naive(id string, events []*tracking.Event) bool {
 			}
 			return string(e.Enrichment.Milestone)
 		})
+}
+
+// What a filter finds is what it matches of all traces; nobody else's are matched.
+func TestTracesAreMatchedAsTheyAreFound(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	persistAll(t, s, story("acme", 90, 0)...)
+	persistAll(t, s, story("umbrella", 30, 0)...)
+	var all []string
+	for i := range 31 {
+		all = append(all, fmt.Sprintf("%03d-c", i))
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		f := TraceFilter{
+			Sources: subset(rt, "sources", someSources), EventTypes: subset(rt, "types", someTypes), Locations: subset(rt, "places", somePlaces),
+			Carriers: subset(rt, "carriers", someCarriers), Flights: subset(rt, "flights", []string{"LA2047", "AV12"}), Milestones: subset(rt, "milestones", someMilestone),
+			Aggregates: subset(rt, "things", []string{"bag1", "bag2"}), Prefix: rapid.SampledFrom([]string{"", "00", "bag1"}).Draw(rt, "prefix"),
+			CorrelationIDs: subset(rt, "journeys", []string{"001-c", "002-c"}), LastEvent: anyRange(rt, "last"),
+		}
+		asked := rapid.SliceOfDistinct(rapid.SampledFrom(all), rapid.ID[string]).Draw(rt, "asked")
+		items, err := s.SearchTraces(context.Background(), "acme", f, SearchPage{Limit: 1000})
+		require.NoError(rt, err)
+		var want []string
+		for _, item := range items {
+			if slices.Contains(asked, item.CorrelationID) {
+				want = append(want, item.CorrelationID)
+			}
+		}
+		got, err := s.MatchTraces(context.Background(), "acme", f, asked)
+		require.NoError(rt, err)
+		require.ElementsMatch(rt, want, got)
+		got, err = s.MatchTraces(context.Background(), "nobody", f, asked)
+		require.NoError(rt, err)
+		require.Empty(rt, got)
+	})
 }
 
 // A row that is there throughout is on one page exactly, whatever comes in meanwhile.
@@ -329,6 +366,7 @@ INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM e
 				"all": {}, "source": {Sources: []string{"s1"}}, "flight": {Flights: []string{"LA7"}}, "location": {Locations: []string{"L7"}},
 				"journey": {CorrelationIDs: []string{"c1"}}, "thing": {Aggregates: []string{"a10"}}, "uid": {UIDs: []uuid.UUID{newUID()}},
 				"received": {Received: TimeRange{From: time.Now().Add(-2 * time.Hour)}}, "nothing": {Sources: []string{"none"}},
+				"prefix": {Prefix: "c1234"}, "prefix in journeys": {Prefix: "c1", CorrelationIDs: []string{"c1"}},
 			} {
 				read(f.search("acme"), page, "events by "+what)
 			}

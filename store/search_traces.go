@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rastrohq/rastro/tracking"
 )
 
 // The columns that traces can be sorted by; the first is the default.
@@ -33,6 +36,32 @@ type TraceFilter struct {
 	CorrelationIDs, Aggregates     []string
 	Prefix                         string // of the correlation id or of the id of an aggregate
 	FirstEvent, LastEvent, Updated TimeRange
+}
+
+// Canonical returns the filter with carriers and flights as they are stored: LA 0047 is LA47.
+func (f TraceFilter) Canonical() TraceFilter {
+	f.Carriers, f.Flights = canonicalCarriers(f.Carriers), canonicalFlights(f.Flights)
+	return f
+}
+
+func canonicalCarriers(given []string) []string {
+	if given == nil {
+		return nil
+	}
+	return column(given, strings.ToUpper)
+}
+
+func canonicalFlights(given []string) []string {
+	if given == nil {
+		return nil
+	}
+	return column(given, func(text string) string {
+		text = strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(text))
+		if f, ok := tracking.ParseFlight(text); ok {
+			return f.Carrier + strings.TrimLeft(f.Number, "0") + f.Suffix
+		}
+		return text
+	})
 }
 
 // TraceItem is a trace in a list: a summary of it.
@@ -147,6 +176,24 @@ func (s *Store) SearchTraces(ctx context.Context, tenant string, filter TraceFil
 	found, err := searchRows(ctx, s, filter.search(tenant), page, scanTraceItem)
 	if err != nil {
 		return nil, fmt.Errorf("search traces: %w", err)
+	}
+	return found, nil
+}
+
+// MatchTraces returns those of some traces of a tenant that a filter matches, by their correlation ids.
+func (s *Store) MatchTraces(ctx context.Context, tenant string, filter TraceFilter, correlations []string) ([]string, error) {
+	if len(filter.CorrelationIDs) > 0 {
+		correlations = slices.DeleteFunc(slices.Clone(correlations), func(id string) bool { return !slices.Contains(filter.CorrelationIDs, id) })
+	}
+	if len(correlations) == 0 {
+		return nil, nil
+	}
+	filter.CorrelationIDs = correlations
+	q := &query{}
+	sql := "SELECT t.correlation_id " + filter.search(tenant).from(q, -1)
+	found, err := readAs(ctx, s, tenant, pgx.RowTo[string], sql, q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("match traces: %w", err)
 	}
 	return found, nil
 }

@@ -136,6 +136,13 @@ func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.config.StatementTimeout+answerTime)
 }
 
+// exec runs one statement within the time that it may take.
+func (s *Store) exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	return s.pool.Exec(ctx, sql, args...)
+}
+
 // send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the
 // first error of any of them.
 func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {

@@ -17,8 +17,8 @@ var confined = []string{
 	"event_store", "traces", "dead_letters", "stage_stats", "stage_totals", "tenant_tracking_settings", "aggregate_windows",
 	"dead_letter_history", "dead_letter_jobs", "dead_letter_job_items", "ops_audit",
 	"ledger_marks", "ledger_totals", "duplicates", "audit_seals",
-	"trace_facets", "drops",
-	"trace_changes", "stage_times", "source_stats",
+	"trace_facets", "drops", "event_trails",
+	"trace_changes", "stage_times", "source_stats", "stage_watches", "stage_samples",
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
 	"retention_cuts",
@@ -49,7 +49,7 @@ func fill(t *testing.T, s *Store, tenant string) {
 	require.NoError(t, s.AddStats(t.Context(), time.Now(), []StatDelta{{tenant, "p", "s", "pass", 1}}))
 	require.NoError(t, s.AddTenants(t.Context(), []Tenant{{ID: tenant}}))
 	require.NoError(t, s.AddLedger(t.Context(), "p", []LedgerMark{{Frame: newUID(), TenantID: tenant, Received: 1}},
-		[]Duplicate{{UID: newUID(), TenantID: tenant, ReceivedAt: time.Now()}}))
+		[]Duplicate{{UID: newUID(), TenantID: tenant, ReceivedAt: time.Now()}}, trailOf(tenant, newUID())))
 	_, err = s.pool.Exec(t.Context(), "INSERT INTO drops VALUES ($1, 'p', $2, 's', 'x', '', '', '', '', now(), now())", newUID(), tenant)
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), `
@@ -62,6 +62,8 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 	require.NoError(t, err)
 	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
+	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
+	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.

@@ -251,7 +251,7 @@ SELECT process, pipeline, stage, breaker, seen_at FROM stage_processes WHERE see
 // timingRetention is how long timings are kept by the minute.
 const timingRetention = 8 * 24 * time.Hour
 
-// PruneTimings removes timings that are more than eight days old, and what processes said that are gone. Call it every hour; several
+// PruneTimings removes timings that are more than eight days old, samples of a while ago, and what processes said that are gone. Call it every hour; several
 // processes may do so at once.
 func (s *Store) PruneTimings(ctx context.Context, now time.Time) error {
 	for _, old := range []struct {
@@ -259,7 +259,8 @@ func (s *Store) PruneTimings(ctx context.Context, now time.Time) error {
 		before        time.Time
 	}{
 		{"stage_times", "minute", now.Add(-timingRetention)}, {"source_stats", "minute", now.Add(-timingRetention)},
-		{"stage_processes", "seen_at", now.Add(-time.Hour)},
+		{"stage_processes", "seen_at", now.Add(-time.Hour)}, {"stage_samples", "at", now.Add(-sampleRetention)},
+		{"stage_watches", "until", now.Add(-time.Hour)},
 	} {
 		if err := s.pruneByAge(ctx, old.table, old.column, old.before); err != nil {
 			return err

@@ -37,10 +37,11 @@ type Catalog struct {
 //	    on_hold: {exception: on_hold}
 //	    offloaded: {milestone: processing, exception: offloaded}
 //	kinds:                   # codes that mean this only for a kind of thing
-//	  cargo: {DEP: in_transit, DOC: none}
+//	  cargo: {DEP: in_transit, DOC: none, DIS/FDCA: {clears: missing}}
 //
 // A milestone of "none" is that of a code which is known and moves nothing.
-// An exception of "cleared" ends whatever trouble was open. Every fault is reported, one a line, as line:column: message.
+// An exception of "cleared" ends whatever trouble was open, and clears the trouble that it names. A code with a slash is one with the
+// reason that goes with it. Every fault is reported, one a line, as line:column: message.
 func LoadCatalog(r io.Reader) (*Catalog, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -78,6 +79,17 @@ func (c *Catalog) Lookup(kind Kind, code string) (Meaning, bool) {
 		return c.exact(kind, strings.TrimSpace(folded[i+1:]))
 	}
 	return Meaning{}, false
+}
+
+// LookupReason returns what a code means with the reason that goes with it, such as that of a discrepancy: what the catalogue has for
+// the two with a slash between them or, without that, for the code alone.
+func (c *Catalog) LookupReason(kind Kind, code, reason string) (Meaning, bool) {
+	if reason != "" {
+		if m, ok := c.exact(kind, foldCase(code)+"/"+foldCase(reason)); ok {
+			return m, true
+		}
+	}
+	return c.Lookup(kind, code)
 }
 
 // LookupIn returns what a code means in one vocabulary.
@@ -171,10 +183,15 @@ func (b *catalogReader) meaning(code string, node ast.Node) (Meaning, bool) {
 			switch key.Value {
 			case "milestone":
 				m.Milestone = b.milestone(value)
-			case "exception":
-				m.Exception = b.exception(value)
+			case "exception", "clears":
+				if m.Exception != "" {
+					b.fail(key, "code %q reports trouble or clears it, not both", code)
+				}
+				if m.Exception = b.exception(value); key.Value == "clears" {
+					m.Exception = ExceptionCleared + ":" + m.Exception
+				}
 			default:
-				b.fail(key, "unknown key %q; a code has a milestone, an exception or both", key.Value)
+				b.fail(key, "unknown key %q; a code has a milestone, an exception or both, or clears one", key.Value)
 			}
 		})
 	case ast.ScalarNode:

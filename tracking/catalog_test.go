@@ -27,7 +27,7 @@ vocabularies:
   aftership:
     InTransit_003: arrived
 kinds:
-  cargo: {DEP: in_transit, NO: cancelled, DOC: none}
+  cargo: {DEP: in_transit, NO: cancelled, DOC: none, DIS: {exception: discrepancy}, DIS/FDCA: {clears: missing}}
   parcel:
 `
 
@@ -62,6 +62,13 @@ func TestCatalog(t *testing.T) {
 		_, ok := c.Lookup(tracking.Parcel, code)
 		require.False(t, ok, code)
 	}
+	for reason, want := range map[string]string{"": "discrepancy", "ZZZZ": "discrepancy", " fdca": "cleared:missing"} {
+		got, ok := c.LookupReason(tracking.Cargo, "dis", reason)
+		require.True(t, ok)
+		require.Equal(t, tracking.Meaning{Exception: want}, got, reason)
+	}
+	_, ok := c.LookupReason(tracking.Parcel, "DIS", "FDCA")
+	require.False(t, ok)
 	got, ok := c.LookupIn("aftership", "intransit_003")
 	require.True(t, ok)
 	require.Equal(t, arrived, got.Milestone)
@@ -92,6 +99,8 @@ func TestCatalogErrors(t *testing.T) {
 		"vocabularies:\n  native:\n    a: {status: lost}":       `3:9: unknown key "status"`,
 		"vocabularies:\n  native:\n    a: {exception: On Hold}": `3:20: exception "On Hold"`,
 		"vocabularies:\n  native:\n    a: {exception: [x]}":     `3:20: exception`,
+		"kinds:\n  cargo: {a: {exception: x, clears: y}}":       `code "a" reports trouble or clears it, not both`,
+		"kinds:\n  cargo: {a: {clears: X Y}}":                   `2:23: exception "X Y"`,
 		"vocabularies:\n  native:\n    ab: lost\n    AB: lost":  `4:5: "AB" stands twice in native`,
 		"vocabularies:\n  native:\n    lost: accepted":          `3:5: "lost" is the name of a milestone`,
 		"vocabularies:\n  native:\n    \" \": lost":             `3:5: a code is empty`,

@@ -14,11 +14,11 @@ type course struct {
 	// Legs are sorted by their keys.
 	Legs []leg
 	// Total is the largest number of pieces that an event spoke of.
-	Total     int
-	Exception sighting
-	Cleared   instant
-	Progress  instant
-	LastPhase instant
+	Total int
+	// Troubles are the exceptions by when each was last reported, Cleared those that were said to be over, "" for all of them.
+	Troubles, Cleared sightings
+	Progress          instant
+	LastPhase         instant
 }
 
 // add adds an actual event.
@@ -27,12 +27,12 @@ func (c *course) add(e *Event, when moment) {
 	if q := e.Quantity; q != nil {
 		c.Total = max(c.Total, min(max(q.Pieces, q.TotalPieces), maxPieces))
 	}
-	switch exception {
-	case "":
-	case ExceptionCleared:
-		c.Cleared.latest(when.At)
-	default:
-		c.Exception.latest(when, exception)
+	trouble, clears := Clears(exception)
+	switch {
+	case clears:
+		c.Cleared.latest(when, trouble)
+	case exception != "":
+		c.Troubles.latest(when, exception)
 	}
 	rank := milestone.Rank()
 	if rank == 0 {
@@ -41,7 +41,7 @@ func (c *course) add(e *Event, when moment) {
 	if rank < Delivered.Rank() {
 		c.LastPhase.latest(when.At)
 	}
-	if rank >= Accepted.Rank() && rank <= Delivered.Rank() && (exception == "" || exception == ExceptionCleared) {
+	if rank >= Accepted.Rank() && rank <= Delivered.Rank() && (exception == "" || clears) {
 		c.Progress.latest(when.At)
 	}
 	b := bucketOf(e)
@@ -64,8 +64,13 @@ func (c *course) merge(o *course) {
 		c.addLeg(l)
 	}
 	c.Total = max(c.Total, o.Total)
-	c.Exception.latest(o.Exception.When, o.Exception.Word)
-	for _, pair := range [][2]*instant{{&c.Cleared, &o.Cleared}, {&c.Progress, &o.Progress}, {&c.LastPhase, &o.LastPhase}} {
+	for _, s := range o.Troubles {
+		c.Troubles.latest(s.When, s.Word)
+	}
+	for _, s := range o.Cleared {
+		c.Cleared.latest(s.When, s.Word)
+	}
+	for _, pair := range [][2]*instant{{&c.Progress, &o.Progress}, {&c.LastPhase, &o.LastPhase}} {
 		if pair[1].Set {
 			pair[0].latest(pair[1].At)
 		}
@@ -73,16 +78,25 @@ func (c *course) merge(o *course) {
 }
 
 // says reports whether the events say anything of how far the thing has come or what became of it.
-func (c *course) says() bool { return len(c.Milestones) > 0 || c.Exception.Word != "" }
+func (c *course) says() bool { return len(c.Milestones) > 0 || len(c.Troubles) > 0 }
 
 // trouble is the latest exception that no later event has ended: one that clears it, at the same time or later, or one of
 // progress, which must be later.
 func (c *course) trouble() sighting {
-	at := c.Exception.When.At
-	if c.Cleared.Set && c.Cleared.At >= at || c.Progress.Set && c.Progress.At > at {
-		return sighting{}
+	var latest sighting
+	for _, s := range c.Troubles {
+		if at := s.When.At; !c.cleared(at, s.Word) && (!c.Progress.Set || c.Progress.At <= at) {
+			latest.latest(s.When, s.Word)
+		}
 	}
-	return c.Exception
+	return latest
+}
+
+// cleared reports whether a trouble of some time, by one of its names, was said to be over then or later.
+func (c *course) cleared(at int64, names ...string) bool {
+	return slices.ContainsFunc(c.Cleared, func(s sighting) bool {
+		return s.When.At >= at && (s.Word == "" || slices.Contains(names, s.Word))
+	})
 }
 
 // most is the largest number of pieces that an event with a milestone gave as those it is about.

@@ -9,7 +9,7 @@ import (
 
 // stateVersion is that of the CBOR form of a State. It must grow whenever fold changes in a way that old states cannot be
 // read by, or mean something else; stored states of another version are then rebuilt.
-const stateVersion = 2
+const stateVersion = 3
 
 // ErrStateVersion says that a stored State was written by another version of the fold. Rebuild makes a new one.
 var ErrStateVersion = errors.New("state was written by another version of the fold")

@@ -34,7 +34,7 @@ func journeys(messy bool) *rapid.Generator[[]*tracking.Event] {
 				ReceivedAt: day.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "received")) * time.Hour),
 			}
 			e.Enrichment.Milestone = rapid.SampledFrom(milestones).Draw(t, "milestone")
-			e.Enrichment.Exception = rapid.SampledFrom([]string{"", "", "", "on_hold", "missing", "cleared"}).Draw(t, "exception")
+			e.Enrichment.Exception = rapid.SampledFrom([]string{"", "", "", "on_hold", "missing", "cleared", "cleared:missing"}).Draw(t, "exception")
 			if rapid.Bool().Draw(t, "transported") {
 				e.Transport = &tracking.Transport{
 					Carrier: rapid.SampledFrom([]string{"", "LA"}).Draw(t, "carrier"),

@@ -2,10 +2,12 @@ package tracking_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -52,6 +54,18 @@ func TestPieces(t *testing.T) {
 				s.add(6, arrived, on("LA", "2", "", ""), pieces(8, 10))
 			},
 			status: arrived, reached: counts{arrived: 10},
+		},
+		"all departed by one flight, and a part of them arrives by another": {
+			tell: func(s *story) {
+				s.add(1, inTransit, a, pieces(10, 10))
+				s.add(5, arrived, a, pieces(2, 10))
+				s.add(6, arrived, on("LA", "2", "", "MIA"), pieces(8, 10))
+			},
+			status: arrived, reached: counts{inTransit: 10, arrived: 10},
+		},
+		"all departed, and a part has arrived": {
+			tell:   func(s *story) { s.add(1, inTransit, a, pieces(10, 10)); s.add(5, arrived, a, pieces(2, 10)) },
+			status: inTransit, reached: counts{inTransit: 10, arrived: 2},
 		},
 		"no quantity means all": {
 			tell:   func(s *story) { s.add(1, accepted, pieces(10, 10)); s.add(5, delivered) },
@@ -249,4 +263,36 @@ func TestVoidedAnnotations(t *testing.T) {
 	s.add(2, accepted, corrects(tracking.Replace, "e3"), typed("2"))
 	s.add(3, accepted, corrects(tracking.Replace, "e1"), typed("3"))
 	require.Equal(t, map[string]bool{"1": false, "2": true, "3": false}, voided(s))
+}
+
+// However many troubles are heard of, those that occurred last are remembered, in whatever order they come.
+func TestManyTroubles(t *testing.T) {
+	const noPhase = tracking.None
+	rapid.Check(t, func(t *rapid.T) {
+		s := &story{}
+		for i := range 40 {
+			s.add(i+1, noPhase, exception(fmt.Sprintf("trouble_%02d", i)))
+			s.add(50+i, noPhase, exception(fmt.Sprintf("cleared:trouble_%02d", 39-i)))
+		}
+		s.add(45, noPhase, exception("trouble_03"))
+		s.add(100, noPhase, exception("missing"))
+		s.add(99, noPhase, exception("customs"))
+		s.add(101, noPhase, exception("cleared:missing"))
+		shuffled := rapid.Permutation(s.events).Draw(t, "order")
+		var state tracking.State
+		for _, e := range shuffled {
+			require.True(t, state.Apply(e))
+		}
+		require.Equal(t, "customs", state.Summary().Exception)
+		data, err := state.MarshalBinary()
+		require.NoError(t, err)
+		require.Less(t, len(data), 8000)
+	})
+}
+
+func TestClears(t *testing.T) {
+	for exception, want := range map[string]string{"cleared": "true ", "cleared:missing": "true missing", "": "false ", "clearedx": "false ", "missing": "false "} {
+		trouble, ok := tracking.Clears(exception)
+		require.Equal(t, want, fmt.Sprintf("%t %s", ok, trouble), exception)
+	}
 }

@@ -71,8 +71,8 @@ func (c *course) journey(legs []leg, total int) journey {
 	return j
 }
 
-// hops groups the legs that have begun. Each leg is a hop of its own, unless it carries only a part of the pieces: then it
-// is one with other such legs that leave from, or go to, the same place or, where that cannot be compared, as many as
+// hops groups the legs that have begun. Each leg is a hop of its own, unless it carries only a part of the pieces, or a part is all
+// that has arrived by it: then it is one with other such legs that leave from, or go to, the same place or, where that cannot be compared, as many as
 // together carry no more than all pieces.
 func (c *course) hops(legs []leg, total int) []hop {
 	var hops []hop
@@ -84,13 +84,14 @@ func (c *course) hops(legs []leg, total int) []hop {
 		}
 		size := l.size(total)
 		h := -1
-		if size < total {
+		partial := size < total || l.arrivedInPart(total)
+		if partial {
 			h = slices.IndexFunc(hops, func(h hop) bool { return h.partial && h.takes(l, size, total) })
 		}
 		if h < 0 {
 			h = len(hops)
 			hops = append(hops, hop{
-				begun: begun, moved: l.moved(), partial: size < total, from: map[string]bool{}, to: map[string]bool{},
+				begun: begun, moved: l.moved(), partial: partial, from: map[string]bool{}, to: map[string]bool{},
 				stated: map[Milestone]int{}, implied: map[Milestone]int{},
 			})
 		}
@@ -110,6 +111,13 @@ func (l *leg) size(total int) int {
 		return total
 	}
 	return size
+}
+
+// arrivedInPart reports whether fewer than all pieces are known to have arrived by the leg, whatever was said to depart with it: the
+// rest may come by another.
+func (l *leg) arrivedInPart(total int) bool {
+	b := l.Steps.get(Arrived)
+	return b.Count > 0 && !b.Whole && b.Pieces < total
 }
 
 func (h *hop) takes(l *leg, size, total int) bool {
@@ -252,7 +260,7 @@ func (c *course) ending(total int) (ending Milestone, at int64, ok bool) {
 		if !b.Milestone.Terminal() || b.reached(total, total) < total {
 			continue
 		}
-		if b.Milestone == Lost && c.Cleared.Set && c.Cleared.At >= b.Last {
+		if b.Milestone == Lost && c.cleared(b.Last, string(Lost), "missing") {
 			continue
 		}
 		if ok && b.Last < last {

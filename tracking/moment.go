@@ -3,6 +3,8 @@ package tracking
 import (
 	"bytes"
 	"cmp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,6 +55,32 @@ func (s *sighting) latest(when moment, word string) {
 	if c := compareMoments(when, s.When); s.Word == "" || c > 0 || c == 0 && word > s.Word {
 		s.When, s.Word = when, word
 	}
+}
+
+// sightings are words and the last events that said them, sorted by the words.
+type sightings []sighting
+
+// latest keeps when a word was last said. Of more than maxTroubles words those stay that were said last: whatever the order in which
+// events are added, a word that belongs to them in the end has belonged to them since its last event.
+func (l *sightings) latest(when moment, word string) {
+	at, found := slices.BinarySearchFunc(*l, word, func(s sighting, word string) int { return strings.Compare(s.Word, word) })
+	if found {
+		if compareMoments(when, (*l)[at].When) > 0 {
+			(*l)[at].When = when
+		}
+		return
+	}
+	*l = slices.Insert(*l, at, sighting{When: when, Word: word})
+	if len(*l) <= maxTroubles {
+		return
+	}
+	first := 0
+	for i, s := range *l {
+		if c := compareMoments(s.When, (*l)[first].When); c < 0 || c == 0 && s.Word < (*l)[first].Word {
+			first = i
+		}
+	}
+	*l = slices.Delete(*l, first, first+1)
 }
 
 func microTime(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -9,10 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Places is a table of airports. It is immutable.
-type Places struct{ byCode map[string]*Place }
+type Places struct {
+	byCode map[string]*Place
+	zones  sync.Map // *time.Location by *Place, as far as they were asked for
+}
 
 // LoadPlaces reads airports from CSV with the columns iata, icao, name, city, country, latitude, longitude and timezone, in
 // any order. Errors name the line. Of several rows with one code the first stands.
@@ -48,6 +54,45 @@ func LoadPlaces(r io.Reader) (*Places, error) {
 func (p *Places) Lookup(code string) (*Place, bool) {
 	place, ok := p.byCode[strings.ToUpper(strings.TrimSpace(code))]
 	return place, ok
+}
+
+// Zone returns the time zone of the place with an IATA or ICAO code, in any case; nil when the place is not known, or no zone for it.
+// A place whose row leaves its zone out has that of the nearest place of its country. It may be called on nil.
+func (p *Places) Zone(code string) *time.Location {
+	if p == nil {
+		return nil
+	}
+	place, ok := p.Lookup(code)
+	if !ok {
+		return nil
+	}
+	if known, ok := p.zones.Load(place); ok {
+		return known.(*time.Location)
+	}
+	var zone *time.Location
+	if name := cmp.Or(place.TimeZone, p.nearestZone(place)); name != "" {
+		if known, err := time.LoadLocation(name); err == nil { // the machine may not have the zone
+			zone = known
+		}
+	}
+	p.zones.Store(place, zone)
+	return zone
+}
+
+// nearestZone returns the zone of the nearest place of the same country that has one; nothing when there is none.
+func (p *Places) nearestZone(place *Place) string {
+	name, least := "", math.Inf(1)
+	for _, other := range p.byCode {
+		if other.Country != place.Country || other.TimeZone == "" || place.Country == "" {
+			continue
+		}
+		east := math.Remainder(other.Lon-place.Lon, 360) * math.Cos(place.Lat*math.Pi/180)
+		north := other.Lat - place.Lat
+		if d := east*east + north*north; d < least || d == least && other.TimeZone < name {
+			name, least = other.TimeZone, d
+		}
+	}
+	return name
 }
 
 // Airlines is a table of airlines. It is immutable.

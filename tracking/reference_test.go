@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	_ "time/tzdata"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,6 +30,21 @@ func TestPlaces(t *testing.T) {
 		_, ok = places.Lookup(code)
 		require.False(t, ok, code)
 	}
+}
+
+func TestZones(t *testing.T) {
+	const table = "iata,icao,name,city,country,latitude,longitude,timezone\nLIM,SPJC,x,y,PE,-12,-77,America/Lima\n" +
+		"AAA,,x,y,PF,1,2,\nBBB,,x,y,ZZ,1,2,Nowhere/None\nCCC,,x,y,FJ,-17,-179,\nDDD,,x,y,FJ,-17,178,Pacific/Fiji\nEEE,,x,y,FJ,-17,-170,Pacific/Apia\n"
+	places, err := tracking.LoadPlaces(strings.NewReader(table))
+	require.NoError(t, err)
+	require.Equal(t, "America/Lima", places.Zone("lim").String())
+	require.Same(t, places.Zone("LIM"), places.Zone("SPJC"))
+	for _, code := range []string{"", "ZZZ", "AAA", "BBB", "BBB"} {
+		require.Nil(t, places.Zone(code), code)
+	}
+	require.Equal(t, "Pacific/Fiji", places.Zone("CCC").String(), "that of the nearest, across the date line")
+	var none *tracking.Places
+	require.Nil(t, none.Zone("LIM"))
 }
 
 func TestPlacesErrors(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Bounds of a State and of the Summary that comes of it.
@@ -14,10 +15,27 @@ const (
 	maxKeys       = 256  // event ids remembered one by one; beyond, in a Bloom filter
 	bloomBytes    = 8192 // 0.5% false alarms at 5,000 events
 	bloomHashes   = 4
+	maxTroubles   = 16 // kinds of trouble, or of their end, that a course remembers: those that occurred last
 )
 
-// ExceptionCleared is the Enrichment.Exception of an event that ends whatever trouble was open before it, as "found" does.
+// ExceptionCleared is the Enrichment.Exception of an event that ends whatever trouble was open before it, as "found" does. With a
+// colon and the name of a trouble after it, as in "cleared:missing", it ends only that: what was found may still be held by customs.
 const ExceptionCleared = "cleared"
+
+// Clears reports whether an exception is the end of trouble, and of which; of whatever is open when that is empty.
+func Clears(exception string) (trouble string, ok bool) {
+	rest, ok := strings.CutPrefix(exception, ExceptionCleared)
+	switch {
+	case !ok:
+		return "", false
+	case rest == "":
+		return "", true
+	case rest[0] == ':':
+		return rest[1:], true
+	default:
+		return "", false
+	}
+}
 
 // State is the compact, bounded form of a fold in progress, stored with a trace so that a new event costs no re-read of the
 // journey. The zero value is a journey without events. Everything it keeps is a minimum, a maximum, a sum over distinct

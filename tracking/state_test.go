@@ -117,7 +117,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 	require.ErrorIs(t, state.UnmarshalBinary(data), tracking.ErrStateVersion)
 
 	require.Error(t, state.UnmarshalBinary([]byte{0xff}))
-	damaged, err := cbor.Marshal([]any{2, map[int]any{9: []byte{1}}})
+	damaged, err := cbor.Marshal([]any{3, map[int]any{9: []byte{1}}})
 	require.NoError(t, err)
 	require.ErrorContains(t, state.UnmarshalBinary(damaged), "damaged")
 

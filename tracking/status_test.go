@@ -150,6 +150,57 @@ func TestStatus(t *testing.T) {
 			tell:   func(s *story) { s.add(5, none, exception("cleared")); s.add(5, none, exception("missing")) },
 			status: unknown,
 		},
+		"found ends what was missing": {
+			tell:   func(s *story) { s.add(6, none, exception("cleared:missing")); s.add(5, none, exception("missing")) },
+			status: unknown,
+		},
+		"found ends nothing else": {
+			tell: func(s *story) {
+				s.add(5, none, exception("missing"))
+				s.add(4, none, exception("customs"))
+				s.add(6, none, exception("cleared:missing"))
+			},
+			status: unknown, exception: "customs",
+		},
+		"found, and missing again": {
+			tell: func(s *story) {
+				s.add(5, none, exception("missing"))
+				s.add(6, none, exception("cleared:missing"))
+				s.add(7, none, exception("missing"))
+			},
+			status: unknown, exception: "missing",
+		},
+		"papers found while the cargo is missing": {
+			tell: func(s *story) {
+				s.add(4, none, exception("missing"))
+				s.add(5, none, exception("documents_missing"))
+				s.add(6, none, exception("cleared:documents_missing"))
+			},
+			status: unknown, exception: "missing",
+		},
+		"all is well": {
+			tell: func(s *story) {
+				s.add(4, none, exception("missing"))
+				s.add(5, none, exception("customs"))
+				s.add(6, none, exception("cleared"))
+			},
+			status: unknown,
+		},
+		"lost, then found as cargo": {
+			tell:   func(s *story) { s.add(1, accepted); s.add(5, lost); s.add(6, none, exception("cleared:missing")) },
+			status: accepted,
+		},
+		"lost, and cleared by customs": {
+			tell:   func(s *story) { s.add(1, accepted); s.add(5, lost); s.add(6, none, exception("cleared:customs")) },
+			status: lost,
+		},
+		"clearance is progress": {
+			tell: func(s *story) {
+				s.add(4, none, exception("delayed"))
+				s.add(5, loaded, leg1, exception("cleared:customs"))
+			},
+			status: loaded,
+		},
 		"a milestone that is itself trouble": {
 			tell:   func(s *story) { s.add(4, loaded, leg1); s.add(5, processing, exception("offloaded")) },
 			status: loaded, exception: "offloaded",

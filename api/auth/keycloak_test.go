@@ -139,7 +139,7 @@ func TestTheKeycloakRealmIsTight(t *testing.T) {
 	}
 	require.ElementsMatch(t, Roles(), roles)
 	require.LessOrEqual(t, realm.AccessTokenLifespan, 300)
-	require.Len(t, clients, 3)
+	require.Len(t, clients, 5)
 	for id, c := range clients {
 		require.Empty(t, c.Secret, id)
 		require.False(t, c.ImplicitFlowEnabled || c.DirectAccessGrantsEnabled, id)
@@ -171,6 +171,7 @@ func TestWhatTheKeycloakRealmIssues(t *testing.T) {
 		client, tenant := clients["rastro-dashboard"], "talma-pe"
 		if u.ServiceAccountClientID != "" {
 			client = clients[u.ServiceAccountClientID]
+			tenant = client.ProtocolMappers[0].Config["claim.value"]
 		} else {
 			require.Len(t, u.Attributes["tenant"], 1)
 			tenant = u.Attributes["tenant"][0]

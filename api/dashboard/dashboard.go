@@ -21,6 +21,8 @@ type Config struct {
 	// BasePath is the path that browsers see the dashboard under; the proxy must leave it in the request. It must be
 	// that of the sessions. Default: /.
 	BasePath string
+	// Environment is what the page calls this Rastro, such as production. Default: empty, and nothing is shown.
+	Environment string
 }
 
 // DefaultConfig serves the files at the root.
@@ -58,7 +60,7 @@ func Register(router fiber.Router, cfg Config, sessions *auth.Sessions) error {
 	if err != nil {
 		return err
 	}
-	d := &site{base: cfg.BasePath, files: s, formAction: "'self' " + sessions.IssuerOrigin(), sessions: sessions}
+	d := &site{base: cfg.BasePath, environment: cfg.Environment, files: s, formAction: "'self' " + sessions.IssuerOrigin(), sessions: sessions}
 
 	if cfg.BasePath != "/" {
 		router.Get(strings.TrimSuffix(cfg.BasePath, "/"), d.addSlash)
@@ -72,10 +74,12 @@ func Register(router fiber.Router, cfg Config, sessions *auth.Sessions) error {
 
 // site serves what load found.
 type site struct {
-	base       string
-	files      *files
-	formAction string
-	sessions   *auth.Sessions
+	base string
+	// environment is what this Rastro is called.
+	environment string
+	files       *files
+	formAction  string
+	sessions    *auth.Sessions
 }
 
 // addSlash sends /ops to /ops/. Fiber answers both by the same route unless it routes strictly.
@@ -130,7 +134,7 @@ func (d *site) index(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentSecurityPolicy, d.policy(nonce))
 	c.Set(fiber.HeaderCacheControl, "no-cache")
 	c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
-	return c.SendString(d.files.index(d.base, nonce))
+	return c.SendString(d.files.index(d.base, nonce, d.environment))
 }
 
 // policy is the content security policy of the application's page. Browsers hold forms to form-action through

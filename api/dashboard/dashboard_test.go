@@ -110,6 +110,12 @@ func get(t *testing.T, app *fiber.App, path string, header ...string) (reply, st
 
 const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
+func TestThePageSaysWhichRastroItIs(t *testing.T) {
+	t.Parallel()
+	f := &files{page: page + environmentElement}
+	require.Contains(t, f.index("/", "n", `prod "eu"`), `<meta name="rastro-environment" content="prod &#34;eu&#34;">`)
+}
+
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	app := edge(t, "/")
@@ -247,7 +253,7 @@ func TestServesWhatIsEmbedded(t *testing.T) {
 	t.Parallel()
 	all, err := load(built.Dist())
 	require.NoError(t, err)
-	html := all.index("/ops/", "the-nonce")
+	html := all.index("/ops/", "the-nonce", "")
 	require.Contains(t, html, `<base href="/ops/">`)
 	require.Contains(t, html, `content="the-nonce"`)
 	for name, f := range all.byName {

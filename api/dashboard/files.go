@@ -27,6 +27,8 @@ const (
 const (
 	baseElement  = `<base href="/">`
 	nonceElement = `<meta name="csp-nonce" content="">`
+	// A page may do without this one.
+	environmentElement = `<meta name="rastro-environment" content="">`
 )
 
 // file is one file, ready to be sent.
@@ -144,9 +146,10 @@ func compressible(contentType string) bool {
 }
 
 // index is the page under a base path, with a nonce.
-func (f *files) index(base, nonce string) string {
+func (f *files) index(base, nonce, environment string) string {
 	return strings.NewReplacer(
 		baseElement, `<base href="`+html.EscapeString(base)+`">`,
 		nonceElement, `<meta name="csp-nonce" content="`+html.EscapeString(nonce)+`">`,
+		environmentElement, `<meta name="rastro-environment" content="`+html.EscapeString(environment)+`">`,
 	).Replace(f.page)
 }

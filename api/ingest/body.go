@@ -8,11 +8,13 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/tracking/formats"
 	"github.com/rastrohq/rastro/tracking/formats/cloudevents"
 	"github.com/rastrohq/rastro/tracking/formats/native"
@@ -50,6 +52,45 @@ func decodeJSON(body []byte, o formats.Options) ([]formats.Result, error) {
 }
 
 func (h *Handler) decode(c *fiber.Ctx, in *admission) ([]formats.Result, error) {
+	decode, err := h.decoder(c, in)
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.body(c, in)
+	if err != nil {
+		return nil, err
+	}
+	in.seat.shrink(len(body))
+	maxEvents := h.config.MaxEvents
+	if in.carrier != nil && in.carrier.Limits.MaxEvents > 0 {
+		maxEvents = min(maxEvents, in.carrier.Limits.MaxEvents)
+	}
+	results, err := decode(body, formats.Options{DefaultSource: in.source(), MaxEvents: maxEvents})
+	if b, ok := errors.AsType[*formats.BodyError](err); ok {
+		if b.Code == formats.CodeTooMany {
+			return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
+				"The request holds more than the %d events that are taken at once; send them in several requests.", maxEvents))
+		}
+		return nil, problem.New(http.StatusBadRequest, "malformed", fmt.Sprintf("The body cannot be read: %s.", b.Error()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode body: %w", err)
+	}
+	if len(results) == 0 && in.carrier == nil { // of carriers there are bodies of nothing, such as a manifest of an empty flight
+		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
+	}
+	return results, nil
+}
+
+// decoder returns what decodes the request's body: that of its carrier, or that of its media type.
+func (h *Handler) decoder(c *fiber.Ctx, in *admission) (decoder, error) {
+	if in.carrier != nil {
+		body := carriers.Body{Header: headersOf(c), ReceivedAt: h.deps.Now()}
+		return func(bytes []byte, o formats.Options) ([]formats.Result, error) {
+			body.Bytes = bytes
+			return in.carrier.Decode(body, o)
+		}, nil
+	}
 	media, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	decode, known := decoders()[media]
 	if err != nil || !known {
@@ -57,26 +98,18 @@ func (h *Handler) decode(c *fiber.Ctx, in *admission) ([]formats.Result, error) 
 			"Content-Type %q is not taken here. Send application/json (an event or an array of them), application/x-ndjson, "+
 				"application/cloudevents+json or application/cloudevents-batch+json.", c.Get(fiber.HeaderContentType)))
 	}
-	body, err := h.body(c, in.raw)
-	if err != nil {
-		return nil, err
-	}
-	in.seat.shrink(len(body))
-	results, err := decode(body, formats.Options{DefaultSource: defaultSource(in.identity), MaxEvents: h.config.MaxEvents})
-	if b, ok := errors.AsType[*formats.BodyError](err); ok {
-		if b.Code == formats.CodeTooMany {
-			return nil, problem.New(http.StatusRequestEntityTooLarge, "too-many-events", fmt.Sprintf(
-				"The request holds more than the %d events that are taken at once; send them in several requests.", h.config.MaxEvents))
+	return decode, nil
+}
+
+// headersOf copies the headers that a decoder may read.
+func headersOf(c *fiber.Ctx) http.Header {
+	header := http.Header{}
+	for name, value := range c.Request().Header.All() {
+		if key := http.CanonicalHeaderKey(string(name)); key == fiber.HeaderContentType || strings.HasPrefix(key, "Ce-") {
+			header[key] = append(header[key], string(value))
 		}
-		return nil, problem.New(http.StatusBadRequest, "malformed", fmt.Sprintf("The body cannot be read: %s.", b.Error()))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("decode body: %w", err)
-	}
-	if len(results) == 0 {
-		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
-	}
-	return results, nil
+	return header
 }
 
 // defaultSource is the source of events that name none: the client that sent them.
@@ -87,16 +120,16 @@ func defaultSource(identity auth.Identity) string {
 	return identity.Subject
 }
 
-// body returns the request's body, decompressed when it came as gzip; raw is as it came, when it has been read already. It is the
-// request's own: events keep parts of it for longer than the server keeps its buffers.
-func (h *Handler) body(c *fiber.Ctx, raw []byte) ([]byte, error) {
+// body returns the request's body, decompressed when it came as gzip. It is the request's own: events keep parts of it for longer than
+// the server keeps its buffers.
+func (h *Handler) body(c *fiber.Ctx, in *admission) ([]byte, error) {
+	raw := in.raw
 	if raw == nil {
 		var err error
-		if raw, err = h.read(c); err != nil {
+		if raw, err = h.read(c, in.maxBody); err != nil {
 			return nil, err
 		}
 	}
-	tooLarge := h.tooLarge()
 	switch encoding := c.Get(fiber.HeaderContentEncoding); encoding {
 	case "", "identity":
 		return raw, nil
@@ -105,12 +138,12 @@ func (h *Handler) body(c *fiber.Ctx, raw []byte) ([]byte, error) {
 		if err != nil {
 			return nil, badGzip(err)
 		}
-		body, err := io.ReadAll(io.LimitReader(reader, int64(h.config.MaxBodyBytes)+1))
+		body, err := io.ReadAll(io.LimitReader(reader, int64(in.maxBody)+1))
 		if err != nil {
 			return nil, badGzip(err)
 		}
-		if len(body) > h.config.MaxBodyBytes {
-			return nil, tooLarge
+		if len(body) > in.maxBody {
+			return nil, tooLarge(in.maxBody)
 		}
 		return body, nil
 	default:

@@ -7,6 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/carriers"
+	"github.com/rastrohq/rastro/tracking/formats/dcsa"
 )
 
 // Topic is where accepted events go.
@@ -27,15 +29,17 @@ type SentEvent struct {
 	Classifier    string `json:"classifier,omitempty" enum:"actual,estimated,planned,requested,expected" doc:"Only actual events move a trace; actual when absent"`
 }
 
-// Document adds the operation to the API's OpenAPI document. It is served by plain Fiber, being the hot path.
+// Document adds the operations to the API's OpenAPI document. They are served by plain Fiber, being the hot path.
 func Document(api huma.API) {
+	documentEvents(api)
+	documentCarriers(api)
+}
+
+func documentEvents(api huma.API) {
 	registry := api.OpenAPI().Components.Schemas
 	event := registry.Schema(reflect.TypeFor[SentEvent](), true, "SentEvent")
 	accepted := registry.Schema(reflect.TypeFor[Response](), true, "IngestResponse")
 	trouble := registry.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
-	body := func(media string, schema *huma.Schema) map[string]*huma.MediaType {
-		return map[string]*huma.MediaType{media: {Schema: schema}}
-	}
 	one := &huma.Schema{OneOf: []*huma.Schema{event, {Type: huma.TypeArray, Items: event}}}
 	cloudEvent := &huma.Schema{Type: huma.TypeObject, Description: "A CloudEvent 1.0 in structured mode"}
 	sent := map[string]any{
@@ -47,16 +51,8 @@ func Document(api huma.API) {
 		"specversion": "1.0", "id": "bhs-4712", "source": "bhs-lim", "type": "loaded", "subject": "0045123456", "time": "2026-06-20T22:55:01-05:00",
 		"data": map[string]any{"location": "LIM"}, "correlationid": "0045123456",
 	}
-	responses := map[string]*huma.Response{
-		"202": {Description: "Stored by the broker; results says what became of each event", Content: body("application/json", accepted)},
-	}
-	for status, text := range map[string]string{
-		"400": "The body cannot be read", "401": "No valid token, API key or signature", "409": "Another body came with the same webhook-id", "403": "The token lacks a role, or is for another tenant",
-		"413": "The body is too large", "415": "The media type is not taken", "422": "None of the events was accepted",
-		"429": "The tenant sends faster than it may; wait as Retry-After says", "503": "Nothing could be stored; wait as Retry-After says",
-	} {
-		responses[status] = &huma.Response{Description: text, Content: body(problem.ContentType, trouble)}
-	}
+	responses := troubles(trouble)
+	responses["202"] = &huma.Response{Description: "Stored by the broker; results says what became of each event", Content: body("application/json", accepted)}
 	api.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "post-events", Method: http.MethodPost, Path: "/api/v1/events", Tags: []string{"Ingest"},
 		Summary: "Send events",
@@ -75,4 +71,75 @@ func Document(api huma.API) {
 		}},
 		Responses: responses,
 	})
+}
+
+func body(media string, schema *huma.Schema) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{media: {Schema: schema}}
+}
+
+// troubles are the answers when not all is well.
+func troubles(trouble *huma.Schema) map[string]*huma.Response {
+	responses := map[string]*huma.Response{}
+	for status, text := range map[string]string{
+		"400": "The body cannot be read", "401": "No valid token, API key or signature", "409": "Another body came with the same webhook-id", "403": "The token lacks a role, or is for another tenant",
+		"413": "The body is too large", "415": "The media type is not taken", "422": "None of the events was accepted",
+		"429": "The tenant sends faster than it may; wait as Retry-After says", "503": "Nothing could be stored; wait as Retry-After says",
+	} {
+		responses[status] = &huma.Response{Description: text, Content: body(problem.ContentType, trouble)}
+	}
+	return responses
+}
+
+func documentCarriers(api huma.API) {
+	registry := api.OpenAPI().Components.Schemas
+	accepted := registry.Schema(reflect.TypeFor[Response](), true, "IngestResponse")
+	feedback := registry.Schema(reflect.TypeFor[Feedback](), true, "DCSAFeedback")
+	trouble := registry.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	responses := troubles(trouble)
+	delete(responses, "415")
+	responses["404"] = &huma.Response{Description: "There is no such carrier for the tenant", Content: body(problem.ContentType, trouble)}
+	responses["202"] = &huma.Response{
+		Description: "Stored by the broker; results says what became of each event",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: accepted, Example: Response{Accepted: 1, Results: []Result{{
+			UID: "0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e0f", EventID: "bhs-4713", Status: "accepted", Warnings: []problem.Field{{
+				Field: "event_type", Code: carriers.CodeUnmapped, Message: `nothing says what the code "ZZ9" means; it is kept, and moves nothing`,
+			}},
+		}}}}},
+	}
+	responses["200"] = &huma.Response{
+		Description: "Of carriers of the format dcsa: at least one event was stored; the elements say what is to be said of the others",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: feedback, Example: Feedback{[]dcsa.FeedbackElement{{
+			Severity: "WARN", PropertyPath: "$.events[0].equipmentDetails.equipmentReference",
+			Message: `"APNR7744962" does not pass as the number of a container (ISO 6346); it is taken as it is`,
+		}}}}},
+	}
+	responses["422"].Content["application/json"] = &huma.MediaType{Schema: feedback}
+	sent := map[string]any{
+		"correlation_id": "0045123456", "aggregate_id": "0045123456", "event_type": "BHS-SORT", "timestamp": "2026-06-20T22:50:00-05:00",
+		"event_id": "bhs-4713", "kind": "baggage", "payload": map[string]any{"location": "LIM"},
+	}
+	const line = `{"correlation_id":"0045123456","aggregate_id":"0045123456","event_type":"BHS-IN","timestamp":"2026-06-20T22:40:00-05:00","event_id":"bhs-4714"}` + "\n"
+	api.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "post-carrier-events", Method: http.MethodPost, Path: "/api/v1/carriers/{carrier}/events", Tags: []string{"Ingest"},
+		Summary: "Send a carrier's own format",
+		Description: "Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers " +
+			"only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that " +
+			"nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.",
+		Security:   []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"webhook": {}}},
+		Parameters: []*huma.Param{carrierParameter()},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: &huma.Schema{Description: "What the carrier sends"}, Examples: map[string]*huma.Example{
+				"one": {Summary: "An event of a carrier of the format native", Value: sent}, "several": {Summary: "Several events", Value: []any{sent}},
+			}},
+			"application/x-ndjson": {Schema: &huma.Schema{Type: huma.TypeString, Description: "An event a line, for carriers of the format native"}, Example: line},
+		}},
+		Responses: responses,
+	})
+}
+
+func carrierParameter() *huma.Param {
+	return &huma.Param{
+		Name: "carrier", In: "path", Required: true, Description: "The carrier, as its file in the configuration is called", Example: "demo-native",
+		Schema: &huma.Schema{Type: huma.TypeString},
+	}
 }

@@ -18,10 +18,12 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/internal/telemetry"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
+	"github.com/rastrohq/rastro/tracking/formats/dcsa"
 )
 
 // Publisher hands events to the pipelines. Publish returns nil once the broker has stored them all.
@@ -61,10 +63,19 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// Carriers knows the carriers.
+type Carriers interface {
+	// Lookup returns a carrier that senders of a tenant may use, or an error that wraps carriers.ErrUnknown.
+	Lookup(tenant, name string) (*carriers.Carrier, error)
+	// Named returns the carrier of a name, whoever may use it.
+	Named(name string) (*carriers.Carrier, bool)
+}
+
 // Deps is what the edge works with.
 type Deps struct {
 	Publisher Publisher
 	Tenants   *Tenants
+	Carriers  Carriers // nil: there are none
 	Recorder  routers.Recorder
 	Metrics   *Metrics
 	Logger    *slog.Logger
@@ -77,8 +88,9 @@ type Handler struct {
 	deps   Deps
 	room   *semaphore.Weighted // for bodies, in bytes
 	// unproven is the part of it that bodies may take whose sender is not known before they are read.
-	unproven *semaphore.Weighted
-	lane     *lane // to the broker
+	unproven  *semaphore.Weighted
+	lane      *lane // to the broker
+	bulkheads *bulkheads
 }
 
 // New returns the edge's handler.
@@ -89,7 +101,7 @@ func New(config Config, deps Deps) (*Handler, error) {
 	return &Handler{
 		config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes),
 		unproven: semaphore.NewWeighted(max(config.MaxInFlightBytes/unprovenPart, int64(config.MaxBodyBytes), minBody)),
-		lane:     newLane(config.MaxInFlightBytes, config.Timeout/2),
+		lane:     newLane(config.MaxInFlightBytes, config.Timeout/2), bulkheads: newBulkheads(config, deps.Now),
 	}, nil
 }
 
@@ -101,12 +113,14 @@ func ReadsBody(method, path string) bool {
 // Register adds the operations to a router whose requests were authenticated before they come here.
 func (h *Handler) Register(router fiber.Router) {
 	router.Post("/events", auth.RequireSender(), h.postEvents)
+	router.Post("/carriers/:carrier/events", auth.RequireSender(), h.postEvents)
 }
 
 // Response is the answer to a batch of events: one result an event, in the order they were sent.
 type Response struct {
 	Accepted int      `json:"accepted" doc:"How many events were accepted: the broker has stored them" example:"1"`
 	Rejected int      `json:"rejected" doc:"How many events were rejected; sending them again as they are is no use" example:"1"`
+	Aside    int      `json:"aside,omitempty" doc:"How many parts of a carrier's body were read and tell of nothing that can be traced, such as a bag whose tag could not be read"`
 	Results  []Result `json:"results" doc:"One result an event, in the order they were sent; none when the message was taken before"`
 	Repeated bool     `json:"repeated,omitempty" doc:"The signed message was taken before, and nothing was done again"`
 }
@@ -116,9 +130,10 @@ type Result struct {
 	Index   int    `json:"index" doc:"Position of the event in the request, from 0"`
 	UID     string `json:"uid,omitempty" format:"uuid" doc:"What the event is known by from now on; absent when it was rejected"`
 	EventID string `json:"event_id,omitempty" doc:"The sender's id of the event, or the fingerprint that stands for it"`
-	Status  string `json:"status" enum:"accepted,rejected"`
-	// Errors says why the event was rejected.
-	Errors []problem.Field `json:"errors,omitempty"`
+	Status  string `json:"status" enum:"accepted,rejected,aside"`
+	// Errors says why the event was rejected, Warnings what is odd about one that was accepted.
+	Errors   []problem.Field `json:"errors,omitempty" doc:"Why the event was rejected"`
+	Warnings []problem.Field `json:"warnings,omitempty" doc:"What is odd about the event, at a carrier's address"`
 }
 
 // Rejection is the answer when none of the events was accepted.
@@ -145,13 +160,13 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	defer cancel()
 	soon, cancelSoon := context.WithTimeout(ctx, h.config.Timeout/2) // leaves the broker the other half
 	defer cancelSoon()
-	in, err := h.admit(ctx, c)
+	in, err := h.admit(ctx, c, strings.Clone(c.Params("carrier")))
 	if err != nil {
 		return later(c, err)
 	}
 	defer func() { in.leave(ctx, err) }()
 	if in.message != nil && in.message.Repeated {
-		return again(c, in.message)
+		return again(c, in)
 	}
 	results, err := h.decode(c, in)
 	if err != nil {
@@ -160,14 +175,11 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	if err := refuseOtherTenants(results, in.identity.TenantID); err != nil {
 		return err
 	}
-	if wait := in.rules.reserve(h.deps.Now(), len(results)); wait > 0 {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
-		return problem.New(http.StatusTooManyRequests, "rate-limit", fmt.Sprintf(
-			"Tenant %s may send %g events a second; wait as Retry-After says and send the request again.",
-			in.identity.TenantID, in.rules.tenant.RatePerSecond))
+	if err := h.reserve(c, in, len(results)); err != nil {
+		return err
 	}
 	events, response := h.check(results, in, telemetry.SpanOf(ctx))
-	if err := h.publish(ctx, soon, events, in.seat.bytes); errors.Is(err, errLaneFull) {
+	if err := h.publish(ctx, soon, events, in); errors.Is(err, errLaneFull) {
 		return later(c, h.overloaded())
 	} else if err != nil {
 		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
@@ -175,19 +187,39 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 		return later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
 			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds."))
 	}
-	h.count(in.identity.TenantID, response)
-	in.response = response
-	return answer(c, response)
+	h.count(in, response)
+	in.response, in.taken = response, true
+	return in.answer(c, response, results)
 }
 
-// publish hands events of so many bytes to the broker once it is their turn, which must come while soon lasts.
-func (h *Handler) publish(ctx, soon context.Context, events []*tracking.Event, bytes int64) error {
+// reserve takes events out of the rates of the tenant and of the carrier.
+func (h *Handler) reserve(c *fiber.Ctx, in *admission, events int) error {
+	who, perSecond, wait := "Tenant "+in.identity.TenantID, in.rules.tenant.RatePerSecond, time.Duration(0)
+	if in.carrier != nil {
+		if wait = h.bulkheads.of(in.identity.TenantID, in.carrier).reserve(h.deps.Now(), events); wait > 0 {
+			who, perSecond = "Carrier "+in.carrier.Name, in.carrier.Limits.EventsPerSecond
+		}
+	}
+	if wait == 0 {
+		wait = in.rules.reserve(h.deps.Now(), events)
+	}
+	if wait == 0 {
+		return nil
+	}
+	c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(wait/time.Second)+1))
+	return problem.New(http.StatusTooManyRequests, "rate-limit", fmt.Sprintf(
+		"%s may send %g events a second; wait as Retry-After says and send the request again.", who, perSecond))
+}
+
+// publish hands events to the broker once it is their turn, which must come while soon lasts.
+func (h *Handler) publish(ctx, soon context.Context, events []*tracking.Event, in *admission) error {
+	bytes := in.seat.bytes
 	if len(events) == 0 {
 		return nil
 	}
 	soon, cancel := context.WithTimeout(soon, maxWait)
 	defer cancel()
-	if err := h.lane.enter(soon, bytes); err != nil {
+	if err := h.lane.enter(soon, partyOf(in.identity.TenantID, in.carrier), bytes); err != nil {
 		return err
 	}
 	start := h.deps.Now()
@@ -203,10 +235,15 @@ func (h *Handler) check(results []formats.Result, in *admission, span tracking.S
 	response := Response{Results: make([]Result, len(results))}
 	events := make([]*tracking.Event, 0, len(results))
 	for i, r := range results {
+		if r.Aside() {
+			response.Aside++
+			response.Results[i] = Result{Index: r.Index, Status: "aside", Warnings: remarks(r, notError)}
+			continue
+		}
 		fields := refusals(r)
 		if r.OK() {
 			fields = append(fields, in.rules.check(r.Event, h.config.MaxEventBytes)...)
-			fields = append(fields, checkSource(r.Event, in.identity)...)
+			fields = append(fields, checkSource(r.Event, in)...)
 		}
 		if len(fields) > 0 {
 			response.Rejected++
@@ -220,6 +257,9 @@ func (h *Handler) check(results []formats.Result, in *admission, span tracking.S
 		events = append(events, e)
 		response.Accepted++
 		response.Results[i] = Result{Index: r.Index, UID: e.UID.String(), EventID: e.EventID, Status: "accepted"}
+		if in.carrier != nil {
+			response.Results[i].Warnings = remarks(r, notError)
+		}
 	}
 	return events, response
 }
@@ -238,9 +278,16 @@ func refusals(r formats.Result) []problem.Field {
 	if r.OK() {
 		return nil
 	}
-	fields := make([]problem.Field, 0, len(r.Findings))
+	return remarks(r, func(s formats.Severity) bool { return s == formats.SeverityError })
+}
+
+func notError(s formats.Severity) bool { return s != formats.SeverityError }
+
+// remarks returns the findings of some severities.
+func remarks(r formats.Result, of func(formats.Severity) bool) []problem.Field {
+	var fields []problem.Field
 	for _, f := range r.Findings {
-		if f.Severity == formats.SeverityError {
+		if of(f.Severity) {
 			fields = append(fields, problem.Field{Field: f.Field, Code: f.Code, Message: f.Message})
 		}
 	}
@@ -262,7 +309,13 @@ func refuseOtherTenants(results []formats.Result, tenant string) error {
 	return nil
 }
 
-func (h *Handler) count(tenant string, r Response) {
+func (h *Handler) count(in *admission, r Response) {
+	tenant := in.identity.TenantID
+	if in.carrier != nil {
+		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "accepted").Add(float64(r.Accepted))
+		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "rejected").Add(float64(r.Rejected))
+		h.deps.Metrics.carriers.WithLabelValues(in.carrier.Name, "aside").Add(float64(r.Aside))
+	}
 	h.deps.Metrics.events.WithLabelValues("accepted").Add(float64(r.Accepted))
 	h.deps.Metrics.events.WithLabelValues("rejected").Add(float64(r.Rejected))
 	if r.Accepted > 0 {
@@ -273,10 +326,50 @@ func (h *Handler) count(tenant string, r Response) {
 	}
 }
 
-func answer(c *fiber.Ctx, r Response) error {
-	if r.Accepted > 0 {
+// answer answers in the form of the carrier's standard, where it has one, or else in ours.
+func (in *admission) answer(c *fiber.Ctx, r Response, results []formats.Result) error {
+	if in.carrier != nil { // for whoever does not read the standard's answer
+		c.Set("X-Rastro-Accepted", strconv.Itoa(r.Accepted))
+		c.Set("X-Rastro-Rejected", strconv.Itoa(r.Rejected))
+	}
+	switch {
+	case in.carrier != nil && in.carrier.Format == carriers.DCSA:
+		return answerDCSA(c, r, results)
+	case r.Accepted > 0 || r.Rejected == 0:
 		return c.Status(http.StatusAccepted).JSON(r)
 	}
 	p := problem.New(http.StatusUnprocessableEntity, "rejected", "None of the events was accepted; results says why, event by event.")
 	return c.Status(http.StatusUnprocessableEntity).JSON(Rejection{p, r}, problem.ContentType)
+}
+
+// Feedback is the answer to events of DCSA Track & Trace: PostEventsResponse of 3.0.0, or PostEventsError when none was accepted.
+type Feedback struct {
+	FeedbackElements []dcsa.FeedbackElement `json:"feedbackElements" doc:"What is to be said of properties of the request; none when all is well"`
+}
+
+// dcsaVersion is the version of the standard that answers are of.
+const dcsaVersion = "3.0.0"
+
+func answerDCSA(c *fiber.Ctx, r Response, results []formats.Result) error {
+	feedback := Feedback{dcsa.Feedback(results)}
+	for i, result := range r.Results {
+		if results[i].OK() { // and yet refused, by the tenant's rules
+			for _, f := range result.Errors {
+				feedback.FeedbackElements = append(feedback.FeedbackElements, dcsa.FeedbackElement{
+					Severity: "ERROR", Message: f.Field + " " + f.Message, PropertyPath: fmt.Sprintf("$.events[%d]", result.Index),
+				})
+			}
+		}
+	}
+	if r.Repeated {
+		feedback.FeedbackElements = append(feedback.FeedbackElements, dcsa.FeedbackElement{
+			Severity: "INFO", Message: "the message was taken before, and nothing was done again",
+		})
+	}
+	c.Set("API-Version", dcsaVersion)
+	status := http.StatusOK
+	if r.Accepted == 0 && r.Rejected > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return c.Status(status).JSON(feedback)
 }

@@ -23,7 +23,8 @@ const (
 //
 // How much that is shows in how long the broker takes. The lane widens while it is used and the broker is quick, twofold at
 // most in the time that the broker takes, and is halved when the broker is slow or fails. One request, however large, always
-// fits. Those who wait come in their order.
+// fits. Those who wait come in turn, one of each party: a flood of one party makes the others wait for one of its requests, and not
+// for all of them. Those of one party come in their order.
 type lane struct {
 	most int64         // the widest that it may be, in bytes
 	slow time.Duration // longer than this is slow; less than half of it is quick
@@ -32,7 +33,8 @@ type lane struct {
 	width   int64 // bytes that may be on their way
 	used    int64 // bytes that are
 	halved  time.Time
-	waiting list.List // of *turn
+	parties map[string]*list.List // those of whom some wait: of *turn each
+	ring    list.List             // of their names, in the order in which they come
 }
 
 // turn is one request's place in the queue.
@@ -42,19 +44,23 @@ type turn struct {
 }
 
 func newLane(most int64, slow time.Duration) *lane {
-	return &lane{most: most, slow: slow, width: min(most, firstLane)}
+	return &lane{most: most, slow: slow, width: min(most, firstLane), parties: map[string]*list.List{}}
 }
 
-// enter waits for room for so many bytes; errLaneFull when ctx ends first. Without an error the caller must leave.
-func (l *lane) enter(ctx context.Context, bytes int64) error {
+// enter waits for room for so many bytes of a party; errLaneFull when ctx ends first. Without an error the caller must leave.
+func (l *lane) enter(ctx context.Context, party string, bytes int64) error {
 	l.mu.Lock()
-	if l.waiting.Len() == 0 && l.fits(bytes) {
+	if l.ring.Len() == 0 && l.fits(bytes) {
 		l.used += bytes
 		l.mu.Unlock()
 		return nil
 	}
-	t := &turn{bytes, make(chan struct{})}
-	place := l.waiting.PushBack(t)
+	t := &turn{bytes: bytes, come: make(chan struct{})}
+	if l.parties[party] == nil {
+		l.parties[party] = list.New()
+		l.ring.PushBack(party)
+	}
+	place := l.parties[party].PushBack(t)
 	l.mu.Unlock()
 	select {
 	case <-t.come:
@@ -68,7 +74,7 @@ func (l *lane) enter(ctx context.Context, bytes int64) error {
 		return nil
 	default:
 	}
-	l.waiting.Remove(place)
+	l.parties[party].Remove(place)
 	l.admit() // it may have been in the way of smaller ones
 	return errLaneFull
 }
@@ -93,12 +99,21 @@ func (l *lane) fits(bytes int64) bool { return l.used == 0 || l.used+bytes <= l.
 
 // admit lets in those whose turn has come. The caller holds mu.
 func (l *lane) admit() {
-	for first := l.waiting.Front(); first != nil; first = l.waiting.Front() {
-		t := first.Value.(*turn) //nolint:forcetypeassert // there is nothing else in it
+	for first := l.ring.Front(); first != nil; first = l.ring.Front() {
+		party := first.Value.(string) //nolint:forcetypeassert // there is nothing else in it
+		turns := l.parties[party]
+		next := turns.Front()
+		if next == nil {
+			l.ring.Remove(first)
+			delete(l.parties, party)
+			continue
+		}
+		t := next.Value.(*turn) //nolint:forcetypeassert // as above
 		if !l.fits(t.bytes) {
 			return
 		}
-		l.waiting.Remove(first)
+		turns.Remove(next)
+		l.ring.MoveToBack(first)
 		l.used += t.bytes
 		close(t.come)
 	}

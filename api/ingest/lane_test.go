@@ -25,7 +25,7 @@ func TestTheLaneKeepsASlowBrokerUseful(t *testing.T) {
 			soon, cancel := context.WithTimeout(t.Context(), timeout/2)
 			defer cancel()
 			start := time.Now()
-			if l.enter(soon, body) != nil {
+			if l.enter(soon, "", body) != nil {
 				refused.Add(1)
 				return
 			}
@@ -84,17 +84,17 @@ func TestTheLaneLetsEveryoneHaveATurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLane(1000, time.Second)
-		require.NoError(t, l.enter(t.Context(), 5000))
+		require.NoError(t, l.enter(t.Context(), "", 5000))
 		brief, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		given := make(chan error, 1)
-		go func() { given <- l.enter(brief, 900) }()
+		go func() { given <- l.enter(brief, "", 900) }()
 		synctest.Wait()
 		var order []int
 		var mu sync.Mutex
 		for i := range 4 {
 			go func() {
-				if l.enter(t.Context(), 300) == nil {
+				if l.enter(t.Context(), "", 300) == nil {
 					mu.Lock()
 					defer mu.Unlock()
 					order = append(order, i)
@@ -114,15 +114,68 @@ func TestTheLaneLetsEveryoneHaveATurn(t *testing.T) {
 		require.Zero(t, l.used)
 
 		for range 5 {
-			require.NoError(t, l.enter(t.Context(), 10))
+			require.NoError(t, l.enter(t.Context(), "", 10))
 			l.leave(10, time.Now(), time.Millisecond, true)
 		}
 		require.Equal(t, int64(1000), l.width, "it never is wider than it may be")
 		start := time.Now()
 		for i := range 20 {
-			require.NoError(t, l.enter(t.Context(), 10))
+			require.NoError(t, l.enter(t.Context(), "", 10))
 			l.leave(10, start.Add(time.Duration(i)*time.Hour), 2*time.Second, true)
 		}
 		require.Equal(t, int64(1000), l.width, "a lane of less than the least stays as it is")
+	})
+}
+
+// A party that floods the lane makes another wait for one request of its own, not for all that it has waiting.
+func TestTheLaneIsFair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLane(1000, time.Second)
+		require.NoError(t, l.enter(t.Context(), "first", 1000))
+		var order []string
+		var mu sync.Mutex
+		wait := func(party string) {
+			go func() {
+				if l.enter(t.Context(), party, 1000) == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, party)
+				}
+			}()
+			synctest.Wait()
+		}
+		for range 50 {
+			wait("flood")
+		}
+		wait("calm")
+		wait("calm")
+		wait("other")
+		for range 54 {
+			l.leave(1000, time.Now(), time.Millisecond, true)
+			synctest.Wait()
+		}
+		require.Equal(t, []string{"flood", "calm", "other", "flood", "calm", "flood"}, order[:6])
+		require.Len(t, order, 53)
+		require.Zero(t, l.used)
+		require.Empty(t, l.parties)
+		require.Zero(t, l.ring.Len())
+	})
+}
+
+// Who gives up leaves nothing behind.
+func TestTheLaneForgetsThoseWhoGaveUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLane(1000, time.Second)
+		require.NoError(t, l.enter(t.Context(), "a", 1000))
+		for i := range 20 {
+			brief, cancel := context.WithTimeout(t.Context(), time.Second)
+			require.ErrorIs(t, l.enter(brief, string(rune('a'+i)), 900), errLaneFull)
+			cancel()
+		}
+		l.leave(1000, time.Now(), time.Millisecond, true)
+		require.Empty(t, l.parties)
+		require.Zero(t, l.used)
 	})
 }

@@ -62,17 +62,22 @@ func (s *seat) give(n int64) {
 // not keep those out who have.
 const unprovenPart = 4
 
+// roomFor returns the room that a request's body may take at most, in bytes.
+func roomFor(c *fiber.Ctx, maxBody int) int64 {
+	size := c.Request().Header.ContentLength()
+	if size < 0 || size > maxBody || c.Get(fiber.HeaderContentEncoding) != "" {
+		size = maxBody // as large as it may become
+	}
+	return int64(max(size, minBody))
+}
+
 // enter waits for room for the request's body, which has not been read yet. proven says whether it is known whose it is. The caller
 // must leave the seat.
-func (h *Handler) enter(ctx context.Context, c *fiber.Ctx, proven bool) (*seat, error) {
-	size := c.Request().Header.ContentLength()
-	if size > h.config.MaxBodyBytes {
-		return nil, h.tooLarge()
+func (h *Handler) enter(ctx context.Context, c *fiber.Ctx, proven bool, maxBody int) (*seat, error) {
+	if c.Request().Header.ContentLength() > maxBody {
+		return nil, tooLarge(maxBody)
 	}
-	if size < 0 || c.Get(fiber.HeaderContentEncoding) != "" {
-		size = h.config.MaxBodyBytes // as large as it may become
-	}
-	n := int64(max(size, minBody))
+	n := roomFor(c, maxBody)
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	taken := &seat{handler: h}
@@ -92,22 +97,22 @@ func (h *Handler) enter(ctx context.Context, c *fiber.Ctx, proven bool) (*seat, 
 }
 
 // read reads the request's body as it was sent.
-func (h *Handler) read(c *fiber.Ctx) ([]byte, error) {
+func (h *Handler) read(c *fiber.Ctx, maxBody int) ([]byte, error) {
 	stream := c.Request().BodyStream()
 	if stream == nil {
 		raw := c.Request().Body()
-		if len(raw) > h.config.MaxBodyBytes {
-			return nil, h.tooLarge()
+		if len(raw) > maxBody {
+			return nil, tooLarge(maxBody)
 		}
 		return bytes.Clone(raw), nil
 	}
 	var body bytes.Buffer
-	body.Grow(max(0, min(c.Request().Header.ContentLength(), h.config.MaxBodyBytes)) + bytes.MinRead)
-	if _, err := body.ReadFrom(io.LimitReader(stream, int64(h.config.MaxBodyBytes)+1)); err != nil {
+	body.Grow(max(0, min(c.Request().Header.ContentLength(), maxBody)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(stream, int64(maxBody)+1)); err != nil {
 		return nil, problem.New(http.StatusBadRequest, "malformed", "The body ended before all of it had come.")
 	}
-	if body.Len() > h.config.MaxBodyBytes {
-		return nil, h.tooLarge()
+	if body.Len() > maxBody {
+		return nil, tooLarge(maxBody)
 	}
 	// All of it was read: the connection may go on. Bytes are kept for the events, not for the server.
 	c.Request().SetBodyRaw(nil)
@@ -121,7 +126,7 @@ func (h *Handler) overloaded() error {
 		"More is being sent than can be taken in, and nothing of this request was accepted. Send it again after Retry-After seconds.")
 }
 
-func (h *Handler) tooLarge() error {
+func tooLarge(maxBody int) error {
 	return problem.New(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf(
-		"The body is larger than %d bytes; send the events in several smaller requests.", h.config.MaxBodyBytes))
+		"The body is larger than %d bytes; send the events in several smaller requests.", maxBody))
 }

@@ -102,6 +102,7 @@ func (s *shared) process() *process {
 	c.MaxBodyBytes, c.MaxInFlightBytes = 64<<10, 256<<10
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: e, Tenants: ingest.NewTenants(e, 5*time.Second, s.now, logger), Recorder: e, Metrics: metrics, Logger: logger, Now: s.now,
+		Carriers: carrierSet(t),
 	})
 	require.NoError(t, err)
 	refusals := auth.NewRefusals(logger)
@@ -371,47 +372,54 @@ func TestWhileTheDatabaseIsAway(t *testing.T) {
 func TestACarriersAddressIsItsOwn(t *testing.T) {
 	s := newShared(t)
 	p := s.process()
-	reached := 0
-	p.app.Post("/api/v1/carriers/:carrier/events", auth.RequireSender(), func(c *fiber.Ctx) error {
-		signed, ok := auth.SignedFrom(c.UserContext())
-		require.True(t, ok)
-		id, message, err := signed.Verify(c, c.Body())
-		if err != nil {
-			return err
-		}
-		message.Release(c.UserContext())
-		reached++
-		return c.JSON(id)
-	})
 	pe, secretPE := s.credential(store.CredentialHMAC, "latam", "")
+	_, key := s.credential(store.CredentialAPIKey, "latam", "")
 	s.tenant = "talma-ec"
 	_, secretEC := s.credential(store.CredentialHMAC, "latam", "")
-	post := func(carrier, secret string, named bool) (int, string) {
+	body := event("1")
+	post := func(carrier, secret string, named bool) answer {
 		t.Helper()
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/carriers/"+carrier+"/events", strings.NewReader("x"))
-		headers := s.sign(pe, secret, uuid.NewString(), "x", 0)
-		for i := 0; i < len(headers)-2; i += 2 {
-			request.Header.Set(headers[i], headers[i+1])
+		headers := s.sign(pe, secret, uuid.NewString(), body, 0)
+		if !named {
+			headers = headers[:len(headers)-2]
 		}
-		if named {
-			request.Header.Set("X-Rastro-Credential", pe.ID.String())
-		}
-		response, err := p.app.Test(request, -1)
-		require.NoError(t, err)
-		defer func() { require.NoError(t, response.Body.Close()) }()
-		var body bytes.Buffer
-		_, err = body.ReadFrom(response.Body)
-		require.NoError(t, err)
-		return response.StatusCode, body.String()
+		return p.postTo("/api/v1/carriers/"+carrier+"/events", "application/json", body, headers...)
 	}
 	for secret, tenant := range map[string]string{secretPE: "talma-pe", secretEC: "talma-ec"} {
-		status, body := post("latam", secret, false)
-		require.Equal(t, http.StatusOK, status, body)
-		require.Contains(t, body, `"tenant_id":"`+tenant+`"`, "the signature says whose it is")
+		a := post("latam", secret, false)
+		require.Equal(t, http.StatusAccepted, a.status, a)
+		require.Equal(t, tenant, p.got[len(p.got)-1].TenantID, "the signature says whose it is")
+		require.Equal(t, "latam", p.got[len(p.got)-1].Source)
 	}
-	status, _ := post("avianca", secretPE, true)
-	require.Equal(t, http.StatusForbidden, status)
-	status, _ = post("avianca", secretPE, false)
-	require.Equal(t, http.StatusUnauthorized, status)
-	require.Equal(t, 2, reached)
+	require.Equal(t, http.StatusForbidden, post("avianca", secretPE, true).status)
+	require.Equal(t, http.StatusUnauthorized, post("avianca", secretPE, false).status)
+	require.Equal(t, http.StatusUnauthorized, post("nobody", secretPE, false).status)
+	require.Len(t, p.got, 2)
+
+	byKey := func(carrier string) answer {
+		return p.postTo("/api/v1/carriers/"+carrier+"/events", "application/json", body, "X-API-Key", key)
+	}
+	require.Equal(t, http.StatusAccepted, byKey("latam").status)
+	require.Equal(t, http.StatusForbidden, byKey("avianca").status)
+}
+
+// What a carrier's file does not take is refused, however good it is.
+func TestACarrierTakesWhatItsFileSays(t *testing.T) {
+	s := newShared(t)
+	p := s.process()
+	c, secret := s.credential(store.CredentialHMAC, "tokens", "")
+	_, key := s.credential(store.CredentialAPIKey, "tokens", "")
+	a := p.postTo("/api/v1/carriers/tokens/events", "application/json", event("1"), s.sign(c, secret, "m1", event("1"), 0)...)
+	require.Equal(t, http.StatusForbidden, a.status)
+	require.Equal(t, "/problems/authentication-not-taken", a.Type)
+	a = p.postTo("/api/v1/carriers/tokens/events", "application/json", event("1"), "X-API-Key", key)
+	require.Equal(t, "/problems/authentication-not-taken", a.Type)
+	require.Contains(t, a.Detail, "an API key")
+
+	for client, want := range map[string]int{"bhs-lim": http.StatusAccepted, "other": http.StatusForbidden} {
+		e := newEdge(t, auth.Identity{Subject: "s", ClientID: client, TenantID: "talma-pe", Roles: []string{auth.RoleEventsWrite}})
+		require.Equal(t, want, e.postTo("/api/v1/carriers/tokens/events", "application/json", good).status, client)
+	}
+	_, err := s.Tenant(t.Context(), "talma-pe")
+	require.NoError(t, err)
 }

@@ -167,11 +167,14 @@ func (t *Tenants) load(ctx context.Context, id string, known *Rules) (*Rules, er
 }
 
 // reserve takes n events out of the tenant's rate and returns zero, or returns how long to wait before trying again.
-func (r *Rules) reserve(now time.Time, n int) time.Duration {
-	if r.limiter == nil {
+func (r *Rules) reserve(now time.Time, n int) time.Duration { return reserve(r.limiter, now, n) }
+
+// reserve takes n events out of a rate, of which nil is one without limit.
+func reserve(limiter *rate.Limiter, now time.Time, n int) time.Duration {
+	if limiter == nil {
 		return 0
 	}
-	reservation := r.limiter.ReserveN(now, min(n, r.limiter.Burst()))
+	reservation := limiter.ReserveN(now, min(n, limiter.Burst()))
 	wait := reservation.DelayFrom(now)
 	if wait > 0 {
 		reservation.CancelAt(now)

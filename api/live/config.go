@@ -112,7 +112,7 @@ func (l Loaded) configuration(at time.Time) Configuration {
 					continue
 				}
 				if list[i].Name = spec.Name; c.Valid {
-					list[i].Version = versionOf(spec.Plan())
+					list[i].Version = pipeline.Version(spec.Plan())
 				}
 			}
 		}
@@ -128,7 +128,7 @@ func (l Loaded) configuration(at time.Time) Configuration {
 		for i, spec := range l.Specs {
 			plans[i] = spec.Plan()
 		}
-		c.Version = versionOf(plans...)
+		c.Version = pipeline.Version(plans...)
 	}
 	return c
 }
@@ -157,11 +157,11 @@ func ChangesOf(before, after []pipeline.Plan, touched []string) []Change {
 		stages := map[string]map[string]string{}
 		for _, plan := range list {
 			stages[plan.Pipeline] = map[string]string{}
-			versions[plan.Pipeline] = append(versions[plan.Pipeline], versionOf(plan))
+			versions[plan.Pipeline] = append(versions[plan.Pipeline], pipeline.Version(plan))
 			for _, hop := range plan.Hops {
 				for _, stage := range hop.Stages {
 					// Without its topics, which are other stages' names.
-					stages[plan.Pipeline][stage.Name] = versionOf(pipeline.Plan{Hops: []pipeline.Hop{
+					stages[plan.Pipeline][stage.Name] = pipeline.Version(pipeline.Plan{Hops: []pipeline.Hop{
 						{Name: hop.Name, Workers: hop.Workers, Batch: hop.Batch, Stages: []pipeline.StageSpec{stage}},
 					}})
 				}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -152,7 +153,7 @@ func (f *feed) look(ctx context.Context) (more bool, err error) {
 		}
 		f.seen[c.ID] = c.Position
 	}
-	summaries, many, err := f.read(ctx, changed, all)
+	read, err := f.read(ctx, changed, all)
 	if err != nil {
 		for _, c := range news.Changes {
 			delete(f.seen, c.ID)
@@ -162,7 +163,7 @@ func (f *feed) look(ctx context.Context) (more bool, err error) {
 	// A position behind the last one is that of another database, put in the place of the one before.
 	lost := news.Next < from || !f.looked.IsZero() && news.At.Sub(f.looked) > keptChanges
 	f.looked = news.At
-	f.tell(news, summaries, many, lost)
+	f.tell(news, read, lost)
 	for id, position := range f.seen {
 		if position < news.Next || lost {
 			delete(f.seen, id)
@@ -175,23 +176,67 @@ func (f *feed) look(ctx context.Context) (more bool, err error) {
 	return news.More, nil
 }
 
-// read reads the traces that have changed, each tenant's as that tenant. many are the tenants of whom too many have, or any may have.
-func (f *feed) read(ctx context.Context, changed map[string][]string, all map[string]bool) (
-	traces map[string][]store.TraceSummary, many map[string]bool, err error,
-) {
-	traces, many = map[string][]store.TraceSummary{}, map[string]bool{}
+// reading is what was read of traces that have changed, by tenant.
+type reading struct {
+	traces map[string][]store.TraceSummary
+	// meant are the traces that the filters mean that the store was asked for.
+	meant map[string]map[string]map[string]bool
+	// many are the tenants of whom too many have changed, or any may have.
+	many map[string]bool
+}
+
+// read reads the traces that have changed, each tenant's as that tenant.
+func (f *feed) read(ctx context.Context, changed map[string][]string, all map[string]bool) (reading, error) {
+	r := reading{traces: map[string][]store.TraceSummary{}, meant: map[string]map[string]map[string]bool{}, many: map[string]bool{}}
 	for tenant, correlations := range changed {
 		slices.Sort(correlations)
 		correlations = slices.Compact(correlations)
 		if all[tenant] || len(correlations) > maxTraces {
-			many[tenant] = true
+			r.many[tenant] = true
 			continue
 		}
-		if traces[tenant], err = f.store.TraceSummaries(ctx, tenant, correlations); err != nil {
-			return nil, nil, err
+		var err error
+		if r.traces[tenant], err = f.store.TraceSummaries(ctx, tenant, correlations); err != nil {
+			return reading{}, err
+		}
+		r.meant[tenant] = map[string]map[string]bool{}
+		for deep, filter := range f.questions(tenant) {
+			if r.meant[tenant][deep], err = f.ask(ctx, tenant, filter, r.traces[tenant]); err != nil {
+				return reading{}, err
+			}
 		}
 	}
-	return traces, many, nil
+	return r, nil
+}
+
+// questions returns what the filters of a tenant's streams ask the store, each once.
+func (f *feed) questions(tenant string) map[string]traceFilter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	questions := map[string]traceFilter{}
+	for s := range f.tenants[tenant] {
+		if s.filter.deep != "" {
+			questions[s.filter.deep] = s.filter
+		}
+	}
+	return questions
+}
+
+// ask returns which of some traces a filter means.
+func (f *feed) ask(ctx context.Context, tenant string, filter traceFilter, traces []store.TraceSummary) (map[string]bool, error) {
+	correlations := make([]string, len(traces))
+	for i, t := range traces {
+		correlations[i] = t.CorrelationID
+	}
+	found, err := f.store.MatchTraces(ctx, tenant, filter.question(), correlations)
+	if err != nil {
+		return nil, err
+	}
+	meant := make(map[string]bool, len(found))
+	for _, correlation := range found {
+		meant[correlation] = true
+	}
+	return meant, nil
 }
 
 func (f *feed) watched(tenant string) bool {
@@ -201,7 +246,7 @@ func (f *feed) watched(tenant string) bool {
 }
 
 // tell hands what was read to the streams, and moves on.
-func (f *feed) tell(news store.ChangeFeed, traces map[string][]store.TraceSummary, many map[string]bool, lost bool) {
+func (f *feed) tell(news store.ChangeFeed, read reading, lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.position = news.Next
@@ -211,10 +256,15 @@ func (f *feed) tell(news store.ChangeFeed, traces map[string][]store.TraceSummar
 			switch {
 			case lost:
 				s.resync("gap", at)
-			case many[tenant]:
+			case read.many[tenant]:
 				s.resync("many", at)
 			default:
-				s.offer(traces[tenant], at)
+				meant, asked := read.meant[tenant][s.filter.deep]
+				if !asked && s.filter.deep != "" && len(read.traces[tenant]) > 0 {
+					s.resync("many", at) // it began while the store was asked
+					continue
+				}
+				s.offer(read.traces[tenant], meant, at)
 			}
 		}
 	}
@@ -230,6 +280,10 @@ func (f *feed) subscribe(ctx context.Context, tenant string, filter traceFilter,
 	here := place{horizon, now}
 	s := newSubscription(tenant, filter, f.config.MaxPending, here)
 	f.mu.Lock()
+	if f.tooMany(s) {
+		f.mu.Unlock()
+		return nil, errTooManyFilters
+	}
 	if f.tenants[tenant] == nil {
 		f.tenants[tenant] = map[*subscription]struct{}{}
 	}
@@ -246,6 +300,21 @@ func (f *feed) subscribe(ctx context.Context, tenant string, filter traceFilter,
 		return nil, err
 	}
 	return s, nil
+}
+
+// maxDeep is how many filters of a tenant's streams the store is asked for at each look.
+const maxDeep = 20
+
+var errTooManyFilters = errors.New("too many filters")
+
+// tooMany says whether a subscription would have the store asked too much.
+func (f *feed) tooMany(s *subscription) bool {
+	deep := map[string]bool{}
+	for other := range f.tenants[s.tenant] {
+		deep[other.filter.deep] = true
+	}
+	delete(deep, "")
+	return s.filter.deep != "" && !deep[s.filter.deep] && len(deep) >= maxDeep
 }
 
 // resume has a stream told what has changed since another one ended. Whatever changes meanwhile the feed tells.
@@ -269,7 +338,13 @@ func (f *feed) resume(ctx context.Context, s *subscription, after, here place) e
 	if err != nil {
 		return fmt.Errorf("resume a stream: %w", err)
 	}
-	s.offer(traces, here)
+	var meant map[string]bool
+	if s.filter.deep != "" {
+		if meant, err = f.ask(ctx, s.tenant, s.filter, traces); err != nil {
+			return fmt.Errorf("resume a stream: %w", err)
+		}
+	}
+	s.offer(traces, meant, here)
 	return nil
 }
 

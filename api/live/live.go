@@ -138,7 +138,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe, h.registerConfig, h.documentStream,
+		h.registerAudit, h.registerMe, h.registerTenant, h.registerConfig, h.registerSamples, h.documentStream,
 	} {
 		register(api)
 	}

@@ -445,6 +445,13 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 0.5, *persist.Fill, 0.001)
 	require.Equal(t, map[string]int{"pass": 900}, persist.Outcomes)
 	require.NotEmpty(t, persist.Version)
+	var inBars uint64
+	for i, bar := range persist.TookMS {
+		inBars += bar.Count
+		require.True(t, i == 0 || bar.UpTo > persist.TookMS[i-1].UpTo)
+	}
+	require.Equal(t, persist.Took.Count, inBars)
+	require.GreaterOrEqual(t, persist.TookMS[len(persist.TookMS)-1].UpTo, persist.Took.Max*0.97)
 	require.Equal(t, http.StatusNotFound, e.get("stages/tracking.nothing", nil))
 
 	var carriers live.CarrierList
@@ -464,6 +471,19 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.InEpsilon(t, 10, *last.Value, 0.04)
 	require.Nil(t, metrics.Series[1].Points[0].Value)
 	require.Zero(t, *metrics.Series[0].Points[0].Value)
+	var outcomes live.Metrics
+	require.Equal(t, http.StatusOK, e.get("metrics?series=pass:tracking.persist,reject:tracking.persist,pass:tracking.dedupe", &outcomes))
+	sums := make([]float64, 3)
+	for i, s := range outcomes.Series {
+		for _, p := range s.Points {
+			if p.Value != nil {
+				sums[i] += *p.Value
+			}
+		}
+	}
+	require.Positive(t, sums[0])
+	require.Equal(t, []float64{0, 0}, sums[1:])
+	require.Equal(t, http.StatusUnprocessableEntity, e.get("metrics?series=pass:tracking", nil))
 
 	var topology live.Topology
 	require.Equal(t, http.StatusOK, e.get("topology", &topology))
@@ -527,6 +547,30 @@ func TestMeAndAudit(t *testing.T) {
 	require.Equal(t, http.StatusOK, e.get(fmt.Sprint("audit?limit=2&cursor=", page.NextCursor), &next))
 	require.Len(t, next.Items, 1)
 	require.Zero(t, next.NextCursor)
+}
+
+func TestWhatIsAllowedToTheTenantIsToldToItAlone(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	require.Equal(t, http.StatusNotFound, e.get("tenant", nil), "it has no settings yet")
+	require.NoError(t, e.store.AddTenants(t.Context(), []store.Tenant{
+		{
+			ID: "acme", Name: "Acme", Country: "PE", Active: true, RatePerSecond: 200, MaxPayloadBytes: 1 << 18, RetentionDays: 400,
+			RetentionByKind: map[string]int{"cargo": 0}, Sources: []string{"LA-baggage"},
+		},
+		{ID: "umbrella", Name: "Umbrella"},
+	}))
+	var own live.TenantSettings
+	require.Equal(t, http.StatusOK, e.get("tenant", &own))
+	require.Equal(t, live.TenantSettings{
+		TenantName: live.TenantName{ID: "acme", Name: "Acme"}, Country: "PE", Active: true, RatePerSecond: 200, MaxPayloadBytes: 1 << 18,
+		RetentionDays: 400, RetentionByKind: map[string]int{"cargo": 0}, EventTypes: []string{}, Sources: []string{"LA-baggage"},
+		Preferences: json.RawMessage("{}"),
+	}, own)
+	require.Equal(t, http.StatusForbidden, e.get("tenant?tenant=umbrella", nil))
+	var other live.TenantSettings
+	require.Equal(t, http.StatusOK, e.get("tenant?tenant=umbrella", &other, "X-Roles", "traces:read tenants:all"))
+	require.Equal(t, "Umbrella", other.Name)
 }
 
 func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {

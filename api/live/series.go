@@ -41,7 +41,7 @@ type Metrics struct {
 type metricsInput struct {
 	Whose
 
-	Series []string  `query:"series" required:"true" minItems:"1" maxItems:"12" doc:"accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe" example:"stored,p95"`
+	Series []string  `query:"series" required:"true" minItems:"1" maxItems:"12" doc:"accepted, stored, duplicates, dropped, dead_letters; p50, p95, p99 (from received to stored); or one of these of a stage: took.p95:tracking.dedupe, age.p95:tracking.dedupe; or what became of its events: pass:tracking.dedupe, and so drop, reject, retry, emit" example:"stored,p95"`
 	From   time.Time `query:"from" doc:"From when; an hour before its end by default" example:"2026-06-20T12:00:00Z"`
 	To     time.Time `query:"to" doc:"Until when; now by default" example:"2026-06-20T13:00:00Z"`
 	Points int       `query:"points" default:"300" minimum:"1" maximum:"900" doc:"How many points at most" example:"300"`
@@ -116,10 +116,14 @@ func (h *Handler) readSeries(ctx context.Context, tenant string, wanted []wanted
 	return stats, times, nil
 }
 
+// outcomes are what may become of an event at a stage.
+var outcomes = []string{"pass", "drop", "reject", "retry", "emit"}
+
 // wantedSeries is a series that is asked for.
 type wantedSeries struct {
 	name            string
 	count           func(Totals) int64 // of a count
+	outcome         string             // of the events of a stage
 	quantile        float64            // of a latency; 0 for a count
 	took            bool               // what a stage took rather than the age of events
 	pipeline, stage string             // empty for all that is stored
@@ -136,6 +140,11 @@ func parseSeries(name string) (wantedSeries, bool) {
 		return w, true
 	}
 	what, of, staged := strings.Cut(name, ":")
+	if staged && slices.Contains(outcomes, what) {
+		w.outcome = what
+		w.pipeline, w.stage, staged = strings.Cut(of, ".")
+		return w, staged
+	}
 	if staged {
 		kind, rest, _ := strings.Cut(what, ".")
 		if kind != "took" && kind != "age" {
@@ -178,13 +187,7 @@ func (g grid) index(minute time.Time) (int, bool) {
 
 // rates returns counts a second. A minute in which nothing was counted is one of none.
 func (w wantedSeries) rates(g grid, stats []store.StatMinute, now time.Time) []Point {
-	minutes := map[time.Time]*Totals{}
-	for _, s := range stats {
-		if minutes[s.Minute] == nil {
-			minutes[s.Minute] = &Totals{}
-		}
-		minutes[s.Minute].add(s.Stage, s.Outcome, s.Events)
-	}
+	minutes := w.byMinute(stats)
 	points := make([]Point, g.points)
 	for i := range points {
 		points[i].At = g.at(i)
@@ -192,10 +195,7 @@ func (w wantedSeries) rates(g grid, stats []store.StatMinute, now time.Time) []P
 		first := true
 		for minute := g.at(i); minute.Before(g.at(i+1)) && minute.Before(now); minute = minute.Add(time.Minute) {
 			length := min(now.Sub(minute), time.Minute).Seconds() // the minute that runs is not over
-			var n float64
-			if t := minutes[minute]; t != nil {
-				n = float64(w.count(*t))
-			}
+			n := float64(minutes[minute])
 			rate := n / max(length, 1)
 			if first {
 				least, most, first = rate, rate, false
@@ -208,6 +208,26 @@ func (w wantedSeries) rates(g grid, stats []store.StatMinute, now time.Time) []P
 		}
 	}
 	return points
+}
+
+// byMinute returns what is counted in each minute.
+func (w wantedSeries) byMinute(stats []store.StatMinute) map[time.Time]int64 {
+	counts, totals := map[time.Time]int64{}, map[time.Time]*Totals{}
+	for _, s := range stats {
+		switch {
+		case w.outcome == "":
+			if totals[s.Minute] == nil {
+				totals[s.Minute] = &Totals{}
+			}
+			totals[s.Minute].add(s.Stage, s.Outcome, s.Events)
+		case s.Pipeline == w.pipeline && s.Stage == w.stage && s.Outcome == w.outcome:
+			counts[s.Minute] += s.Events
+		}
+	}
+	for minute, t := range totals {
+		counts[minute] = w.count(*t)
+	}
+	return counts
 }
 
 // quantiles returns a quantile of all events of each point.

@@ -2,8 +2,6 @@ package live
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/http"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/internal/quantiles"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
@@ -37,6 +36,8 @@ type Stage struct {
 	Age       *Latency       `json:"age,omitempty" doc:"How long ago events that it let pass had been received, in the window"`
 	Fill      *float64       `json:"batch_fill,omitempty" doc:"How full its batches were on average, as a share of the largest that it takes"`
 	Outcomes  map[string]int `json:"outcomes" doc:"What became of events in the window: pass, drop, reject, retry, emit"`
+
+	took *quantiles.Histogram
 }
 
 // StageDetail is a stage with its configuration.
@@ -47,6 +48,7 @@ type StageDetail struct {
 	Config  string           `json:"config" doc:"Its configuration as it takes effect, as YAML; secrets are left out"`
 	Fields  []pipeline.Field `json:"fields" doc:"The keys of the configuration, with their defaults"`
 	Version string           `json:"version" doc:"Identifies the configuration of its pipeline: another one has another version"`
+	TookMS  []Bar            `json:"took_distribution" doc:"How many events were in batches that took how long, in the window; the quickest first"`
 }
 
 // StageList are all stages.
@@ -95,7 +97,7 @@ func (h *Handler) listStages(ctx context.Context, in *WindowInput) (*stagesOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &stagesOutput{StageList{stages, versionOf(plans...)}}, nil
+	return &stagesOutput{StageList{stages, pipeline.Version(plans...)}}, nil
 }
 
 func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, error) {
@@ -107,7 +109,7 @@ func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, e
 	if i < 0 {
 		return nil, problem.New(http.StatusNotFound, "not-found", fmt.Sprintf("There is no stage %q; GET /api/v1/stages lists what there is.", in.ID))
 	}
-	d := StageDetail{Stage: stages[i], Fields: []pipeline.Field{}}
+	d := StageDetail{Stage: stages[i], Fields: []pipeline.Field{}, TookMS: barsOf(stages[i].took)}
 	for _, r := range h.deps.Registry.References() {
 		if r.Name == d.Use {
 			d.Summary, d.Fields = r.Summary, r.Fields
@@ -115,7 +117,7 @@ func (h *Handler) getStage(ctx context.Context, in *stageInput) (*stageOutput, e
 	}
 	for _, plan := range plans {
 		if plan.Pipeline == d.Pipeline {
-			d.Version = versionOf(plan)
+			d.Version = pipeline.Version(plan)
 			d.Config = configOf(plan, d.Name)
 		}
 	}
@@ -135,19 +137,6 @@ func configOf(plan pipeline.Plan, name string) string {
 		}
 	}
 	return ""
-}
-
-// versionOf identifies a configuration of pipelines. It tells nothing of secrets.
-func versionOf(plans ...pipeline.Plan) string {
-	digest := sha256.New()
-	for _, plan := range plans {
-		text, err := yaml.Marshal(plan.Describe(true))
-		if err != nil {
-			return ""
-		}
-		_, _ = digest.Write(text) // A hash takes anything.
-	}
-	return hex.EncodeToString(digest.Sum(nil)[:6])
 }
 
 // stages returns how the stages do; the error is a Problem.
@@ -215,7 +204,7 @@ func stageOf(plan pipeline.Plan, hop pipeline.Hop, spec pipeline.StageSpec) Stag
 
 // measure adds what is known of how the stage did.
 func (s *Stage) measure(hop pipeline.Hop, times store.StageTimes, stats []store.StatMinute, states []store.StageState) {
-	s.Took, s.Age = latencyOf(times.Took), latencyOf(times.Age)
+	s.Took, s.Age, s.took = latencyOf(times.Took), latencyOf(times.Age), times.Took
 	if times.Batches > 0 && hop.Batch.Events > 0 {
 		fill := rounded(float64(times.Batched) / float64(times.Batches) / float64(hop.Batch.Events))
 		s.Fill = &fill

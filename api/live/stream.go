@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/store"
 )
 
@@ -37,13 +39,17 @@ const (
 	resyncEvent  = "resync"
 	jobEvent     = "job"
 	configEvent  = "config"
+	sampleEvent  = "sample"
 )
 
 // chosenEvents are those that a client may choose from; resync comes with trace.
-var chosenEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent}
+var chosenEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent, sampleEvent}
+
+// defaultEvents are those that come when a client does not choose.
+var defaultEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent}
 
 // opsEvents are those that tell of what is read with ops:read otherwise.
-var opsEvents = []string{jobEvent, configEvent}
+var opsEvents = []string{jobEvent, configEvent, sampleEvent}
 
 // tick is what the stream tells each second.
 type tick struct {
@@ -83,6 +89,12 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 	if s.wants(traceEvent) {
 		if s.subscription, err = h.feed.subscribe(c.UserContext(), tenant, s.filter, s.after); err != nil {
 			h.streams.leave(tenant)
+			if errors.Is(err, errTooManyFilters) {
+				c.Set(fiber.HeaderRetryAfter, retryStream)
+				return problem.New(http.StatusTooManyRequests, "too-many-filters", fmt.Sprintf(
+					"The streams of the tenant at this process have %d filters that the store is asked for, which is as many as there may be; "+
+						"use one of them, filter by status, kind, exception, place or correlationPrefix alone, or come again after Retry-After seconds.", maxDeep))
+			}
 			return h.unavailable(c.UserContext(), "follow changes", err)
 		}
 	}
@@ -116,6 +128,7 @@ type stream struct {
 	after        *place // where another stream ended
 	stale        bool   // the client has an id that says nothing
 	subscription *subscription
+	watch        store.StageWatch // whose samples are wanted
 
 	place  place // told so far
 	last   Totals
@@ -123,12 +136,14 @@ type stream struct {
 	jobs   map[string]string
 	config string
 	wrote  time.Time
+	// sampled is the last sample that was told.
+	sampled int64
 }
 
 // newStream reads what a client asks for; the error is a Problem. Nothing of the request is used after it has been answered.
 func (h *Handler) newStream(c *fiber.Ctx, tenant string, identity auth.Identity) (*stream, error) {
 	s := &stream{
-		handler: h, tenant: tenant, events: slices.Clone(chosenEvents), jobs: map[string]string{}, conn: c.Context().Conn(), opened: h.deps.Now(),
+		handler: h, tenant: tenant, events: slices.Clone(defaultEvents), jobs: map[string]string{}, conn: c.Context().Conn(), opened: h.deps.Now(),
 	}
 	values := func(name string) []string {
 		var list []string
@@ -155,6 +170,18 @@ func (h *Handler) newStream(c *fiber.Ctx, tenant string, identity auth.Identity)
 	var err error
 	if s.filter, err = newTraceFilter(values); err != nil {
 		return nil, err
+	}
+	if s.wants(sampleEvent) {
+		plans, err := h.deps.Plans(c.UserContext())
+		if err != nil {
+			return nil, h.unavailable(c.UserContext(), "read the configuration", err)
+		}
+		if len(values("stage")) != 1 {
+			return nil, invalid("stage", "name the stage that samples are wanted of, such as tracking.enrich; there is one a stream")
+		}
+		if s.watch, err = watchOf(plans, tenant, values("stage")[0]); err != nil {
+			return nil, err
+		}
 	}
 	// The parameter is for clients that cannot set the header when they open a stream, as EventSource.
 	id := strings.Clone(c.Get("Last-Event-ID"))
@@ -248,6 +275,9 @@ func (s *stream) second(ctx context.Context) bool {
 		return false
 	}
 	if s.wants(configEvent) && !s.tellConfig(ctx) {
+		return false
+	}
+	if s.wants(sampleEvent) && !s.tellSamples(ctx) {
 		return false
 	}
 	if time.Since(s.wrote) >= s.handler.config.Heartbeat {
@@ -355,7 +385,7 @@ func (s *stream) tellConfig(ctx context.Context) bool {
 	if err != nil {
 		return true // It is being edited; what runs is as it was.
 	}
-	hash := versionOf(plans...)
+	hash := pipeline.Version(plans...)
 	before := s.config
 	s.config = hash
 	if before == "" || before == hash {

@@ -413,3 +413,99 @@ func TestClientsOfAProcessThatLeavesGoOnElsewhere(t *testing.T) {
 	leaving.persist("acme", "meanwhile", tracking.Loaded)
 	staying.stream("events=trace", "Last-Event-ID", last.id).until(t, "meanwhile")
 }
+
+// A stream takes the filters of a search: what it tells is what the search would find.
+func TestAStreamTakesTheFiltersOfASearch(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	streams := map[string]reader{}
+	for _, query := range []string{
+		"source=LA", "source=other", "carrier=la", "flight=LA+0047", "flight=LA48", "location=LIM", "location=SCL", "eventType=loaded&eventType=x", "milestone=loaded",
+		"milestone=delivered", "q=wa", "q=no", "aggregateId=bag", "correlationId=wanted", "lastEventFrom=2001-01-01T00:00:00Z", "lastEventFrom=2999-01-01T00:00:00Z",
+		"exception=any", "status=loaded&location=LIM",
+	} {
+		streams[query] = e.stream("events=trace&" + query)
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	event := func(correlation, aggregate string, change func(*tracking.Event)) {
+		event := &tracking.Event{
+			UID: uuid.Must(uuid.NewV7()), TenantID: "acme", Source: "LA", EventID: uuid.NewString(), CorrelationID: correlation, AggregateID: aggregate, Type: "loaded",
+			Classifier: tracking.Actual, OccurredAt: now, ReceivedAt: now, Location: &tracking.Location{IATA: "LIM"},
+			Transport: &tracking.Transport{Carrier: "LA", Number: "0047"}, Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
+		}
+		if change != nil {
+			change(event)
+		}
+		_, err := e.store.Persist(t.Context(), []*tracking.Event{event})
+		require.NoError(t, err)
+	}
+	event("wanted", "bag", nil)
+	// What every filter means comes last, so that nobody waits for what is not told.
+	event("no-end", "bag", func(e *tracking.Event) {
+		e.Source, e.Transport.Number, e.Location.IATA, e.Enrichment.Milestone, e.Enrichment.Exception = "other", "48", "SCL", tracking.Delivered, "damaged"
+		e.OccurredAt = time.Date(2999, 6, 1, 0, 0, 0, 0, time.UTC)
+	})
+	event("wa-end", "bag", func(e *tracking.Event) { e.Source = "other" })
+	for query, want := range map[string][]string{
+		"source=LA": {"wanted"}, "source=other": {"no-end", "wa-end"}, "carrier=la": {"wanted", "no-end", "wa-end"}, "flight=LA+0047": {"wanted", "wa-end"}, "flight=LA48": {"no-end"},
+		"location=LIM": {"wanted", "wa-end"}, "location=SCL": {"no-end"}, "eventType=loaded&eventType=x": {"wanted", "no-end", "wa-end"}, "milestone=loaded": {"wanted", "wa-end"},
+		"milestone=delivered": {"no-end"}, "q=wa": {"wanted", "wa-end"}, "q=no": {"no-end"}, "aggregateId=bag": {"wanted", "no-end", "wa-end"}, "correlationId=wanted": {"wanted"},
+		"lastEventFrom=2001-01-01T00:00:00Z": {"wanted", "no-end", "wa-end"}, "lastEventFrom=2999-01-01T00:00:00Z": {"no-end"}, "exception=any": {"no-end"},
+		"status=loaded&location=LIM": {"wanted", "wa-end"},
+	} {
+		for _, correlation := range want {
+			require.Equal(t, correlation, streams[query].mustNext(t).correlation(t), query)
+		}
+	}
+	for _, query := range []string{"lastEventFrom=yesterday", "updatedUntil=2026-01-01T00:00:00Z&updatedUntil=2026-01-01T00:00:00Z", "q=a&q=b", "flight=" + strings.Repeat("x", 300)} {
+		require.Equal(t, http.StatusUnprocessableEntity, e.get("stream?"+query, nil), query)
+	}
+}
+
+// The store is asked for so many filters at each look and no more, however many streams there are.
+func TestFiltersOfStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	for i := range 20 {
+		e.stream(fmt.Sprint("events=trace&source=", i))
+	}
+	require.Equal(t, http.StatusTooManyRequests, e.get("stream?events=trace&source=20", nil))
+	e.stream("events=trace&source=7")
+	e.stream("events=trace&status=loaded")
+	e.stream("events=trace&source=20", "X-Tenant", "umbrella")
+}
+
+// Who looks at a stage is shown what it does to the events of their tenant, on the stream and by asking, and never what is personal.
+func TestAStageIsLookedAt(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	var samples live.Samples
+	require.Equal(t, http.StatusNotFound, e.get("stages/tracking.none/samples", nil))
+	require.Equal(t, http.StatusForbidden, e.get("stages/tracking.enrich/samples", nil, "X-Roles", auth.RoleTracesRead))
+	require.Equal(t, http.StatusOK, e.get("stages/tracking.enrich/samples", &samples))
+	require.Empty(t, samples.Items)
+	stream := e.stream("events=sample&stage=tracking.enrich")
+	for query, status := range map[string]int{
+		"events=sample": http.StatusUnprocessableEntity, "events=sample&stage=none": http.StatusNotFound, "events=sample&stage=a&stage=b": http.StatusUnprocessableEntity,
+	} {
+		require.Equal(t, status, e.get("stream?"+query, nil), query)
+	}
+	require.Equal(t, http.StatusForbidden, e.get("stream?events=sample&stage=tracking.enrich", nil, "X-Roles", auth.RoleTracesRead))
+	watches, err := e.store.StageWatches(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []store.StageWatch{{TenantID: "acme", Pipeline: "tracking", Stage: "enrich"}}, watches)
+	sample := func(tenant, code string) store.StageSample {
+		return store.StageSample{TenantID: tenant, Pipeline: "tracking", Stage: "enrich", At: time.Now(), UID: uuid.New(), Code: code, Outcome: "pass", Before: `{"a":1}`}
+	}
+	require.NoError(t, e.store.AddStageSamples(t.Context(), []store.StageSample{sample("umbrella", "foreign"), sample("acme", "one"), sample("acme", "two")}))
+	for _, code := range []string{"one", "two"} {
+		event := stream.mustNext(t)
+		require.Equal(t, "sample", event.name)
+		require.Contains(t, event.data, `"reason":"`+code+`"`)
+	}
+	require.Equal(t, http.StatusOK, e.get("stages/tracking.enrich/samples", &samples))
+	require.Len(t, samples.Items, 2)
+	require.Equal(t, `{"a":1}`, samples.Items[0].Before)
+	require.Equal(t, http.StatusOK, e.get(fmt.Sprintf("stages/tracking.enrich/samples?after=%d", samples.Items[0].ID), &samples))
+	require.Len(t, samples.Items, 1)
+}

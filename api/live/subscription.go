@@ -2,8 +2,10 @@ package live
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,40 +37,96 @@ func parsePlace(text string) (place, bool) {
 	return place{store.ChangePosition(n), time.UnixMilli(ms)}, true
 }
 
-// traceFilter says which traces a stream tells of: what the row of a trace can answer. What is empty holds for all.
+// traceFilter says which traces a stream tells of. What is empty holds for all. Statuses, kinds, exceptions and what is here are looked at
+// in the row of a trace, which is at hand; for the rest, which is deep, the store is asked.
 type traceFilter struct {
-	status, kind, exception, place []string
-	aggregate, prefix              string
+	store.TraceFilter
+
+	places []string // where it was last seen
+	prefix string   // of the correlation id
+
+	deep string // identifies what the store is asked; empty when there is nothing to ask
 }
 
+// match says whether the row of a trace is one that is meant.
 func (f traceFilter) match(t store.TraceSummary) bool {
 	among := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
-	return among(f.status, t.Status) && among(f.kind, t.Kind) && among(f.exception, t.Exception) && among(f.place, t.LastPlace) &&
-		(f.aggregate == "" || f.aggregate == t.AggregateID) && strings.HasPrefix(t.CorrelationID, f.prefix)
+	return among(f.Statuses, t.Status) && among(f.Kinds, t.Kind) && among(f.places, t.LastPlace) && strings.HasPrefix(t.CorrelationID, f.prefix) &&
+		(among(f.Exceptions, t.Exception) || t.Exception != "" && slices.Contains(f.Exceptions, store.AnyValue))
+}
+
+// question returns what the store is asked.
+func (f traceFilter) question() store.TraceFilter {
+	q := f.TraceFilter
+	q.Statuses, q.Kinds, q.Exceptions = nil, nil, nil
+	return q
 }
 
 // maxFilter bounds what a filter says, in values and in bytes of each.
 const maxFilter, maxFilterBytes = 50, 256
 
-// newTraceFilter reads the filter of an address; the error is a Problem.
+// newTraceFilter reads the filter of an address, whose parameters are those of GET /api/v1/traces and two more; the error is a Problem.
 func newTraceFilter(values func(name string) []string) (traceFilter, error) {
 	var f traceFilter
-	for name, list := range map[string]*[]string{"status": &f.status, "kind": &f.kind, "exception": &f.exception, "place": &f.place} {
-		*list = values(name)
-		if len(*list) > maxFilter || slices.ContainsFunc(*list, func(v string) bool { return len(v) > maxFilterBytes }) {
-			return f, invalid(name, fmt.Sprintf("at most %d values of %d bytes", maxFilter, maxFilterBytes))
+	for _, list := range []struct {
+		name string
+		of   *[]string
+	}{
+		{"status", &f.Statuses}, {"milestone", &f.Milestones}, {"kind", &f.Kinds}, {"source", &f.Sources}, {"carrier", &f.Carriers},
+		{"location", &f.Locations}, {"flight", &f.Flights}, {"eventType", &f.EventTypes}, {"exception", &f.Exceptions}, {"anomaly", &f.Anomalies},
+		{"place", &f.places}, {"correlationId", &f.CorrelationIDs}, {"aggregateId", &f.Aggregates},
+	} {
+		most := maxFilterBytes
+		if strings.HasSuffix(list.name, "Id") {
+			most = maxIDBytes
+		}
+		*list.of = values(list.name)
+		if len(*list.of) > maxFilter || slices.ContainsFunc(*list.of, func(v string) bool { return len(v) > most }) {
+			return f, invalid(list.name, fmt.Sprintf("at most %d values of %d bytes", maxFilter, most))
 		}
 	}
-	for name, value := range map[string]*string{"aggregateId": &f.aggregate, "correlationPrefix": &f.prefix} {
+	for name, value := range map[string]*string{"q": &f.Prefix, "correlationPrefix": &f.prefix} {
 		list := values(name)
-		if len(list) > 1 || len(list) == 1 && len(list[0]) > 1024 {
-			return f, invalid(name, "one value of 1024 bytes at most")
+		if len(list) > 1 || len(list) == 1 && len(list[0]) > maxIDBytes {
+			return f, invalid(name, fmt.Sprintf("one value of %d bytes at most", maxIDBytes))
 		}
 		if len(list) == 1 {
 			*value = list[0]
 		}
 	}
+	for name, at := range map[string]*time.Time{
+		"firstEventFrom": &f.FirstEvent.From, "firstEventUntil": &f.FirstEvent.Until, "lastEventFrom": &f.LastEvent.From,
+		"lastEventUntil": &f.LastEvent.Until, "updatedFrom": &f.Updated.From, "updatedUntil": &f.Updated.Until,
+	} {
+		if err := readTime(name, values(name), at); err != nil {
+			return f, err
+		}
+	}
+	f.TraceFilter = f.Canonical()
+	if question := f.question(); !reflect.DeepEqual(question, store.TraceFilter{}) {
+		text, err := json.Marshal(question)
+		if err != nil {
+			return f, fmt.Errorf("encode a filter: %w", err)
+		}
+		f.deep = string(text)
+	}
 	return f, nil
+}
+
+// maxIDBytes is how long an id in a filter may be.
+const maxIDBytes = 1024
+
+// readTime reads a time of an address, when there is one; the error is a Problem.
+func readTime(name string, values []string, into *time.Time) error {
+	if len(values) == 0 {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, values[0])
+	if err != nil || len(values) > 1 || at.Year() < 1 || at.Year() > 9999 {
+		return invalid(name, "one time as RFC 3339, such as 2026-06-20T12:00:00Z")
+	}
+	*into = at
+	return nil
 }
 
 // subscription is what waits for one client: of each trace the latest state only, and no more traces than there is room for.
@@ -88,13 +146,14 @@ func newSubscription(tenant string, filter traceFilter, most int, at place) *sub
 	return &subscription{tenant: tenant, filter: filter, max: most, place: at, ready: make(chan struct{}, 1), pending: map[string]store.TraceSummary{}}
 }
 
-// offer adds traces that have changed by a place. A trace that the filter does not hold for any more is not told.
-func (s *subscription) offer(traces []store.TraceSummary, at place) {
+// offer adds traces that have changed by a place. A trace that the filter does not hold for any more is not told. meant are those that the
+// store says are meant, when the filter asks it.
+func (s *subscription) offer(traces []store.TraceSummary, meant map[string]bool, at place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.move(at)
 	for _, t := range traces {
-		if s.filter.match(t) {
+		if s.filter.match(t) && (s.filter.deep == "" || meant[t.CorrelationID]) {
 			s.pending[t.CorrelationID] = t
 		} else {
 			delete(s.pending, t.CorrelationID)

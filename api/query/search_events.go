@@ -33,6 +33,7 @@ type searchEventsInput struct {
 	Location      []string  `query:"location,explode" maxItems:"100" doc:"Where: IATA or ICAO code, UN/LOCODE, GLN or name" example:"[\"LIM\"]"`
 	Carrier       []string  `query:"carrier,explode" maxItems:"100" doc:"Carriers of its leg" example:"[\"LA\"]"`
 	Flight        []string  `query:"flight,explode" maxItems:"100" doc:"Flights" example:"[\"LA2047\"]"`
+	Query         string    `query:"q" minLength:"3" maxLength:"256" doc:"Beginning of the correlation id, or of the id of the thing" example:"00451"`
 	OccurredFrom  time.Time `query:"occurredFrom" doc:"Occurred at this time or later (RFC 3339)" example:"2026-06-20T12:00:00Z"`
 	OccurredUntil time.Time `query:"occurredUntil" doc:"Occurred before this time" example:"2027-06-20T12:00:00Z"`
 	ReceivedFrom  time.Time `query:"receivedFrom" doc:"Received at this time or later" example:"2026-06-20T12:00:00Z"`
@@ -49,7 +50,8 @@ func classifiers() (all []string) {
 func (in *searchEventsInput) filter(c *checks) store.EventFilter {
 	f := store.EventFilter{
 		CorrelationIDs: in.CorrelationID, Aggregates: in.AggregateID, Sources: in.Source, EventTypes: in.EventType, Kinds: in.Kind,
-		Milestones: in.Milestone, Classifiers: in.Classifier, Locations: in.Location, Carriers: uppers(in.Carrier), Flights: flights(in.Flight),
+		Milestones: in.Milestone, Classifiers: in.Classifier, Locations: in.Location, Carriers: in.Carrier, Flights: in.Flight,
+		Prefix:   in.Query,
 		Occurred: store.TimeRange{From: in.OccurredFrom, Until: in.OccurredUntil},
 		Received: store.TimeRange{From: in.ReceivedFrom, Until: in.ReceivedUntil},
 	}
@@ -69,7 +71,7 @@ func (in *searchEventsInput) filter(c *checks) store.EventFilter {
 	})
 	c.span("occurred", f.Occurred)
 	c.span("received", f.Received)
-	return f
+	return f.Canonical()
 }
 
 func (h *Handler) searchEvents(ctx context.Context, in *searchEventsInput) (*huma.StreamResponse, error) {

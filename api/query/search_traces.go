@@ -55,30 +55,10 @@ func kinds() (all []string) {
 	return all
 }
 
-// flights are written as they are searched: LA 0047 is LA47.
-func flights(given []string) []string {
-	all := make([]string, len(given))
-	for i, text := range given {
-		all[i] = strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(text))
-		if f, ok := tracking.ParseFlight(all[i]); ok {
-			all[i] = f.Carrier + strings.TrimLeft(f.Number, "0") + f.Suffix
-		}
-	}
-	return all
-}
-
-func uppers(given []string) []string {
-	all := make([]string, len(given))
-	for i, text := range given {
-		all[i] = strings.ToUpper(text)
-	}
-	return all
-}
-
 func (in *searchTracesInput) filter(c *checks) store.TraceFilter {
 	f := store.TraceFilter{
-		Statuses: in.Status, Milestones: in.Milestone, Kinds: in.Kind, Sources: in.Source, Carriers: uppers(in.Carrier), Locations: in.Location,
-		Flights: flights(in.Flight), EventTypes: in.EventType, Exceptions: in.Exception, Anomalies: in.Anomaly,
+		Statuses: in.Status, Milestones: in.Milestone, Kinds: in.Kind, Sources: in.Source, Carriers: in.Carrier, Locations: in.Location,
+		Flights: in.Flight, EventTypes: in.EventType, Exceptions: in.Exception, Anomalies: in.Anomaly,
 		CorrelationIDs: in.CorrelationID, Aggregates: in.AggregateID, Prefix: in.Query,
 		FirstEvent: store.TimeRange{From: in.FirstFrom, Until: in.FirstUntil}, LastEvent: store.TimeRange{From: in.LastFrom, Until: in.LastUntil},
 		Updated: store.TimeRange{From: in.UpdatedFrom, Until: in.UpdatedUntil},
@@ -94,7 +74,7 @@ func (in *searchTracesInput) filter(c *checks) store.TraceFilter {
 	c.span("firstEvent", f.FirstEvent)
 	c.span("lastEvent", f.LastEvent)
 	c.span("updated", f.Updated)
-	return f
+	return f.Canonical()
 }
 
 func (h *Handler) searchTraces(ctx context.Context, in *searchTracesInput) (*huma.StreamResponse, error) {
@@ -176,8 +156,8 @@ func (h *Handler) registerSearch(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "get-event", Method: http.MethodGet, Path: "/api/v1/events/{uid}", Tags: []string{"Events"},
 		Summary: "An event and its passport",
-		Description: "The event, and what became of it: of which event it is a copy, why it was dropped or dead-lettered, and what was done since. " +
-			"Of stages that it merely passed there is no entry. Needs the role traces:read.",
+		Description: "The event, and what became of it: what each stage made of it, how long it waited and took, and with which configuration (for a " +
+			"month); of which event it is a copy, why it was dropped or dead-lettered, and what was done since. Needs the role traces:read.",
 		Security: bearer, Errors: []int{401, 403, 404, 422, 503},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "What is known of the event",

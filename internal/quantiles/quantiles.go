@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
@@ -108,6 +109,27 @@ const version = 1
 
 // ErrMalformed says that bytes are no encoded histogram.
 var ErrMalformed = errors.New("not an encoded histogram")
+
+// Halves returns how many durations there are in each half of an octave, with where it ends; the first holds all that are shorter, and
+// the last all that are longer.
+func (h *Histogram) Halves() iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		if h.total == 0 || !yield(1<<shortest, h.counts[0]) {
+			return
+		}
+		const half = 1 << (subBits - 1)
+		for first := 1; first < buckets; first += half {
+			octave, sub := shortest+(first-1)>>subBits, (first-1)&(1<<subBits-1)
+			var n uint64
+			for _, count := range h.counts[first : first+half] {
+				n += count
+			}
+			if !yield(time.Duration(int64(1)<<octave+int64(sub+half)<<(octave-subBits)), n) {
+				return
+			}
+		}
+	}
+}
 
 // AppendBinary implements encoding.BinaryAppender: a version, and for each bucket that has counted anything how many buckets lie
 // between it and the one before, and its count, as unsigned varints.

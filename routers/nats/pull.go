@@ -74,7 +74,7 @@ func (t *Transport) pull(topic, reader string, n, bytes int) (*pull, error) {
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	p.sub.SetClosedHandler(func(string) { close(p.closed) })
-	if err := t.conn.PublishRequest(t.config.api()+"CONSUMER.MSG.NEXT."+streamName(topic)+"."+reader, inbox, body); err != nil {
+	if err := t.conn.PublishRequest(t.config.api()+"CONSUMER.MSG.NEXT."+StreamName(topic)+"."+reader, inbox, body); err != nil {
 		p.end()
 		return nil, fmt.Errorf("ask: %w", err)
 	}

@@ -85,6 +85,27 @@ func TestNothingIsDeliveredTwiceWhenRequestsAreWithdrawn(t *testing.T) {
 	require.Equal(t, sent.Load(), received.Load(), "delivered more than once")
 }
 
+// A server that has no room for what a topic may hold is an error that says what to change.
+func TestTopicsThatFindNoRoomSaySo(t *testing.T) {
+	t.Parallel()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, JetStreamMaxStore: 3 << 30,
+	})
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.True(t, s.ReadyForConnections(10*time.Second))
+	c := nats.DefaultConfig()
+	c.URL = s.ClientURL()
+	transport, err := nats.Connect(c, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, transport.Close()) })
+	require.NoError(t, transport.Provision(t.Context(), []pipeline.Topic{{Name: "first", Readers: []string{"r"}}}))
+	err = transport.Provision(t.Context(), []pipeline.Topic{{Name: "second", Readers: []string{"r"}}})
+	require.ErrorContains(t, err, `topic "second": the servers have no room left for its 2048 MiB`)
+	require.ErrorContains(t, err, "RASTRO_NATS_MAX_BYTES")
+}
+
 // The JetStream of a domain is used where one is named, by everything, and one that is not there is named.
 func TestADomainOfJetStream(t *testing.T) {
 	t.Parallel()

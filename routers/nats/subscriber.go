@@ -60,7 +60,7 @@ func (t *Transport) Subscriber(reader string, inFlight int, gate *routers.Gate) 
 
 // Subscribe implements message.Subscriber. The topic must have been provisioned with the subscriber's reader.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	if _, err := s.transport.js.Consumer(ctx, streamName(topic), s.reader); err != nil {
+	if _, err := s.transport.js.Consumer(ctx, StreamName(topic), s.reader); err != nil {
 		return nil, fmt.Errorf("subscribe %q to %q: %w", s.reader, topic, err)
 	}
 	s.mu.Lock()

@@ -123,8 +123,8 @@ func Connect(config Config, logger *slog.Logger) (*Transport, error) {
 	return &Transport{config: config, conn: conn, js: js, publisher: publisher, logger: logger}, nil
 }
 
-// streamName is the name of a topic's stream; streams cannot have dots in theirs. Two topics never share one.
-func streamName(topic string) string {
+// StreamName is the name of a topic's stream; streams cannot have dots in theirs. Two topics never share one.
+func StreamName(topic string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(topic, "-", "--"), ".", "-")
 }
 
@@ -136,18 +136,22 @@ const topicKey = "rastro.topic"
 func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) error {
 	for _, topic := range topics {
 		_, err := t.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-			Name: streamName(topic.Name), Subjects: []string{topic.Name},
+			Name: StreamName(topic.Name), Subjects: []string{topic.Name},
 			Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage, Replicas: t.config.Replicas,
 			Discard: jetstream.DiscardNew, MaxBytes: t.config.MaxBytes, Metadata: map[string]string{topicKey: topic.Name},
 		})
 		if t.config.Domain != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders)) {
 			return fmt.Errorf("provision topic %q: there is no JetStream in the domain %q: %w", topic.Name, t.config.Domain, err)
 		}
+		if noRoom(err) {
+			return fmt.Errorf("provision topic %q: the servers have no room left for its %d MiB; give JetStream more (max_file_store), or topics less (RASTRO_NATS_MAX_BYTES): %w",
+				topic.Name, t.config.MaxBytes>>20, err)
+		}
 		if err != nil {
 			return fmt.Errorf("provision topic %q: %w", topic.Name, err)
 		}
 		for _, reader := range topic.Readers {
-			_, err := t.js.CreateOrUpdateConsumer(ctx, streamName(topic.Name), jetstream.ConsumerConfig{
+			_, err := t.js.CreateOrUpdateConsumer(ctx, StreamName(topic.Name), jetstream.ConsumerConfig{
 				Durable: reader, AckPolicy: jetstream.AckExplicitPolicy, AckWait: t.config.AckWait, MaxAckPending: 4096,
 				MaxDeliver: -1,
 			})
@@ -157,6 +161,14 @@ func (t *Transport) Provision(ctx context.Context, topics []pipeline.Topic) erro
 		}
 	}
 	return nil
+}
+
+// noRoom reports whether JetStream refused a stream because not all that it may hold fits beside what the others may hold. A server
+// that is not told how much it has takes three quarters of what was free on its disk when it started.
+func noRoom(err error) bool {
+	const account, server, storage = 10002, 10023, 10047
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == account || api.ErrorCode == server || api.ErrorCode == storage)
 }
 
 // largestMessage is what a message takes at most, in bytes, whoever published it.
@@ -185,7 +197,7 @@ func frameBytes(maxPayload int64) int {
 
 // Backlog implements routers.Transport.
 func (t *Transport) Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error) {
-	consumer, err := t.js.Consumer(ctx, streamName(topic), reader)
+	consumer, err := t.js.Consumer(ctx, StreamName(topic), reader)
 	if err != nil {
 		return routers.Backlog{}, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
 	}
@@ -203,7 +215,7 @@ func (t *Transport) Backlog(ctx context.Context, topic, reader string) (routers.
 
 // publishedAt returns when the first message at a sequence or behind it was published; the zero time when there is none any more.
 func (t *Transport) publishedAt(ctx context.Context, topic string, sequence uint64) (time.Time, error) {
-	stream, err := t.js.Stream(ctx, streamName(topic))
+	stream, err := t.js.Stream(ctx, StreamName(topic))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -253,7 +265,7 @@ func (t *Transport) Stale(ctx context.Context, topics []pipeline.Topic) ([]route
 
 // Forget implements routers.Tidier.
 func (t *Transport) Forget(ctx context.Context, topic, reader string) error {
-	err := t.js.DeleteConsumer(ctx, streamName(topic), reader)
+	err := t.js.DeleteConsumer(ctx, StreamName(topic), reader)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("forget reader %q of topic %q: %w", reader, topic, err)
 	}

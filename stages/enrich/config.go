@@ -40,7 +40,8 @@ type Airline struct {
 
 // Milestone says how to find out what an event means.
 type Milestone struct {
-	Catalog string `yaml:"catalog" doc:"The file that maps codes to milestones and exceptions."`
+	Catalog string        `yaml:"catalog" doc:"The file that maps codes to milestones and exceptions."`
+	Reason  pipeline.Path `yaml:"reason" doc:"The field that holds the reason which goes with a code, as that of a discrepancy; the catalogue has it as CODE/REASON."`
 }
 
 // Defaults returns the config of a stage that has no `with`.
@@ -48,9 +49,11 @@ func Defaults() Config {
 	return Config{{Location: defaultLocation()}, {Airline: defaultAirline()}, {Milestone: defaultMilestone()}}
 }
 
-func defaultLocation() *Location   { return &Location{Places: "reference/airports.csv"} }
-func defaultAirline() *Airline     { return &Airline{Airlines: "reference/airlines.csv"} }
-func defaultMilestone() *Milestone { return &Milestone{Catalog: "milestones.yaml"} }
+func defaultLocation() *Location { return &Location{Places: "reference/airports.csv"} }
+func defaultAirline() *Airline   { return &Airline{Airlines: "reference/airlines.csv"} }
+func defaultMilestone() *Milestone {
+	return &Milestone{Catalog: "milestones.yaml", Reason: pipeline.MustParsePath("payload.discrepancy")}
+}
 
 // Validate implements pipeline.Validator.
 func (c *Config) Validate() error {

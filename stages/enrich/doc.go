@@ -18,7 +18,8 @@
 //     designator at `from` ("LA2468"). The designator also becomes the event's leg when the sender gave no transport. The
 //     leg has a date only if `date` names one: the day of an event is not always the day on which its flight began, and a
 //     wrong date would part the events of one flight.
-//   - milestone looks up the event's kind and code in `catalog`: the milestone it means, the exception it reports, or both.
+//   - milestone looks up the event's kind and code in `catalog`, with the reason at `reason` where there is one: the milestone it
+//     means, the exception it reports or clears, or both.
 //     A code that the catalogue lacks becomes the milestone "unknown", which is kept and counted.
 //
 // Without `with` the steps are location, airline and milestone with their defaults. The files are read when the pipeline

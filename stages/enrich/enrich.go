@@ -120,7 +120,7 @@ func newAddition(c Step, files fs.FS) (addition, error) {
 		return &identify{from: c.Airline.From, date: c.Airline.Date, airlines: airlines}, err
 	case c.Milestone != nil:
 		catalog, err := load(files, c.Milestone.Catalog, tracking.LoadCatalog)
-		return &understand{catalog: catalog}, err
+		return &understand{reason: c.Milestone.Reason, catalog: catalog}, err
 	default:
 		return nil, errors.New("a step of enrich is empty")
 	}

@@ -99,6 +99,14 @@ func TestShippedSteps(t *testing.T) {
 			tracking.Event{Kind: tracking.Parcel, Type: "com.andes.parcel.out_for_delivery"},
 			tracking.Enrichment{Milestone: tracking.OutForDelivery},
 		},
+		"a code with a reason": {
+			tracking.Event{Kind: tracking.Cargo, Type: "DIS", Payload: json.RawMessage(`{"discrepancy":"FDCA"}`)},
+			tracking.Enrichment{Exception: "cleared:missing"},
+		},
+		"a code with a reason that nobody knows": {
+			tracking.Event{Kind: tracking.Cargo, Type: "DIS", Payload: json.RawMessage(`{"discrepancy":"QQQQ"}`)},
+			tracking.Enrichment{Exception: "discrepancy"},
+		},
 		"a code that nobody knows": {
 			tracking.Event{Kind: tracking.Cargo, Type: "ZZZ"}, tracking.Enrichment{Milestone: tracking.Unknown},
 		},

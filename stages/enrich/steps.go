@@ -93,14 +93,18 @@ func (s *identify) dateOf(event *tracking.Event) string {
 }
 
 // understand finds what an event means.
-type understand struct{ catalog *tracking.Catalog }
+type understand struct {
+	reason  pipeline.Path
+	catalog *tracking.Catalog
+}
 
 func (s *understand) apply(event *tracking.Event) {
 	known := event.Enrichment.Milestone != "" && event.Enrichment.Milestone != tracking.Unknown
 	if known || event.Enrichment.Exception != "" {
 		return
 	}
-	meaning, ok := s.catalog.Lookup(event.Kind, event.Type)
+	reason, _ := s.reason.String(event)
+	meaning, ok := s.catalog.LookupReason(event.Kind, event.Type, reason)
 	if !ok {
 		event.Enrichment.Milestone = tracking.Unknown
 		return

@@ -5,6 +5,8 @@ package formats
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats/internal/scan"
@@ -55,6 +57,16 @@ type Options struct {
 	DefaultSource string
 	// MaxEvents is the most events that a body may hold; reading stops at the first too many. 0 means no limit.
 	MaxEvents int
+	// ReceivedAt is when the body came. Formats that leave out the year, or the time, infer it from this. Zero means now.
+	ReceivedAt time.Time
+	// Places says in which zone the local times of a station are. Without it they are taken for UTC, and marked so.
+	Places *tracking.Places
+	// Airlines says whose an accounting prefix is. May be nil.
+	Airlines *tracking.Airlines
+	// TimeZone is the zone of stations that Places does not have. Nil means UTC, and that times are marked so.
+	TimeZone *time.Location
+	// Station is the airport of messages that do not name theirs where they must. Empty means that they are refused.
+	Station string
 }
 
 // Finding is one thing that is to be said about an event, at one of its fields.
@@ -78,7 +90,7 @@ type Result struct {
 	Index int
 	// Line is the line of the body that the event stands on, from 1; 0 where lines mean nothing.
 	Line int
-	// Event is nil when a finding refuses it.
+	// Event is nil when a finding refuses it, and when there is nothing to trace: see Aside.
 	Event *tracking.Event
 	// Findings holds why the event was refused, or what is to be said of one that was taken.
 	Findings []Finding
@@ -86,6 +98,12 @@ type Result struct {
 
 // OK reports whether the event was taken.
 func (r Result) OK() bool { return r.Event != nil }
+
+// Aside reports whether there is no event and nothing wrong: what stands in the body was read and counted, and tells of nothing
+// that can be traced, as a bag whose tag a scanner could not read.
+func (r Result) Aside() bool {
+	return r.Event == nil && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity == SeverityError })
+}
 
 // BodyError is a fault of the body as a whole: nothing of it was taken.
 type BodyError struct {

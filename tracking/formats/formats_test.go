@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
 )
 
@@ -23,4 +24,11 @@ func TestIsCloudEvents(t *testing.T) {
 	} {
 		require.Equal(t, want, formats.IsCloudEvents([]byte(body)), body)
 	}
+}
+
+func TestAside(t *testing.T) {
+	finding := func(s formats.Severity) []formats.Finding { return []formats.Finding{{Severity: s}} }
+	require.True(t, formats.Result{Findings: finding(formats.SeverityInfo)}.Aside())
+	require.False(t, formats.Result{Findings: finding(formats.SeverityError)}.Aside())
+	require.False(t, formats.Result{Event: &tracking.Event{}, Findings: finding(formats.SeverityInfo)}.Aside())
 }

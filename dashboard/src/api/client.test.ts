@@ -1,19 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import {
-  ApiError,
-  getTraceByAggregate,
-  getTraceByCorrelation,
-  isNotFound,
-  parseTrace,
-  signInAddress,
-  signOut,
-  UnreachableError,
-} from './client';
+import { ApiError, isNotFound, parseTrace, signInAddress, signOut, UnreachableError } from './client';
+import { getTraceByAggregate, getTraceByCorrelation } from './trace';
+import { apiOf } from './typed';
 
 const answer = (body: string, init: ResponseInit = {}) =>
-  vi.fn((_url: string, _init?: RequestInit) =>
+  vi.fn((_input: string | Request, _init?: RequestInit) =>
     Promise.resolve(new Response(body, { headers: { 'content-type': 'application/json' }, ...init })),
   );
+
+const addressOf = (input: string | Request | undefined) => (input instanceof Request ? input.url : input);
 
 const traceText =
   '{"tenant_id":"t","correlation_id":"C","status":"loaded","event_count":2,"events":[' +
@@ -44,9 +39,9 @@ describe('requests', () => {
   it('encode what they look for', async () => {
     const fetch = answer(traceText);
     vi.stubGlobal('fetch', fetch);
-    await getTraceByCorrelation('a/b c?');
-    await getTraceByAggregate('a&b');
-    expect(fetch.mock.calls.map(([url]) => url)).toEqual([
+    await getTraceByCorrelation(apiOf('t', 't'), 'a/b c?');
+    await getTraceByAggregate(apiOf('t', 't'), 'a&b');
+    expect(fetch.mock.calls.map(([input]) => addressOf(input))).toEqual([
       'http://localhost/api/v1/trace/a%2Fb%20c%3F',
       'http://localhost/api/v1/trace?aggregateId=a%26b',
     ]);
@@ -58,8 +53,8 @@ describe('requests', () => {
     document.head.append(base);
     const fetch = answer(traceText);
     vi.stubGlobal('fetch', fetch);
-    await getTraceByCorrelation('C');
-    expect(fetch.mock.calls[0]?.[0]).toBe('http://localhost/ops/api/v1/trace/C');
+    await getTraceByCorrelation(apiOf('t', 't'), 'C');
+    expect(addressOf(fetch.mock.calls[0]?.[0])).toBe('http://localhost/ops/api/v1/trace/C');
     expect(signInAddress()).toBe('http://localhost/ops/auth/sign-in?return_to=%2F');
   });
 
@@ -69,7 +64,7 @@ describe('requests', () => {
       'fetch',
       answer(JSON.stringify(problem), { status: 404, headers: { 'content-type': 'application/problem+json' } }),
     );
-    const error = await getTraceByCorrelation('C').catch((e: unknown) => e);
+    const error = await getTraceByCorrelation(apiOf('t', 't'), 'C').catch((e: unknown) => e);
     expect(error).toBeInstanceOf(ApiError);
     expect((error as ApiError).problem).toEqual(problem);
     expect(isNotFound(error)).toBe(true);
@@ -80,7 +75,7 @@ describe('requests', () => {
       'fetch',
       answer('<html>', { status: 502, statusText: 'Bad Gateway', headers: { 'x-request-id': 'r9' } }),
     );
-    const error = (await getTraceByCorrelation('C').catch((e: unknown) => e)) as ApiError;
+    const error = (await getTraceByCorrelation(apiOf('t', 't'), 'C').catch((e: unknown) => e)) as ApiError;
     expect(error.problem).toMatchObject({ status: 502, title: 'Bad Gateway', instance: 'r9' });
   });
 
@@ -89,7 +84,7 @@ describe('requests', () => {
       'fetch',
       vi.fn(() => Promise.reject(new TypeError('failed'))),
     );
-    await expect(getTraceByCorrelation('C')).rejects.toBeInstanceOf(UnreachableError);
+    await expect(getTraceByCorrelation(apiOf('t', 't'), 'C')).rejects.toBeInstanceOf(UnreachableError);
   });
 
   it('sign out with the header that forged requests cannot carry', async () => {

@@ -32,19 +32,29 @@ export const isUnauthenticated = (error: unknown): boolean => error instanceof A
 
 const timeout = 15_000;
 
-async function request(path: string, init: RequestInit & { signal?: AbortSignal }): Promise<Response> {
-  const deadline = AbortSignal.timeout(timeout);
-  const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
+export interface SendOptions extends RequestInit {
+  /** Let it take as long as it takes: an export does. */
+  patient?: boolean;
+}
+
+/** Asks the server; an answer that is no success is thrown. */
+export async function send(input: string | Request, { patient = false, ...init }: SendOptions = {}): Promise<Response> {
+  const given = init.signal ?? (input instanceof Request ? input.signal : undefined);
+  const deadline = patient ? undefined : AbortSignal.timeout(timeout);
+  const signal = given && deadline ? AbortSignal.any([given, deadline]) : (given ?? deadline);
   let response: Response;
   try {
-    response = await fetch(address(path), { credentials: 'same-origin', ...init, signal });
+    response = await fetch(input, { credentials: 'same-origin', ...init, signal });
   } catch (cause) {
-    if (init.signal?.aborted) throw cause;
+    if (given?.aborted) throw cause;
     throw new UnreachableError(cause);
   }
   if (response.ok) return response;
   throw new ApiError(await problemOf(response));
 }
+
+/** Asks for a path of the server. */
+export const request = (path: string, init: SendOptions): Promise<Response> => send(address(path), init);
 
 async function problemOf(response: Response): Promise<Problem> {
   const fallback: Problem = { type: 'about:blank', title: response.statusText, status: response.status };
@@ -63,18 +73,8 @@ const json = { accept: 'application/json, application/problem+json' };
 
 export async function getMe(signal?: AbortSignal): Promise<Me> {
   const response = await request('api/v1/me', { headers: json, signal });
-  return (await response.json()) as Me;
-}
-
-export async function getTraceByCorrelation(correlationId: string, signal?: AbortSignal): Promise<Trace> {
-  const response = await request(`api/v1/trace/${encodeURIComponent(correlationId)}`, { headers: json, signal });
-  return parseTrace(await response.text());
-}
-
-export async function getTraceByAggregate(aggregateId: string, signal?: AbortSignal): Promise<Trace> {
-  const query = new URLSearchParams({ aggregateId });
-  const response = await request(`api/v1/trace?${query}`, { headers: json, signal });
-  return parseTrace(await response.text());
+  const me = (await response.json()) as Me;
+  return { ...me, roles: me.roles ?? [], tenants: me.tenants ?? [], features: me.features ?? [] };
 }
 
 /** Reads a trace from its response, keeping each payload and revision as the text it was. */

@@ -1,4 +1,6 @@
-// What the API answers, as the wire names it.
+// What the API answers, as the wire names it, where that is read by hand: the rest is in schema.d.ts.
+
+import type { Schema } from './typed';
 
 /** RFC 9457 problem details: every error of the API. */
 export interface Problem {
@@ -12,13 +14,13 @@ export interface Problem {
 }
 
 /** GET api/v1/me */
-export interface Me {
-  subject: string;
-  name: string;
-  tenant_id: string;
+export type Me = Omit<Schema<'Me'>, 'roles' | 'tenants' | 'features'> & {
   roles: string[];
-  expires_at: string;
-}
+  /** Whose data may be seen, one's own first. */
+  tenants: Schema<'TenantName'>[];
+  /** What the roles open of the dashboard. */
+  features: string[];
+};
 
 /** Counts since the beginning, of one tenant, at one moment. */
 export interface Counts {
@@ -41,6 +43,11 @@ export interface Tick extends Counts {
   dropped: number;
   accepted_per_second: number;
   stored_per_second: number;
+  /** These are left out while they are as they were. */
+  in_flight?: number;
+  latency?: Schema<'Latency'>;
+  /** By `pipeline/stage`. */
+  stages?: Record<string, Schema<'StageGauge'>>;
 }
 
 export type Kind = 'baggage' | 'cargo' | 'parcel' | 'passenger' | 'equipment';
@@ -159,6 +166,8 @@ interface TraceEventFields {
   superseded?: boolean;
   /** It was received after an event that occurred later than it. */
   late?: boolean;
+  /** It says something about a person, which is kept apart. */
+  personal?: { masked: boolean };
 }
 
 export interface TraceEvent extends TraceEventFields {
@@ -222,6 +231,8 @@ interface TraceFields {
   anomalies?: string[] | null;
   /** When the last of its events was received. */
   updated_at?: string;
+  /** How many copies of each event were dropped, by its uid; those without are left out. */
+  copies?: Record<string, number>;
 }
 
 /** What JSON.parse makes of a trace's response, before the payloads are put back in as text. */

@@ -1,47 +1,25 @@
-import {
-  createRootRoute,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  type RouterHistory,
-} from '@tanstack/react-router';
-import { Frame } from '../frame/Frame';
-import type { Order } from '../trace/chronology';
+import { createRouter, type RouterHistory } from '@tanstack/react-router';
+import { carriersRoute } from '../carriers/routes';
+import { configRoute } from '../config/routes';
+import { overviewRoute } from '../overview/routes';
+import { lettersRoute, queuesRoute } from '../queues/routes';
+import { stageRoute, stagesRoute } from '../stages/routes';
+import { traceRoute } from '../trace/routes';
+import { tracesRoute } from '../traces/routes';
 import { PageError } from './PageError';
-import { PageNotFound } from './PageNotFound';
+import { rootRoute } from './root';
 
-/** What of a trace page stands in its address. */
-export interface TraceSearch {
-  /** The uid of the event whose data are shown. */
-  event?: string;
-  order?: Order;
-}
-
-const rootRoute = createRootRoute({ component: Frame, notFoundComponent: PageNotFound });
-
-const overviewRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  path: '/',
-  component: lazyRouteComponent(() => import('../overview/OverviewPage'), 'OverviewPage'),
-});
-
-const tracesRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  path: '/traces',
-  component: lazyRouteComponent(() => import('../trace/TracesPage'), 'TracesPage'),
-});
-
-const traceRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  path: '/traces/$id',
-  validateSearch: (search: Record<string, unknown>): TraceSearch => ({
-    ...(typeof search.event === 'string' && { event: search.event }),
-    ...(search.order === 'received' && { order: 'received' as const }),
-  }),
-  component: lazyRouteComponent(() => import('../trace/TracePage'), 'TracePage'),
-});
-
-const routeTree = rootRoute.addChildren([overviewRoute, tracesRoute, traceRoute]);
+const routeTree = rootRoute.addChildren([
+  overviewRoute,
+  stagesRoute,
+  stageRoute,
+  queuesRoute,
+  lettersRoute,
+  tracesRoute,
+  traceRoute,
+  carriersRoute,
+  configRoute,
+]);
 
 /** The router of the pages, under the path prefix that the page was served from. */
 export function createAppRouter(history?: RouterHistory) {

@@ -1,8 +1,10 @@
-import { Tooltip } from '@mantine/core';
-import { CirclePause, CloudOff, LoaderCircle } from 'lucide-react';
+import { ActionIcon, Tooltip } from '@mantine/core';
+import { CirclePause, CloudOff, LoaderCircle, Pause, Play } from 'lucide-react';
+import { useEffect } from 'react';
 import { useI18n } from '../i18n/i18n';
-import { useLive } from '../live/live';
+import { useHold, useLive } from '../live/live';
 import classes from './frame.module.css';
+import { onCommand } from './keys';
 
 /** How the live connection is doing: a glyph and a word. */
 export function ConnectionMark() {
@@ -15,6 +17,7 @@ export function ConnectionMark() {
     connecting: <LoaderCircle size={14} className={classes.spin} aria-hidden />,
     reconnecting: <LoaderCircle size={14} className={classes.spin} aria-hidden />,
     paused: <CirclePause size={14} aria-hidden />,
+    held: <CirclePause size={14} aria-hidden />,
   }[connection];
   return (
     <Tooltip label={t.connection.hint[connection]} withArrow openDelay={300}>
@@ -22,6 +25,27 @@ export function ConnectionMark() {
         {glyph}
         <span className={classes.connectionText}>{t.connection[connection]}</span>
       </span>
+    </Tooltip>
+  );
+}
+
+/** Stops what is shown, to look at it, and lets it go on. */
+export function HoldButton() {
+  const { t } = useI18n();
+  const [held, hold] = useHold();
+  useEffect(() => onCommand('hold', () => hold(!held)), [held, hold]);
+  const label = held ? t.connection.resume : t.connection.hold;
+  return (
+    <Tooltip label={label} withArrow openDelay={300}>
+      <ActionIcon
+        variant={held ? 'filled' : 'default'}
+        size={32}
+        aria-label={label}
+        onClick={() => hold(!held)}
+        data-testid="hold"
+      >
+        {held ? <Play size={15} aria-hidden /> : <Pause size={15} aria-hidden />}
+      </ActionIcon>
     </Tooltip>
   );
 }

@@ -3,29 +3,44 @@ import { useNavigate } from '@tanstack/react-router';
 import { Fragment, useEffect, useState } from 'react';
 import { useI18n } from '../i18n/i18n';
 import classes from './frame.module.css';
-import { focusSearch, isTyping, onOpenShortcuts } from './keys';
+import { ask, focusSearch, isTyping, onCommand } from './keys';
+import { usePages } from './pages';
+import { absolute, bounds, shifted, useRange } from './range';
 
-/** How long after `g` the second key counts. */
+/** How long after the first key of two the second counts. */
 const chordTime = 1_200;
 
 /** Listens to the keys that work on every page, and lists them. */
 export function Shortcuts() {
   const { t } = useI18n();
   const navigate = useNavigate();
+  const pages = usePages();
+  const [range, setRange] = useRange();
   const [opened, setOpened] = useState(false);
 
-  useEffect(() => onOpenShortcuts(() => setOpened(true)), []);
+  useEffect(() => onCommand('shortcuts', () => setOpened(true)), []);
 
   useEffect(() => {
-    let went: number | undefined;
+    let first: { key: string; at: number } | undefined;
     const onKey = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === 'k') {
+        event.preventDefault(); // browsers go to their address bar
+        ask('palette');
+        return;
+      }
       if (isTyping(event)) return;
-      const chord = went !== undefined && event.timeStamp - went < chordTime;
-      went = undefined;
-      if (chord && event.key === 'o') void navigate({ to: '/' });
-      else if (chord && event.key === 't') void navigate({ to: '/traces' });
-      else if (event.key === 'g') went = event.timeStamp;
+      const before = first && event.timeStamp - first.at < chordTime ? first.key : undefined;
+      first = undefined;
+      const page = before === 'g' ? pages.find((p) => p.key === event.key) : undefined;
+      if (page) void navigate({ to: page.to });
+      else if (before === 't' && event.key === 'a') {
+        const { from, to } = bounds(range, Date.now());
+        setRange(absolute(from, to));
+      } else if (event.key === 'g' || event.key === 't') first = { key: event.key, at: event.timeStamp };
       else if (event.key === '?') setOpened(true);
+      else if (event.key === 'p') ask('hold');
+      else if (event.key === '[') setRange(shifted(range, -1, Date.now()));
+      else if (event.key === ']') setRange(shifted(range, 1, Date.now()));
       else if (event.key === '/') {
         event.preventDefault();
         if (!focusSearch()) void navigate({ to: '/traces' });
@@ -33,14 +48,19 @@ export function Shortcuts() {
     };
     window.addEventListener('keydown', onKey);
     return () => window.removeEventListener('keydown', onKey);
-  }, [navigate]);
+  }, [navigate, pages, range, setRange]);
 
-  const list: [keys: string[], text: string][] = [
+  const list: [keys: string[], text: string, separator?: string][] = [
     [['/'], t.shortcuts.search],
-    [['g', 'o'], t.shortcuts.overview],
-    [['g', 't'], t.shortcuts.traces],
-    [['j'], t.shortcuts.nextEvent],
-    [['k'], t.shortcuts.previousEvent],
+    [['Ctrl', 'K'], t.shortcuts.palette, '+'],
+    ...pages.map((page): [string[], string] => [['g', page.key], t.shortcuts.goTo(page.label(t))]),
+    [['p'], t.shortcuts.hold],
+    [['['], t.shortcuts.earlier],
+    [[']'], t.shortcuts.later],
+    [['t', 'a'], t.shortcuts.freeze],
+    [['j'], t.shortcuts.nextRow],
+    [['k'], t.shortcuts.previousRow],
+    [['x'], t.shortcuts.select],
     [['?'], t.shortcuts.help],
   ];
   return (
@@ -53,13 +73,13 @@ export function Shortcuts() {
       size="sm"
     >
       <dl className={classes.keys}>
-        {list.map(([keys, text]) => (
+        {list.map(([keys, text, separator = t.shortcuts.followedBy]) => (
           <div key={text}>
             <dt>{text}</dt>
             <dd>
               {keys.map((key, i) => (
                 <Fragment key={key}>
-                  {i > 0 && <span className="secondary"> {t.shortcuts.followedBy} </span>}
+                  {i > 0 && <span className="secondary"> {separator} </span>}
                   <Kbd>{key}</Kbd>
                 </Fragment>
               ))}

@@ -6,7 +6,7 @@ import { useMe } from '../app/session';
 import { useI18n } from '../i18n/i18n';
 import { forgetRecents } from '../search/recent';
 import classes from './frame.module.css';
-import { openShortcuts } from './keys';
+import { ask } from './keys';
 
 const initials = (name: string): string =>
   name
@@ -69,7 +69,7 @@ export function UserMenu() {
         <Menu.Item
           className={classes.wideOnly}
           leftSection={<Keyboard size={16} aria-hidden />}
-          onClick={openShortcuts}
+          onClick={() => ask('shortcuts')}
           rightSection={<kbd className={classes.menuKey}>?</kbd>}
         >
           {t.header.shortcuts}

@@ -1,11 +1,13 @@
-/** The event with which anything on the page may ask for the list of shortcuts. */
-const openEvent = 'rastro:shortcuts';
+/** What anything on the page may ask the frame for. */
+export type Command = 'shortcuts' | 'palette' | 'hold' | 'range';
 
-export const openShortcuts = (): void => void window.dispatchEvent(new Event(openEvent));
+const eventOf = (command: Command): string => `rastro:${command}`;
 
-export function onOpenShortcuts(listener: () => void): () => void {
-  window.addEventListener(openEvent, listener);
-  return () => window.removeEventListener(openEvent, listener);
+export const ask = (command: Command): void => void window.dispatchEvent(new Event(eventOf(command)));
+
+export function onCommand(command: Command, listener: () => void): () => void {
+  window.addEventListener(eventOf(command), listener);
+  return () => window.removeEventListener(eventOf(command), listener);
 }
 
 /** Whether the keyboard is writing, or is meant for a dialog or menu, so that a letter is no command. */

@@ -61,28 +61,43 @@ export interface Formats {
   percent(n: number): string;
   /** A length of time in its two largest units: "1 h 25 min". */
   duration(ms: number): string;
+  /** A short time in its unit: "23 ms", "1,3 s", and beyond a minute as a duration. */
+  ms(n: number | undefined): string;
+  /** By how much something changed: "+12 %". */
+  change(share: number): string;
   /** How long ago: "hace 3 minutos". */
   ago(ms: number): string;
   /** A day written YYYY-MM-DD: "jueves, 20 de noviembre de 2025". */
   day(date: string): string;
   dayShort(date: string): string;
-  /** An instant in the zone of this browser, with the zone named. */
+  /** An instant in the chosen zone, with the zone named. */
   here(text: string): string;
-  /** Hours, minutes and seconds in the zone of this browser. */
+  /** Hours, minutes and seconds in the chosen zone. */
   clock(ms: number): string;
   clockShort(ms: number): string;
+  /** The day and the minute in the chosen zone. */
+  dayClock(ms: number): string;
+  /** From one instant to another, in the chosen zone, without saying twice what both share. */
+  stretch(from: number, to: number): string;
   /** "UTC−05:00" */
   zone(offset: number): string;
   country(code: string): string;
 }
 
-export function formats(language: Language, t: Catalog): Formats {
+/** `timeZone` is that of the instants: an IANA name, or undefined for this browser's. */
+export function formats(language: Language, t: Catalog, timeZone?: string): Formats {
   const grouped = new Intl.NumberFormat(language, { useGrouping: 'always', maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const two = new Intl.NumberFormat(language, { useGrouping: 'always', maximumFractionDigits: 2 });
   const percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
+  const change = new Intl.NumberFormat(language, {
+    style: 'percent',
+    maximumFractionDigits: 0,
+    signDisplay: 'exceptZero',
+  });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'always' });
   const utc = { timeZone: 'UTC' } as const;
+  const zone = timeZone ? { timeZone } : {};
   const day = new Intl.DateTimeFormat(language, {
     ...utc,
     weekday: 'long',
@@ -92,6 +107,7 @@ export function formats(language: Language, t: Catalog): Formats {
   });
   const dayShort = new Intl.DateTimeFormat(language, { ...utc, day: 'numeric', month: 'short' });
   const here = new Intl.DateTimeFormat(language, {
+    ...zone,
     day: 'numeric',
     month: 'short',
     year: 'numeric',
@@ -102,16 +118,38 @@ export function formats(language: Language, t: Catalog): Formats {
     timeZoneName: 'short',
   });
   const clock = new Intl.DateTimeFormat(language, {
+    ...zone,
     hour: '2-digit',
     minute: '2-digit',
     second: '2-digit',
     hourCycle: 'h23',
   });
-  const clockShort = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const clockShort = new Intl.DateTimeFormat(language, {
+    ...zone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
+  const dayClock = new Intl.DateTimeFormat(language, {
+    ...zone,
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
+  const stretch = new Intl.DateTimeFormat(language, {
+    ...zone,
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
   const regions = new Intl.DisplayNames(language, { type: 'region', fallback: 'code' });
 
   return {
-    count: (n) => grouped.format(n),
+    count: (n) => (Number.isFinite(n) ? grouped.format(n) : t.time.unknown),
     decimal: (n) => two.format(n),
     percent: (n) => (n > 0 && n < 0.0005 ? `<${percent.format(0.001)}` : percent.format(n)),
     rate(n) {
@@ -123,6 +161,16 @@ export function formats(language: Language, t: Catalog): Formats {
       return `${one.format(n / 1_000_000)}M`;
     },
     duration: (ms) => duration(ms, t),
+    ms(n) {
+      if (n === undefined || !Number.isFinite(n)) return t.time.unknown;
+      const { units } = t.time;
+      if (n > 0 && n < 0.95) return `<1 ${units.ms}`;
+      if (n < 10) return `${one.format(n)} ${units.ms}`;
+      if (n < 999.5) return `${grouped.format(n)} ${units.ms}`;
+      if (n < 59_950) return `${one.format(n / 1000)} ${units.s}`;
+      return duration(n, t);
+    },
+    change: (share) => change.format(share),
     ago(ms) {
       const s = Math.round(ms / 1000);
       if (s < 5) return t.time.now;
@@ -136,6 +184,8 @@ export function formats(language: Language, t: Catalog): Formats {
     here: (text) => here.format(new Date(text)),
     clock: (ms) => clock.format(ms),
     clockShort: (ms) => clockShort.format(ms),
+    dayClock: (ms) => dayClock.format(ms),
+    stretch: (from, to) => stretch.formatRange(from, to),
     zone: (offset) => (offset === 0 ? t.time.utc : t.time.zone(offsetText(offset))),
     country(code) {
       try {

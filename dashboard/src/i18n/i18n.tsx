@@ -3,12 +3,16 @@ import { en } from './en';
 import { type Catalog, es } from './es';
 import { type Formats, formats } from './format';
 import { initialLanguage, keepLanguage, type Language } from './language';
+import { initialTimeZone, keepTimeZone } from './timezone';
 
 export const catalogs: Record<Language, Catalog> = { es, en };
 
-interface I18n {
+export interface I18n {
   language: Language;
   setLanguage: (language: Language) => void;
+  /** The zone in which instants are told: an IANA name, or undefined for this browser's. */
+  timeZone: string | undefined;
+  setTimeZone: (timeZone: string | undefined) => void;
   /** The texts. */
   t: Catalog;
   /** Numbers and times. */
@@ -23,10 +27,15 @@ export function I18nProvider({ children, language: given }: { children: ReactNod
     keepLanguage(next);
     set(next);
   }, []);
+  const [timeZone, putTimeZone] = useState(initialTimeZone);
+  const setTimeZone = useCallback((next: string | undefined) => {
+    keepTimeZone(next);
+    putTimeZone(next);
+  }, []);
   const value = useMemo<I18n>(() => {
     const t = catalogs[language];
-    return { language, setLanguage, t, f: formats(language, t) };
-  }, [language, setLanguage]);
+    return { language, setLanguage, timeZone, setTimeZone, t, f: formats(language, t, timeZone) };
+  }, [language, setLanguage, timeZone, setTimeZone]);
   return <Context value={value}>{children}</Context>;
 }
 

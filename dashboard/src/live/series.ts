@@ -14,8 +14,8 @@ export interface Sample {
   dropped: number | undefined;
 }
 
-/** Samples kept: ten minutes of one a second, and some of a history. */
-export const capacity = 660;
+/** Samples kept: a quarter of an hour of one a second, and some of a history. */
+export const capacity = 960;
 
 export function sample(counts: Counts): Sample | undefined {
   const at = Date.parse(counts.at);
@@ -24,10 +24,14 @@ export function sample(counts: Counts): Sample | undefined {
   return { at, accepted, stored, duplicates, deadLetters, dropped };
 }
 
+/** Two samples are apart by about a second at least, however often a server tells: what is drawn of them costs by their number. */
+const spacing = 900;
+
 /** The samples with one more at the end; one that is not newer than the last is left out. */
 export function append(samples: readonly Sample[], next: Sample): readonly Sample[] {
-  const last = samples.at(-1);
+  const [before, last] = [samples.at(-2), samples.at(-1)];
   if (last && next.at <= last.at) return samples;
+  if (before && next.at - before.at < spacing) return [...samples.slice(0, -1), next];
   const kept = samples.length >= capacity ? samples.slice(samples.length - capacity + 1) : samples;
   return [...kept, next];
 }

@@ -8,14 +8,20 @@ import { useNow } from '../ui/useNow';
 import { useRecents } from './recent';
 import classes from './search.module.css';
 
+interface RecentListProps {
+  /** In a row, and nothing while there are none. */
+  compact?: boolean;
+}
+
 /** The traces last opened in this browser. */
-export function RecentList() {
+export function RecentList({ compact = false }: RecentListProps) {
   const { t, f } = useI18n();
   const me = useMe();
   const { recents, clear } = useRecents(`${me.tenant_id}/${me.subject}`);
   const now = useNow(30_000);
+  if (compact && recents.length === 0) return null;
   return (
-    <section aria-label={t.search.recent}>
+    <section aria-label={t.search.recent} className={compact ? classes.compact : undefined}>
       <div className={classes.recentHead}>
         <h2>{t.search.recent}</h2>
         {recents.length > 0 && (

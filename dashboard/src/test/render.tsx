@@ -11,7 +11,11 @@ import { FakeEventSource } from './event-source';
 export const me: Me = {
   subject: 'ana',
   name: 'Ana Quispe',
+  client_id: 'rastro-dashboard',
   tenant_id: 'andina',
+  tenants: [{ id: 'andina', name: 'Andina' }],
+  features: ['traces', 'stream'],
+  preferences: {},
   roles: ['traces:read'],
   expires_at: '2030-01-01T00:00:00Z',
 };
@@ -20,10 +24,11 @@ export type Answer = { status?: number; body: unknown };
 
 /** Plays the server: answers by path and query below api/v1/ or auth/, and 404 to everything else. */
 export function serve(answers: Record<string, Answer | (() => Answer)>) {
-  const asked: { path: string; init: RequestInit | undefined }[] = [];
-  vi.stubGlobal('fetch', (url: string, init?: RequestInit) => {
+  const asked: { path: string; init: RequestInit | Request | undefined }[] = [];
+  vi.stubGlobal('fetch', (input: string | Request, init?: RequestInit) => {
+    const url = typeof input === 'string' ? input : input.url;
     const path = url.replace(`${location.origin}/`, '').replace('api/v1/', '');
-    asked.push({ path, init });
+    asked.push({ path, init: typeof input === 'string' ? init : input });
     const known = answers[path] ?? (path === 'me' ? { body: me } : undefined);
     const answer = typeof known === 'function' ? known() : known;
     const status = answer ? (answer.status ?? 200) : 404;

@@ -1,15 +1,19 @@
 import { Button, SegmentedControl, Tabs } from '@mantine/core';
 import { Download } from 'lucide-react';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useMemo, useState } from 'react';
+import { save } from '../api/download';
 import { members, stringValue } from '../api/lossless';
 import type { TraceEvent } from '../api/types';
 import { useI18n } from '../i18n/i18n';
 import { CopyButton } from '../ui/CopyButton';
 import { milestoneOf } from './chronology';
+import { hexLines } from './hex';
 import { JsonView } from './JsonView';
+import { PassportPanel } from './PassportPanel';
+import { Personal } from './Personal';
 import classes from './panel.module.css';
 
-type Layout = 'pretty' | 'asSent' | 'text';
+type Layout = 'pretty' | 'asSent' | 'text' | 'hex';
 
 interface EventPanelProps {
   event: TraceEvent;
@@ -34,11 +38,21 @@ export function EventPanel({ event, plain = false }: EventPanelProps) {
         {event.aggregate_id && <Id label={t.trace.raw.aggregate} value={event.aggregate_id} />}
         <Id label={t.trace.raw.uid} value={event.uid} />
       </dl>
+      {event.personal && <Personal key={event.uid} uid={event.uid} />}
       <Tabs color="var(--brand)" value={tab} onChange={(next) => setTab(next ?? 'original')} keepMounted={false}>
         <Tabs.List>
-          <Tabs.Tab value="original">{t.trace.raw.original}</Tabs.Tab>
-          <Tabs.Tab value="normalised">{t.trace.raw.normalised}</Tabs.Tab>
-          <Tabs.Tab value="enriched">{t.trace.raw.enriched}</Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="original">
+            {t.trace.raw.original}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="normalised">
+            {t.trace.raw.normalised}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="enriched">
+            {t.trace.raw.enriched}
+          </Tabs.Tab>
+          <Tabs.Tab className={classes.tab} value="passport">
+            {t.journey.passport.title}
+          </Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="original">
           {event.payloadText === undefined ? (
@@ -56,6 +70,9 @@ export function EventPanel({ event, plain = false }: EventPanelProps) {
           ) : (
             <Plain text={enriched} label={t.trace.raw.enriched} />
           )}
+        </Tabs.Panel>
+        <Tabs.Panel value="passport">
+          <PassportPanel key={event.uid} event={event} />
         </Tabs.Panel>
       </Tabs>
     </section>
@@ -89,8 +106,9 @@ function Payload({ text, name }: { text: string; name: string }) {
   const { t, f } = useI18n();
   const inner = stringValue(text);
   const [layout, setLayout] = useState<Layout>(inner === undefined ? 'pretty' : 'text');
-  const layouts: Layout[] = inner === undefined ? ['pretty', 'asSent'] : ['text', 'asSent'];
+  const layouts: Layout[] = [inner === undefined ? 'pretty' : 'text', 'asSent', 'hex'];
   const shown = layout === 'text' ? (inner ?? text) : text;
+  const names: Record<Layout, string> = { ...t.trace.raw, hex: t.journey.hex };
   return (
     <>
       <Toolbar text={shown} name={name}>
@@ -99,14 +117,41 @@ function Payload({ text, name }: { text: string; name: string }) {
           aria-label={t.trace.raw.layout}
           value={layout}
           onChange={(value) => setLayout(value as Layout)}
-          data={layouts.map((value) => ({ value, label: t.trace.raw[value] }))}
+          data={layouts.map((value) => ({ value, label: names[value] }))}
         />
       </Toolbar>
-      <JsonView text={shown} plain={layout !== 'pretty'} label={t.trace.raw.original} />
+      {layout === 'hex' ? (
+        <HexView text={text} label={t.trace.raw.original} />
+      ) : (
+        <JsonView text={shown} plain={layout !== 'pretty'} label={t.trace.raw.original} />
+      )}
       <p className={`${classes.foot} num`}>
         {t.trace.raw.bytes(f.count(new TextEncoder().encode(text).length))} · {t.trace.raw.exact}
       </p>
     </>
+  );
+}
+
+/** Beyond this many bytes a hex dump is a file's business. */
+const hexUpTo = 64_000;
+
+function HexView({ text, label }: { text: string; label: string }) {
+  const lines = useMemo(() => hexLines(text.slice(0, hexUpTo)), [text]);
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard
+    <section className={classes.code} tabIndex={0} aria-label={label}>
+      <pre className={`${classes.hex} mono`}>
+        {lines.map((line) => (
+          <span key={line.offset}>
+            <span data-kind="literal">{line.offset}</span>
+            {`  ${line.hex}  `}
+            <span data-kind="string">{line.text}</span>
+            {'\n'}
+          </span>
+        ))}
+        {text.length > hexUpTo && '…'}
+      </pre>
+    </section>
   );
 }
 
@@ -121,14 +166,7 @@ function Plain({ text, label }: { text: string; label: string }) {
 
 function Toolbar({ text, name, children }: { text: string; name?: string; children?: ReactNode }) {
   const { t } = useI18n();
-  const download = () => {
-    const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = (name ?? 'event.json').replace(/[^\w.-]+/g, '_');
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 1_000);
-  };
+  const download = () => save(new Blob([text], { type: 'application/json' }), name ?? 'event.json');
   return (
     <div className={classes.toolbar}>
       {children}

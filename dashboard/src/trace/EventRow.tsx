@@ -1,5 +1,5 @@
 import { Tooltip } from '@mantine/core';
-import { ArrowRight, Clock4, FastForward, Flag, Replace, Shuffle, Undo } from 'lucide-react';
+import { ArrowRight, Clock4, Copy, EyeOff, FastForward, Flag, Replace, Shuffle, Undo } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { TraceEvent } from '../api/types';
 import { wallTime, wallTimeAt } from '../i18n/format';
@@ -54,6 +54,7 @@ export function EventRow({ event, marks, order, selected, onSelect }: EventRowPr
           <code className={`${classes.code} mono`} title={event.event_type}>
             {event.event_type}
           </code>
+          <Copies n={marks.copies} />
           <Badges event={event} marks={marks} />
         </div>
         <Where event={event} />
@@ -185,6 +186,18 @@ function Received({ event, order, marks }: { event: TraceEvent; order: Order; ma
   );
 }
 
+/** An event that came in several times is one row: how many times, and that the others do not count. */
+function Copies({ n }: { n: number | undefined }) {
+  const { t, f } = useI18n();
+  if (!n) return null;
+  return (
+    <Mark tone="idle" icon={<Copy size={12} aria-hidden />} title={t.journey.copiesHint(n, f.count(n))}>
+      <span className="num">{t.journey.copies(f.count(n + 1))}</span>
+      <span className={classes.srOnly}>{t.journey.copiesHint(n, f.count(n))}</span>
+    </Mark>
+  );
+}
+
 function Badges({ event, marks }: { event: TraceEvent; marks: Marks }) {
   const { t } = useI18n();
   const found: ReactNode[] = [];
@@ -222,6 +235,13 @@ function Badges({ event, marks }: { event: TraceEvent; marks: Marks }) {
     found.push(
       <Mark key="unmapped" tone="idle" title={t.trace.unmappedHint}>
         {t.trace.unmapped}
+      </Mark>,
+    );
+  }
+  if (event.personal) {
+    found.push(
+      <Mark key="personal" tone="idle" icon={<EyeOff size={12} aria-hidden />} title={t.journey.personalMark}>
+        <span className={classes.srOnly}>{t.journey.personalMark}</span>
       </Mark>,
     );
   }

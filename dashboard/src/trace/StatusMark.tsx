@@ -38,8 +38,8 @@ export function StatusMark({ status, kind, large = false }: StatusMarkProps) {
   );
 }
 
-/** The exception of an event that ends the trouble that was open. */
-const cleared = 'cleared';
+/** Whether the exception of an event ends trouble: all that was open, or ("cleared:missing") what it names. */
+const isCleared = (code: string) => code === 'cleared' || code.startsWith('cleared:');
 /** Trouble that slows a thing down, as against trouble that somebody must see to. */
 const slow = [
   'changed',
@@ -54,12 +54,18 @@ const slow = [
   'standby',
 ];
 
-export const exceptionTone = (code: string): Tone => (code === cleared ? 'ok' : slow.includes(code) ? 'warn' : 'bad');
+export const exceptionTone = (code: string): Tone => (isCleared(code) ? 'ok' : slow.includes(code) ? 'warn' : 'bad');
+
+const exceptionText = (code: string, names: Parameters<typeof lookup>[0]) => {
+  const [first = code, trouble] = code.split(':');
+  const text = lookup(names, first) ?? first;
+  return trouble === undefined ? text : `${text}: ${lookup(names, trouble) ?? trouble}`;
+};
 
 /** Trouble that an event reports, or that is open. A code without translation is shown as it is. */
 export function ExceptionMark({ code, large = false }: { code: string; large?: boolean }) {
   const { t } = useI18n();
-  const good = code === cleared;
+  const good = isCleared(code);
   return (
     <Mark
       tone={exceptionTone(code)}
@@ -67,7 +73,7 @@ export function ExceptionMark({ code, large = false }: { code: string; large?: b
       icon={good ? <CircleDone large={large} /> : <ExceptionIcon size={large ? 17 : 13} />}
       title={`${t.trace.exceptionLabel}: ${code}`}
     >
-      {lookup(t.trace.exception, code) ?? code}
+      {exceptionText(code, t.trace.exception)}
     </Mark>
   );
 }

@@ -1,13 +1,16 @@
 import { Tooltip } from '@mantine/core';
-import { CloudOff, Info, Link2, MapPin, TriangleAlert } from 'lucide-react';
+import { Link } from '@tanstack/react-router';
+import { CloudOff, History, Info, Link2, MapPin, TriangleAlert } from 'lucide-react';
 import type { Trace } from '../api/types';
 import { lookup, useI18n } from '../i18n/i18n';
 import type { Found } from '../search/find';
 import { CopyButton } from '../ui/CopyButton';
 import { useNow } from '../ui/useNow';
+import { ExportMenu } from './ExportMenu';
 import { KindIcon } from './icons';
 import { Legs } from './Legs';
 import { MilestoneBar } from './MilestoneBar';
+import type { Past } from './moments';
 import { Pieces } from './Pieces';
 import { lastPlaceOf } from './place';
 import { ExceptionMark, StatusMark } from './StatusMark';
@@ -17,11 +20,13 @@ interface TraceHeaderProps {
   found: Found;
   id: string;
   outdated: boolean;
+  /** Set when the trace is told as it was. */
+  past: Past | undefined;
 }
 
 /** What it is, where it is and how far it has come. */
-export function TraceHeader({ found, id, outdated }: TraceHeaderProps) {
-  const { t } = useI18n();
+export function TraceHeader({ found, id, outdated, past }: TraceHeaderProps) {
+  const { t, f } = useI18n();
   const { trace, by } = found;
   return (
     <section className={classes.head} aria-labelledby="trace-id">
@@ -43,13 +48,46 @@ export function TraceHeader({ found, id, outdated }: TraceHeaderProps) {
             label={t.trace.copyLink}
             icon={<Link2 size={14} aria-hidden />}
           />
-          <CopyButton withLabel value={trace.rawText} label={t.trace.copyJson} />
+          <ExportMenu
+            path="/api/v1/events"
+            query={{ correlationId: [trace.correlation_id], sort: 'occurred_at', order: 'asc' }}
+            name={`rastro-${trace.correlation_id}`}
+            json={trace.rawText}
+            print
+          />
         </div>
         <div className={classes.marks} data-testid="trace-status">
           {trace.exception && <ExceptionMark code={trace.exception} large />}
           <StatusMark status={trace.status} kind={trace.kind} large />
         </div>
       </div>
+      {past && (
+        <p className={`${classes.notice} ${classes.warn}`} role="status">
+          <History size={15} aria-hidden />
+          {past.clock === 'asOf'
+            ? t.journey.past.noticeAsOf(f.here(past.at))
+            : t.journey.past.noticeKnownAt(f.here(past.at))}
+        </p>
+      )}
+      {by === 'event' && (
+        <p className={classes.notice}>
+          <Info size={15} aria-hidden />
+          {t.journey.eventByUid(id)}
+        </p>
+      )}
+      {found.others && found.others.length > 0 && (
+        <p className={classes.notice}>
+          <Info size={15} aria-hidden />
+          <span>
+            {t.journey.alsoFound}
+            {found.others.map((other) => (
+              <Link key={other} to="/traces/$id" params={{ id: other }} className={`${classes.other} mono`}>
+                {other}
+              </Link>
+            ))}
+          </span>
+        </p>
+      )}
       {by === 'aggregate' && (
         <p className={classes.notice}>
           <Info size={15} aria-hidden />
@@ -87,11 +125,13 @@ function Facts({ trace }: { trace: Trace }) {
   const { t, f } = useI18n();
   const now = useNow(10_000);
   const place = lastPlaceOf(trace, f);
+  const copies = Object.values(trace.copies ?? {}).reduce((sum, n) => sum + n, 0);
   const others = (trace.aggregates ?? []).filter((a) => a !== trace.correlation_id);
   const counts = [
     t.trace.eventCount(trace.event_count, f.count(trace.event_count)),
     trace.voided_count ? t.trace.voidedCount(trace.voided_count, f.count(trace.voided_count)) : undefined,
     trace.unknown_count ? t.trace.unknownCount(trace.unknown_count, f.count(trace.unknown_count)) : undefined,
+    copies ? t.journey.copiesCount(copies, f.count(copies)) : undefined,
   ].filter(Boolean);
   const instant = (at: string) => {
     const ms = Date.parse(at);

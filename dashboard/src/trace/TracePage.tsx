@@ -3,8 +3,10 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { isNotFound } from '../api/client';
 import { traceQuery } from '../app/queries';
+import { useApi } from '../app/scope';
 import { useMe } from '../app/session';
 import { useI18n } from '../i18n/i18n';
+import { useInterval } from '../live/live';
 import { useRecents } from '../search/recent';
 import { ErrorCard } from '../ui/ErrorCard';
 import { useTitle } from '../ui/useTitle';
@@ -20,7 +22,11 @@ export function TracePage() {
   const { t } = useI18n();
   const me = useMe();
   useTitle(t.trace.title(id));
-  const { data, error, refetch, isFetching } = useQuery(traceQuery(id));
+  const api = useApi();
+  const query = traceQuery(api, id);
+  const { refetchInterval } = query;
+  const held = useInterval(1) === false;
+  const { data, error, refetch, isFetching } = useQuery({ ...query, refetchInterval: held ? false : refetchInterval });
   const { add } = useRecents(`${me.tenant_id}/${me.subject}`);
 
   const kind = data?.trace.kind;

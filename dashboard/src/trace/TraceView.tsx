@@ -1,9 +1,13 @@
-import { Drawer, SegmentedControl } from '@mantine/core';
+import { Button, Drawer, SegmentedControl } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { Inbox } from 'lucide-react';
 import { useEffect, useMemo, useRef } from 'react';
+import { isNotFound } from '../api/client';
 import type { TraceEvent } from '../api/types';
+import { pastTraceQuery } from '../app/queries';
+import { useApi } from '../app/scope';
 import { isTyping } from '../frame/keys';
 import { useI18n } from '../i18n/i18n';
 import type { Found } from '../search/find';
@@ -12,7 +16,10 @@ import { Empty } from '../ui/Empty';
 import { useNow } from '../ui/useNow';
 import { isActual, type Order, rows } from './chronology';
 import { EventPanel } from './EventPanel';
+import type { Past } from './moments';
+import { Places } from './Places';
 import { Timeline } from './Timeline';
+import { TimeMachine } from './TimeMachine';
 import { TraceHeader } from './TraceHeader';
 import classes from './trace.module.css';
 
@@ -30,17 +37,33 @@ interface TraceViewProps {
 
 export function TraceView({ found, id, outdated }: TraceViewProps) {
   const { t, f } = useI18n();
-  const { trace } = found;
-  const { event: selected, order = 'occurred' } = route.useSearch();
+  const api = useApi();
+  const { event: selected, order = 'occurred', asOf, knownAt } = route.useSearch();
+  const past = useMemo<Past | undefined>(() => pastOf(asOf, knownAt), [asOf, knownAt]);
+  const before = useQuery({
+    ...pastTraceQuery(api, found.trace.correlation_id, past),
+    placeholderData: keepPreviousData,
+  });
+  // Before anything of it was known there was no such trace.
+  const nothing = past !== undefined && isNotFound(before.error);
+  const trace = past && before.data && !nothing ? before.data : found.trace;
   const navigate = route.useNavigate();
   const beside = useMediaQuery(wide, true, { getInitialValueInEffect: false });
-  const list = useMemo(() => rows(trace, order), [trace, order]);
+  const list = useMemo(() => (nothing ? [] : rows(trace, order)), [trace, order, nothing]);
+  const hidden = nothing ? found.trace.events.length : found.trace.events.length - trace.events.length;
   const now = useNow(10_000);
 
-  const chosen = trace.events.find((e) => e.uid === selected);
+  const byUid = found.by === 'event' ? found.trace.events.find((e) => e.uid === id)?.uid : undefined;
+  const chosen = trace.events.find((e) => e.uid === (selected ?? byUid));
   const shown = chosen ?? (beside ? latest(trace.events) : undefined);
   const open = (uid: string | undefined) =>
     void navigate({ search: (s) => ({ ...s, event: uid }), replace: true, resetScroll: false });
+  const travel = (next: Past | undefined) =>
+    void navigate({
+      search: ({ asOf: _, knownAt: __, ...rest }) => ({ ...rest, ...(next && { [next.clock]: next.at }) }),
+      replace: true,
+      resetScroll: false,
+    });
   const sort = (next: string) =>
     void navigate({
       search: (s) => ({ ...s, order: next === 'received' ? ('received' as Order) : undefined }),
@@ -55,7 +78,8 @@ export function TraceView({ found, id, outdated }: TraceViewProps) {
 
   return (
     <div className={classes.page}>
-      <TraceHeader found={found} id={id} outdated={outdated} />
+      <TraceHeader found={{ ...found, trace }} id={id} outdated={outdated} past={past} />
+      <TimeMachine events={found.trace.events} past={past} onChange={travel} />
       <div className={classes.columns}>
         <Card
           titleId="timeline"
@@ -75,19 +99,29 @@ export function TraceView({ found, id, outdated }: TraceViewProps) {
           }
           className={classes.timelineCard}
         >
-          {list.length === 0 ? (
+          {list.length > 0 ? (
+            <Timeline rows={list} order={order} selected={shown?.uid} onSelect={open} />
+          ) : past ? (
+            <Empty icon={<Inbox size={28} aria-hidden />} title={t.journey.past.nothing}>
+              <Button size="xs" variant="default" onClick={() => travel(undefined)}>
+                {t.journey.past.back}
+              </Button>
+            </Empty>
+          ) : (
             <Empty icon={<Inbox size={28} aria-hidden />} title={t.trace.empty}>
               <p>{t.trace.emptyNext}</p>
             </Empty>
-          ) : (
-            <Timeline rows={list} order={order} selected={shown?.uid} onSelect={open} />
           )}
+          {past && hidden > 0 && <p className={classes.hidden}>{t.journey.hidden(hidden, f.count(hidden))}</p>}
         </Card>
-        {beside && (
-          <aside className={classes.side} aria-label={t.trace.raw.title}>
-            {shown ? <EventPanel event={shown} /> : <p className="secondary">{t.trace.raw.choose}</p>}
-          </aside>
-        )}
+        <div className={classes.sideCards}>
+          <Places events={nothing ? [] : trace.events} selected={shown?.uid} onSelect={open} />
+          {beside && (
+            <aside className={classes.side} aria-label={t.trace.raw.title}>
+              {shown ? <EventPanel event={shown} /> : <p className="secondary">{t.trace.raw.choose}</p>}
+            </aside>
+          )}
+        </div>
       </div>
       {!beside && (
         <Drawer
@@ -103,6 +137,11 @@ export function TraceView({ found, id, outdated }: TraceViewProps) {
       )}
     </div>
   );
+}
+
+function pastOf(asOf: string | undefined, knownAt: string | undefined): Past | undefined {
+  if (asOf) return { clock: 'asOf', at: asOf };
+  return knownAt ? { clock: 'knownAt', at: knownAt } : undefined;
 }
 
 /** The last thing that happened: what a wide page shows the data of before anything is chosen. */

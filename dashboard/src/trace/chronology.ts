@@ -18,6 +18,8 @@ export interface Marks {
   /** The events it takes out, where they are among the events. */
   corrected: TraceEvent[];
   unmapped?: boolean;
+  /** How many copies of it were dropped. */
+  copies?: number;
 }
 
 export type Row =
@@ -86,10 +88,19 @@ export function inOrder(events: readonly TraceEvent[], order: Order): TraceEvent
   return keyed.map((k) => k.event);
 }
 
-/** What is to be said of each event, by uid. */
-export function annotate(events: readonly TraceEvent[]): Map<string, Marks> {
+/** What is to be said of each event, by uid. `copies` says how many of each were dropped. */
+export function annotate(
+  events: readonly TraceEvent[],
+  copies: Readonly<Record<string, number>> = {},
+): Map<string, Marks> {
   const ended = endOf(events);
-  return new Map(events.map((event) => [event.uid, marksOf(event, events, ended)]));
+  return new Map(
+    events.map((event) => {
+      const marks = marksOf(event, events, ended);
+      const dropped = copies[event.uid];
+      return [event.uid, dropped ? { ...marks, copies: dropped } : marks];
+    }),
+  );
 }
 
 function marksOf(event: TraceEvent, events: readonly TraceEvent[], ended: number | undefined): Marks {
@@ -146,7 +157,7 @@ function tookOut(event: TraceEvent, events: readonly TraceEvent[]): TraceEvent |
 
 /** The rows of a timeline: its events, with a heading where the day changes and a line for long silences. */
 export function rows(trace: Trace, order: Order): Row[] {
-  const marks = annotate(trace.events);
+  const marks = annotate(trace.events, trace.copies);
   const found: Row[] = [];
   let day = '';
   let last: number | undefined;

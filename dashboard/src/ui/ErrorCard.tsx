@@ -16,11 +16,16 @@ interface ErrorCardProps {
   page?: boolean;
 }
 
-function cause(error: unknown, t: Catalog): string {
+/** What went wrong, and what to do about it. */
+export function explain(error: unknown, t: Catalog): string {
   if (error instanceof UnreachableError) return t.error.unreachable;
   if (!(error instanceof ApiError)) return t.error.unexpected;
   if (error.status === 403) return t.error.forbidden;
+  if (error.status === 404) return t.error.notFound;
+  if (error.status === 409) return t.error.conflict;
+  if (error.status === 422) return t.error.invalid;
   if (error.status === 429) return t.error.tooMany;
+  if (error.status === 503) return t.error.unavailable;
   return t.error.server;
 }
 
@@ -36,7 +41,7 @@ export function ErrorCard({ error, onRetry, retrying = false, reload = false, pa
       </div>
       <Heading className={classes.emptyTitle}>{t.error.title}</Heading>
       <div className={classes.emptyText}>
-        <p>{cause(error, t)}</p>
+        <p>{explain(error, t)}</p>
         {problem?.detail && (
           <p lang="en" className="secondary">
             {problem.detail}

@@ -53,6 +53,9 @@ var fields = []string{
 	"location.name", "location.facility", "location.latitude", "location.longitude", "quantity.pieces", "quantity.total_pieces",
 }
 
+// Fields lists the fields that a mapping may set.
+func Fields() []string { return slices.Clone(fields) }
+
 // Mapping is a compiled Config. It is immutable and safe for concurrent use.
 type Mapping struct {
 	name  string
@@ -65,11 +68,19 @@ type Mapping struct {
 
 // Load reads and compiles a mapping. The error names every fault.
 func Load(text []byte) (*Mapping, error) {
-	var c Config
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("read mapping: %w", err)
+	c, err := read(text)
+	if err != nil {
+		return nil, err
 	}
 	return New(c)
+}
+
+func read(text []byte) (Config, error) {
+	var c Config
+	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+		return Config{}, fmt.Errorf("read mapping: %w", err)
+	}
+	return c, nil
 }
 
 // New compiles a mapping. The error names every fault.
@@ -135,11 +146,20 @@ func Shapes() []string {
 
 // Shape returns a mapping that is shipped.
 func Shape(name string) (*Mapping, error) {
+	c, err := ShapeConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	return New(c)
+}
+
+// ShapeConfig returns a mapping that is shipped, as it is written.
+func ShapeConfig(name string) (Config, error) {
 	text, err := shapes.ReadFile("shapes/" + name + ".yaml")
 	if err != nil {
-		return nil, fmt.Errorf("there is no mapping %q; shipped are %s", name, strings.Join(Shapes(), ", "))
+		return Config{}, fmt.Errorf("there is no mapping %q; shipped are %s", name, strings.Join(Shapes(), ", "))
 	}
-	return Load(text)
+	return read(text)
 }
 
 // maxPayloads bounds the payloads made of one body, in bytes.

@@ -1,0 +1,137 @@
+import { screen, waitFor, within } from '@testing-library/react';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { carrier } from '../test/carriers';
+import { me, open, serve } from '../test/render';
+
+const ops = { body: { ...me, roles: ['traces:read', 'ops:read'], features: ['traces', 'stream', 'operations'] } };
+const list = {
+  items: [
+    carrier('A-fine'),
+    carrier('B-silent', { silent: true, silent_ms: 2_520_000, usual_gap_ms: 300_000 }),
+    carrier('C-failing', { error_share: 0.125, unknown_code_share: undefined }),
+  ],
+};
+const unmapped = `{"items":[{"uid":"u1","correlation_id":"J-1","event_type":"X1","source":"C-failing","payload":{"n":9007199254740993}}]}`;
+
+/** The server of the page; what it is asked since a time is answered whatever the time. */
+function served() {
+  const asked = serve({
+    me: ops,
+    'carriers?window=15m': { body: list },
+    'events?source=C-failing&milestone=unknown&limit=200': { body: unmapped },
+    tenant: {
+      body: {
+        id: 'andina',
+        name: 'Andina',
+        country: 'PE',
+        active: true,
+        rate_per_second: 200,
+        max_payload_bytes: 262_144,
+        retention_days: 400,
+        retention_by_kind: { cargo: 0 },
+        event_types: [],
+        sources: ['LA-baggage'],
+        preferences: {},
+      },
+    },
+  });
+  const answered = fetch;
+  const since: Record<string, object> = {
+    'dead-letters/groups': {
+      items: [
+        {
+          stage: 'validate',
+          reason: 'schema',
+          count: 12,
+          oldest: '2025-11-20T11:00:00Z',
+          newest: '2025-11-20T12:00:00Z',
+          example: 'timestamp is missing',
+        },
+      ],
+    },
+    'duplicates/sources': {
+      sources: [{ source: 'C-failing', events: 7, share: 0.5, second_source: 2, median_later_seconds: 42 }],
+    },
+  };
+  globalThis.fetch = ((input: Request, init?: RequestInit) => {
+    const path = new URL(typeof input === 'string' ? input : input.url).pathname.replace('/api/v1/', '');
+    const body = since[path];
+    return body
+      ? Promise.resolve(new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } }))
+      : answered(input, init);
+  }) as typeof fetch;
+  return asked;
+}
+
+beforeEach(() => {
+  document.documentElement.lang = 'es';
+});
+
+describe('the carriers', () => {
+  it('stand with the worst first, and say how they do', async () => {
+    served();
+    open('/carriers');
+    const rows = await screen.findAllByTestId('carrier');
+    expect(rows.map((row) => within(row).getByRole('rowheader').textContent)).toEqual([
+      'B-silent',
+      'C-failing',
+      'A-fine',
+    ]);
+    expect(rows[0]).toHaveTextContent('En silencio');
+    expect(rows[0]).toHaveTextContent('hace 42 minutos');
+    expect(rows[0]).toHaveTextContent('normal hasta 5 min');
+    expect(rows[1]).toHaveTextContent('12,5 %');
+    expect(rows[1]).toHaveTextContent('—');
+    expect(screen.getByText(/2 necesitan atención/)).toBeInTheDocument();
+  });
+
+  it('are sorted by what is clicked, and the address keeps it', async () => {
+    served();
+    const { user, router } = open('/carriers');
+    await screen.findAllByTestId('carrier');
+    await user.click(screen.getByRole('button', { name: /Fuente/ }));
+    await waitFor(() => expect(router.state.location.search).toMatchObject({ by: 'source', up: true }));
+    const names = screen.getAllByRole('rowheader').map((row) => row.textContent);
+    expect(names).toEqual(['A-fine', 'B-silent', 'C-failing']);
+    expect(screen.getByRole('columnheader', { name: /Fuente/ })).toHaveAttribute('aria-sort', 'ascending');
+  });
+
+  it('tell what is wrong with one, and how it is mended', async () => {
+    served();
+    const { user, router } = open('/carriers');
+    await user.click(await screen.findByRole('button', { name: 'Ver C-failing' }));
+    await waitFor(() => expect(router.state.location.search).toMatchObject({ source: 'C-failing' }));
+    const detail = await screen.findByRole('region', { name: 'C-failing' });
+    expect(await within(detail).findByText('validate › schema')).toBeInTheDocument();
+    expect(detail).toHaveTextContent('12 eventos');
+    expect(await within(detail).findByText(/7 copias, 50 % de todas/)).toBeInTheDocument();
+    expect(detail).toHaveTextContent('2 ya las había enviado otra fuente');
+    expect(
+      await within(detail).findByText('"X1": # accepted, loaded, in_transit, arrived, delivered…'),
+    ).toBeInTheDocument();
+    expect(detail).toHaveTextContent('9007199254740993');
+    expect(within(detail).getByRole('link', { name: 'J-1' })).toHaveAttribute('href', '/traces/J-1?event=u1');
+    expect(within(detail).getByRole('link', { name: 'Ver sus trazas' })).toHaveAttribute(
+      'href',
+      '/traces?source=C-failing',
+    );
+  });
+
+  it('say so when there are none', async () => {
+    serve({ me: ops, 'carriers?window=15m': { body: { items: [] } } });
+    open('/carriers');
+    expect(await screen.findByText(/Ningún transportista ha enviado nada/)).toBeInTheDocument();
+  });
+
+  it('have the settings of the tenant beside them, to be read', async () => {
+    served();
+    const { user } = open('/carriers');
+    await user.click(await screen.findByRole('tab', { name: 'Organización' }));
+    const settings = await screen.findByTestId('tenant');
+    expect(settings).toHaveTextContent('200 eventos por segundo');
+    expect(settings).toHaveTextContent('256 KiB por evento');
+    expect(settings).toHaveTextContent('Carga: Para siempre');
+    expect(settings).toHaveTextContent('LA-baggage');
+    expect(settings).toHaveTextContent('Códigos permitidosCualquiera');
+  });
+});

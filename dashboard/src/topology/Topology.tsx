@@ -1,0 +1,241 @@
+import { useElementSize } from '@mantine/hooks';
+import { Link } from '@tanstack/react-router';
+import { type CSSProperties, memo, useMemo } from 'react';
+import type { Schema } from '../api/typed';
+import { useI18n } from '../i18n/i18n';
+import { useLive } from '../live/live';
+import type { LiveState, StageGauge } from '../live/stream';
+import { HealthMark } from '../ui/HealthMark';
+import { LiveText } from '../ui/LiveText';
+import { Spark } from '../ui/Spark';
+import { type Health, healthOfQueue, healthOfStage, urgency } from './health';
+import { type Layout, type Link as Line, layout, type Place } from './layout';
+import classes from './topology.module.css';
+
+type Stage = Schema<'Stage'>;
+type Queue = Schema<'Queue'>;
+
+interface TopologyProps {
+  topology: Schema<'Topology'>;
+  queues: readonly Queue[] | undefined;
+  /** Open dead letters by stage id. */
+  letters: ReadonlyMap<string, number> | undefined;
+}
+
+const size = { width: 158, height: 118, chip: 30, gap: 116, widest: 220, row: 40 };
+/** Room at the left, where events come from outside, and at the right, where they leave. */
+const stub = { left: 118, right: 112 };
+
+/** The colour by which a kind of stage is known on all pages. */
+export function hueOf(use: string): string {
+  const known = ['validate', 'dedupe', 'enrich', 'persist'];
+  return known.includes(use) ? `--${use}` : '--other';
+}
+
+/** How stages hang together and how each does: those that are in trouble stand first. */
+export function Topology({ topology, queues, letters }: TopologyProps) {
+  const { t } = useI18n();
+  const { ref, width } = useElementSize();
+  const stages = useMemo(() => new Map((topology.nodes ?? []).map((s) => [s.id, s])), [topology]);
+  const byReader = useMemo(() => new Map((queues ?? []).map((q) => [`${q.topic} ${q.reader}`, q])), [queues]);
+  const shape = JSON.stringify([
+    [...stages.values()].map((s) => [s.id, s.pipeline, s.hop]),
+    (topology.edges ?? []).map((e) => [e.topic, e.from, e.to]),
+  ]);
+  const troubles = [...stages.values()].map((s) => `${s.id} ${urgency(healthOfStage(s))}`).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: figures change every second, the shape hardly ever
+  const drawn = useMemo(
+    () =>
+      layout([...stages.values()], topology.edges ?? [], (ids) =>
+        Math.min(...ids.map((id) => urgency(healthOfStage(stages.get(id) as Stage)))),
+      ),
+    [shape, troubles],
+  );
+  const geometry = geometryOf(drawn, width || 1_100);
+  return (
+    <div className={classes.scroll} ref={ref} data-testid="topology">
+      <div
+        className={classes.canvas}
+        style={{ '--w': `${geometry.width}px`, '--h': `${geometry.height}px` } as CSSProperties}
+      >
+        <svg
+          className={classes.lines}
+          width={geometry.width}
+          height={geometry.height}
+          aria-hidden="true"
+          focusable="false"
+        >
+          {drawn.links.map((line) => {
+            const queue = line.topic ? byReader.get(`${line.topic} ${stages.get(line.to ?? '')?.pipeline}`) : undefined;
+            return (
+              <path
+                key={line.key}
+                d={geometry.path(line)}
+                className={classes.line}
+                data-fused={line.topic === undefined || undefined}
+                data-health={queue ? healthOfQueue(queue) : 'ok'}
+              />
+            );
+          })}
+        </svg>
+        <ol className={classes.list} aria-label={t.topology.title}>
+          {drawn.order.map((id) => {
+            const stage = stages.get(id) as Stage;
+            const [x, y] = geometry.at(drawn.places.get(id));
+            const incoming = drawn.links.filter((l) => l.to === id && l.topic !== undefined);
+            const topics = [...new Set(incoming.map((l) => l.topic as string))];
+            const outgoing = drawn.links.find((l) => l.from === id && l.to === undefined);
+            return (
+              <li
+                key={id}
+                className={classes.step}
+                style={{ '--x': `${x}px`, '--y': `${y}px`, '--gap': `${geometry.gap}px` } as CSSProperties}
+              >
+                <div className={classes.queues} data-first={drawn.places.get(id)?.column === 0 || undefined}>
+                  {topics.map((topic) => (
+                    <QueueLabel
+                      key={topic}
+                      topic={topic}
+                      stage={stage}
+                      queue={byReader.get(`${topic} ${stage.pipeline}`)}
+                    />
+                  ))}
+                </div>
+                <StageNode stage={stage} letters={letters?.get(id)} />
+                {outgoing && (
+                  <span className={classes.out} title={outgoing.topic}>
+                    {outgoing.topic}
+                  </span>
+                )}
+              </li>
+            );
+          })}
+        </ol>
+      </div>
+    </div>
+  );
+}
+
+/** Where things are, in pixels, in a width. */
+function geometryOf(drawn: Layout, width: number) {
+  const { columns, rows } = drawn;
+  const free = width - stub.left - stub.right - columns * size.width;
+  const gap = columns > 1 ? Math.min(Math.max(free / (columns - 1), size.gap), size.widest) : 0;
+  const left = stub.left;
+  const pitch = size.height + size.chip + size.row;
+  const at = (place: Place | undefined): [x: number, y: number] => [
+    left + (place?.column ?? 0) * (size.width + gap),
+    (place?.row ?? 0) * pitch,
+  ];
+  const middle = size.height / 2;
+  const path = (line: Line): string => {
+    const start = line.from === undefined ? undefined : at(drawn.places.get(line.from));
+    const end = line.to === undefined ? undefined : at(drawn.places.get(line.to));
+    const points: [number, number][] = [];
+    if (start) points.push([start[0] + size.width, start[1] + middle]);
+    else if (end) points.push([0, end[1] + middle]);
+    for (const place of line.via) {
+      const [x, y] = at(place);
+      points.push([x, y + middle], [x + size.width, y + middle]);
+    }
+    if (end) points.push([end[0], end[1] + middle]);
+    else if (start) points.push([start[0] + size.width + stub.right, start[1] + middle]);
+    return points
+      .map(([x, y], i) => {
+        const before = points[i - 1];
+        if (!before) return `M${x} ${y}`;
+        if (before[1] === y) return `L${x} ${y}`;
+        const half = (before[0] + x) / 2;
+        return `C${half} ${before[1]} ${half} ${y} ${x} ${y}`;
+      })
+      .join('');
+  };
+  return {
+    gap: gap || stub.left,
+    width: Math.max(left + columns * size.width + Math.max(columns - 1, 0) * gap + stub.right, 0),
+    height: Math.max(rows * pitch - size.row, 0),
+    at,
+    path,
+  };
+}
+
+/** What a stage is told to do just now, by the stream or else as it was read. */
+const gauge = (state: LiveState, stage: Stage): StageGauge => state.stages[stage.id] ?? stage.now;
+
+/** What waits before a stage. */
+const QueueLabel = memo(function QueueLabel({
+  topic,
+  stage,
+  queue,
+}: {
+  topic: string;
+  stage: Stage;
+  queue: Queue | undefined;
+}) {
+  const { t, f } = useI18n();
+  const waits = queue?.depth;
+  const health: Health = queue ? healthOfQueue(queue) : 'ok';
+  const age = queue?.head_ms ?? ((waits ?? 0) > 0 ? queue?.oldest_ms : undefined);
+  const depth = waits === undefined ? t.time.unknown : `${queue?.approximate ? '≈' : ''}${f.count(waits)}`;
+  const arrow = queue?.trend === 'growing' ? ' ▲' : queue?.trend === 'draining' ? ' ▼' : '';
+  return (
+    <Link to="/queues" className={classes.queue} data-health={health} title={topic}>
+      <span className={classes.flow}>
+        <LiveText className="num" text={(s) => f.rate(gauge(s, stage).in_per_second)} />
+        <span className={classes.unit}>{t.overview.perSecond}</span>
+      </span>
+      <span className={`${classes.waits} num`}>
+        {health !== 'ok' && <HealthMark health={health} size={12} />}
+        {age === undefined ? t.topology.waiting(depth) : t.topology.waitingFor(depth, f.ms(age))}
+        {arrow && <span title={queue?.trend === 'growing' ? t.topology.growing : t.topology.draining}>{arrow}</span>}
+      </span>
+    </Link>
+  );
+});
+
+/** A stage: what it does, how much, how long, and whether it is well. */
+const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; letters: number | undefined }) {
+  const { t, f } = useI18n();
+  const health = useLive((s) => healthOfStage(stage, gauge(s, stage)));
+  const trail = useLive((s) => s.trails[stage.id]);
+  const second = (s: LiveState): string => {
+    const now = gauge(s, stage);
+    if (now.rejected_per_second > 0) return t.topology.rejected(f.rate(now.rejected_per_second));
+    const all = now.in_per_second;
+    if (now.dropped_per_second > 0 && all > 0) return t.topology.dropped(f.percent(now.dropped_per_second / all));
+    return stage.breaker === 'open' ? t.topology.breakerOpen : t.topology.workers(stage.workers * stage.processes);
+  };
+  return (
+    <>
+      <Link
+        to="/stages/$id"
+        params={{ id: stage.id }}
+        className={classes.node}
+        data-health={health}
+        data-testid={`stage-${stage.id}`}
+      >
+        <span className={classes.head}>
+          <strong className={classes.name}>{stage.name}</strong>
+          <HealthMark health={health} />
+        </span>
+        <span className={classes.rate}>
+          <LiveText className="num" text={(s) => f.rate(gauge(s, stage).out_per_second)} />
+          <span className={classes.unit}>{t.overview.perSecond}</span>
+        </span>
+        <span className={`${classes.facts} num`}>
+          <LiveText text={(s) => t.topology.p95(f.ms(gauge(s, stage).p95_ms))} />
+          <LiveText text={second} />
+        </span>
+        <Spark values={trail ?? []} colour={hueOf(stage.use)} top={1} className={classes.spark ?? ''} />
+      </Link>
+      <Link
+        to="/dead-letters"
+        search={{ pipeline: stage.pipeline, stage: stage.name }}
+        className={classes.letters}
+        data-some={(letters ?? 0) > 0 || undefined}
+      >
+        {t.topology.letters(letters === undefined ? t.time.unknown : f.count(letters))}
+      </Link>
+    </>
+  );
+});

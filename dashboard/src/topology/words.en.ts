@@ -1,0 +1,18 @@
+import { plural, type Words } from '../i18n/words';
+import type { topologyWords as spanish } from './words.es';
+
+export const topologyWords: Words<typeof spanish> = {
+  topology: {
+    title: 'Live topology',
+    waiting: (text) => `${text} queued`,
+    waitingFor: (depth, age) => `${depth} queued · ${age}`,
+    growing: 'The queue grows',
+    draining: 'The queue shrinks',
+    p95: (time) => `p95 ${time}`,
+    rejected: (rate) => `${rate}/s rejects`,
+    dropped: (share) => `${share} dup.`,
+    breakerOpen: 'Cut off',
+    workers: (n) => plural(n, '1 worker', `${n} workers`),
+    letters: (n) => `DLQ ${n}`,
+  },
+};

@@ -1,0 +1,17 @@
+import { plural } from '../i18n/words';
+
+export const topologyWords = {
+  topology: {
+    title: 'Topología en vivo',
+    waiting: (text: string) => `${text} en cola`,
+    waitingFor: (depth: string, age: string) => `${depth} en cola · ${age}`,
+    growing: 'La cola crece',
+    draining: 'La cola baja',
+    p95: (time: string) => `p95 ${time}`,
+    rejected: (rate: string) => `${rate}/s rechaza`,
+    dropped: (share: string) => `${share} dup.`,
+    breakerOpen: 'Cortado',
+    workers: (n: number) => plural(n, '1 hilo', `${n} hilos`),
+    letters: (n: string) => `DLQ ${n}`,
+  },
+};

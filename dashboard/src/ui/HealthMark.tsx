@@ -1,0 +1,18 @@
+import { Circle, CircleCheck, OctagonX, TriangleAlert } from 'lucide-react';
+import { useI18n } from '../i18n/i18n';
+import type { Health } from '../topology/health';
+import classes from './ui.module.css';
+
+const icons = { ok: CircleCheck, warn: TriangleAlert, bad: OctagonX, idle: Circle };
+
+/** How something does: a glyph of its own for each, and its word for who does not see it. */
+export function HealthMark({ health, size = 14 }: { health: Health; size?: number }) {
+  const { t } = useI18n();
+  const Icon = icons[health];
+  return (
+    <span className={classes.health} data-health={health} title={t.health[health]}>
+      <Icon size={size} aria-hidden />
+      <span className="visually-hidden">{t.health[health]}</span>
+    </span>
+  );
+}
