@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak soak-dashboard fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak soak-dashboard fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles
 	bin/promtool check config deploy/prometheus/prometheus.yaml
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
 	terraform fmt -check -recursive -diff deploy/terraform
+
+verify-deploy: ## what takes longer: the backup drill, an upgrade under load, an alert into a real Alertmanager, real images; each part of deploy/verify runs alone
+	@for part in backup upgrade alerts images; do echo "== $$part"; deploy/verify/$$part || exit 1; done
 
 lint: bin/golangci-lint ## pinned golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...

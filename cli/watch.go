@@ -158,7 +158,8 @@ func (w *watcher) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-changes.Events:
-		case _ = <-changes.Errors: // what was missed is found by looking again
+		case err := <-changes.Errors:
+			_ = err // what was missed is found by looking again
 		case <-timer.C:
 		}
 		timer.Stop()

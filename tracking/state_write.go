@@ -82,6 +82,15 @@ func (w *stateWriter) sighting(s *sighting) {
 	w.text(s.Word)
 }
 
+func (w *stateWriter) sightings(all sightings) {
+	if !w.list(len(all), all == nil) {
+		return
+	}
+	for i := range all {
+		w.sighting(&all[i])
+	}
+}
+
 func (w *stateWriter) instant(i *instant) {
 	w.head(cborArray, 2)
 	w.int(i.At)
@@ -155,8 +164,8 @@ func (w *stateWriter) part(p *part) {
 		}
 	}
 	w.int(int64(c.Total))
-	w.sighting(&c.Exception)
-	w.instant(&c.Cleared)
+	w.sightings(c.Troubles)
+	w.sightings(c.Cleared)
 	w.instant(&c.Progress)
 	w.instant(&c.LastPhase)
 }

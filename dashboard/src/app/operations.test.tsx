@@ -277,7 +277,7 @@ describe('dead letters', () => {
     operations();
     const { user } = open('/dead-letters');
     const rows = await screen.findByTestId('letters');
-    await user.click(within(rows).getAllByRole('button', { name: /future/ })[0] as HTMLElement);
+    await user.click((await within(rows).findAllByRole('button', { name: /future/ }))[0] as HTMLElement);
     const panel = await screen.findByTestId('letter');
     expect(panel).toHaveTextContent('"scanId": 9007199254740993');
     await user.click(within(panel).getByRole('radio', { name: 'Tal cual' }));

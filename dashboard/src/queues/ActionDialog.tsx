@@ -39,7 +39,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
   const words = t.action[request.action];
 
   const trial = useQuery({
-    queryKey: [...lettersKey(api), 'trial', request.filter, count],
+    queryKey: [api.tenant, 'trial', request.filter, count],
     queryFn: ({ signal }) =>
       answer(
         api.POST('/api/v1/dead-letters/redrive', {
