@@ -468,26 +468,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/settings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The settings of the tenant
-         * @description What may be sent, how much, how fast, and how long it is kept. Whoever looks after the system changes them (`rastro tenant apply`). Needs the role ops:read.
-         */
-        get: operations["get-settings"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/stages": {
         parameters: {
             query?: never;
@@ -2081,6 +2061,11 @@ export interface components {
             accepted: number;
             /**
              * Format: int64
+             * @description How many parts of a carrier's body were read and tell of nothing that can be traced, such as a bag whose tag could not be read
+             */
+            aside?: number;
+            /**
+             * Format: int64
              * @description How many events were rejected; sending them again as they are is no use
              */
             rejected: number;
@@ -2100,7 +2085,7 @@ export interface components {
              */
             index: number;
             /** @enum {string} */
-            status: "accepted" | "rejected";
+            status: "accepted" | "rejected" | "aside";
             /**
              * Format: uuid
              * @description What the event is known by from now on; absent when it was rejected
@@ -2161,41 +2146,6 @@ export interface components {
              * @enum {string}
              */
             unit: "per_second" | "ms";
-        };
-        Settings: {
-            /** @description Whether it may send */
-            active: boolean;
-            /** @description ISO 3166-1 alpha-2 */
-            country?: string;
-            /** @description The codes that it may send; none allows any */
-            event_types: string[] | null;
-            /** @description The tenant */
-            id: string;
-            /**
-             * Format: int64
-             * @description The largest payload of an event; missing for what the system's configuration says
-             */
-            max_payload_bytes?: number;
-            /** @description Its name, for people */
-            name: string;
-            /** @description What it prefers, such as language and time_zone */
-            preferences: unknown;
-            /**
-             * Format: double
-             * @description Events a second that each ingest process takes; missing: no limit
-             */
-            rate_per_second?: number;
-            /** @description The same for kinds of journeys for which it is another; 0: for ever */
-            retention_by_kind: {
-                [key: string]: number;
-            };
-            /**
-             * Format: int64
-             * @description Days after its last event that a journey is kept; missing for what the system's configuration says
-             */
-            retention_days?: number;
-            /** @description The sources that it may send from; none allows any */
-            sources: string[] | null;
         };
         Stage: {
             /** @description How long ago events that it let pass had been received, in the window */
@@ -4634,83 +4584,6 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-        };
-    };
-    "get-settings": {
-        parameters: {
-            query?: {
-                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
-                tenant?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Settings"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Not Found */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };
