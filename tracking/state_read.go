@@ -193,10 +193,23 @@ func (r *stateReader) part(p *part) {
 		}
 	}
 	c.Total = int(r.int())
-	r.sighting(&c.Exception)
-	r.instant(&c.Cleared)
+	c.Troubles, c.Cleared = r.sightings(), r.sightings()
 	r.instant(&c.Progress)
 	r.instant(&c.LastPhase)
+}
+
+func (r *stateReader) sightings() sightings {
+	n, ok := r.list()
+	if !ok {
+		return nil
+	}
+	all := make(sightings, 0, min(n, maxTroubles))
+	for ; n > 0 && !r.odd; n-- {
+		var s sighting
+		r.sighting(&s)
+		all = append(all, s)
+	}
+	return all
 }
 
 func (r *stateReader) whereabouts(at *Whereabouts) {

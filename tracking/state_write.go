@@ -155,10 +155,18 @@ func (w *stateWriter) part(p *part) {
 		}
 	}
 	w.int(int64(c.Total))
-	w.sighting(&c.Exception)
-	w.instant(&c.Cleared)
+	w.sightings(c.Troubles)
+	w.sightings(c.Cleared)
 	w.instant(&c.Progress)
 	w.instant(&c.LastPhase)
+}
+
+func (w *stateWriter) sightings(all sightings) {
+	if w.list(len(all), all == nil) {
+		for i := range all {
+			w.sighting(&all[i])
+		}
+	}
 }
 
 func (w *stateWriter) whereabouts(at *Whereabouts) {
