@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak soak-dashboard fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
 	terraform fmt -check -recursive -diff deploy/terraform
 
+verify-deploy: ## what takes longer: the backup drill, an upgrade under load, an alert into a real Alertmanager, real images; each part of deploy/verify runs alone
+	@for part in backup upgrade alerts images; do echo "== $$part"; deploy/verify/$$part || exit 1; done
+
 lint: bin/golangci-lint ## pinned golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...
 
@@ -81,6 +84,10 @@ e2e: build ## the built binary, driven from outside: samples, traces, a browser,
 soak: ## outages of a minute and an overload of five, of which `make test` runs short ones
 	@.ci/need postgres
 	RASTRO_TEST_OUTAGE=60s RASTRO_TEST_OVERLOAD=5m go test -count=1 -timeout 30m -run 'TestAnOutage|TestOutages|TestOverload' -v ./cli
+
+soak-dashboard: build ## the dashboard under twenty updates a second for ten minutes: its memory must not grow; RASTRO_E2E_SOAK takes other minutes
+	@.ci/need postgres chromium
+	RASTRO_E2E_SOAK=$${RASTRO_E2E_SOAK:-10} RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 40m -run 'TestDashboardSoak' -v ./cli
 
 conformance: routers/sqs/testdata/fauxqs/node_modules ## the whole of Watermill's suite on every transport, SQS on two servers, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs

@@ -380,10 +380,28 @@ func (s *stack) badInput(token string) {
 func (s *stack) browse(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e")
 	cmd.Dir = "../dashboard"
-	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url, "RASTRO_E2E_TRACE=0045123456")
+	postmaster, err := os.ReadFile(filepath.Join(s.data, "postgres", "data", "postmaster.pid"))
+	require.NoError(t, err)
+	pid, _, _ := strings.Cut(string(postmaster), "\n")
+	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url, "RASTRO_E2E_TRACE=0045123456", "RASTRO_E2E_POSTGRES="+pid)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	t.Log(string(out))
+}
+
+// What the dashboard remembers is bounded, however long it is open; RASTRO_E2E_SOAK says for how many minutes.
+func TestDashboardSoak(t *testing.T) {
+	if os.Getenv("RASTRO_E2E_SOAK") == "" {
+		t.Skip("RASTRO_E2E_SOAK is not set: run `make soak-dashboard`")
+	}
+	s := start(t, dataFolder(t), "127.0.0.1:0", "--simulate", "20")
+	cmd := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e", "--", "load", "--project", "desktop-light")
+	cmd.Dir = "../dashboard"
+	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	t.Log(string(out))
+	s.interrupt()
 }
 
 // Every acknowledged event is stored once, although the process is killed in the middle and everything that was not

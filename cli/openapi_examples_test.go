@@ -47,6 +47,8 @@ func newExampleStand(t *testing.T) *attackStand {
 VALUES ('0197a6f0-1c2b-7c3d-8e4f-000000000001', $1, 'talma-pe', 'tracking', 'validate', 'schema', 'location is missing', '/payload/location', 'LA-baggage', 'loaded', '0045123456', 1, $2, '', now())`,
 		`INSERT INTO dead_letter_jobs (id, tenant_id, action, filter, reason, rate, who, state, total, started_at, finished_at)
 SELECT '0197a6f0-1c2b-7c3d-8e4f-000000000002', 'talma-pe', 'redrive', '{}', 'mended', 100, 'rosa', 'done', 0, now(), now() WHERE $1::uuid IS NOT NULL AND $2::bytea IS NOT NULL`,
+		`INSERT INTO stage_samples (tenant_id, pipeline, stage, at, uid, correlation_id, source, event_type, outcome, code, message, attempt, batch, took, before, after)
+SELECT 'talma-pe', 'tracking', 'enrich', now(), $1::uuid, '0045123456', 'LA-baggage', 'loaded', 'pass', '', '', 1, 32, 1250, convert_from($2::bytea, 'UTF8'), ''`,
 	} {
 		_, err = s.sql.Exec(t.Context(), sql, uid, body)
 		require.NoError(t, err)

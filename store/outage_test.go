@@ -69,8 +69,8 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 		"prune timings":  func(ctx context.Context) error { return s.PruneTimings(ctx, time.Now()) },
 		"prune changes":  func(ctx context.Context) error { return s.PruneChanges(ctx, time.Now()) },
 		"prune personal": func(ctx context.Context) error { _, err := s.PrunePersonal(ctx, time.Now()); return err },
-		"partitions":   func(ctx context.Context) error { return s.EnsurePartitions(ctx, time.Now()) },
-		"prune ledger": func(ctx context.Context) error { return s.PruneLedger(ctx, time.Now()) },
+		"partitions":     func(ctx context.Context) error { return s.EnsurePartitions(ctx, time.Now()) },
+		"prune ledger":   func(ctx context.Context) error { return s.PruneLedger(ctx, time.Now()) },
 		"claim job": func(ctx context.Context) error {
 			_, _, err := s.ClaimLetterJob(ctx, holder, time.Minute)
 			return err

@@ -130,6 +130,20 @@ func (r *stateReader) sighting(s *sighting) {
 	s.Word = r.text()
 }
 
+func (r *stateReader) sightings() sightings {
+	n, ok := r.list()
+	if !ok {
+		return nil
+	}
+	all := make(sightings, n)
+	for i := range all {
+		if r.sighting(&all[i]); r.odd {
+			return nil
+		}
+	}
+	return all
+}
+
 func (r *stateReader) instant(i *instant) {
 	r.array(2)
 	i.At, i.Set = r.int(), r.bool()

@@ -82,6 +82,15 @@ func (w *stateWriter) sighting(s *sighting) {
 	w.text(s.Word)
 }
 
+func (w *stateWriter) sightings(all sightings) {
+	if !w.list(len(all), all == nil) {
+		return
+	}
+	for i := range all {
+		w.sighting(&all[i])
+	}
+}
+
 func (w *stateWriter) instant(i *instant) {
 	w.head(cborArray, 2)
 	w.int(i.At)

@@ -1,7 +1,15 @@
-import { accessibilityFaults, expect, layoutShift, overflow, picture, signIn, test, traceId, user } from './page';
-
-/** The number that a counter of the page shows. */
-const numberIn = (text: string | null): number => Number((text ?? '').replace(/\D/g, ''));
+import {
+  accessibilityFaults,
+  expect,
+  layoutShift,
+  numberIn,
+  overflow,
+  picture,
+  signIn,
+  test,
+  traceId,
+  user,
+} from './page';
 
 test('the overview counts live', async ({ page }, info) => {
   await signIn(page);
@@ -22,9 +30,10 @@ test('the overview counts live', async ({ page }, info) => {
   await picture(page, 'overview', info.project.name);
 });
 
-test('a trace is found and tells its story', async ({ page }, info) => {
+test('a trace is found and tells its story', async ({ page, isMobile }, info) => {
   expect(traceId, 'RASTRO_E2E_TRACE must name a trace').toBeTruthy();
   await signIn(page);
+  if (isMobile) await page.getByRole('link', { name: 'Buscar una traza' }).click();
   const box = page.getByRole('combobox', { name: 'Buscar una traza' }).locator('visible=true').last();
   await box.fill(traceId ?? '');
   await box.press('Enter');

@@ -11,9 +11,10 @@ const tellsToSignIn = (message: ConsoleMessage): boolean =>
   message.location().url.endsWith('/api/v1/me') && message.text().includes('401');
 
 /** A page that fails its test when anything went wrong in its console, or when what it showed jumped about. */
-export const test = base.extend({
-  page: async ({ page }, use) => {
-    const faults: string[] = [];
+export const test = base.extend<{ faults: string[] }>({
+  // biome-ignore lint/correctness/noEmptyPattern: how Playwright says that nothing is needed for it
+  faults: async ({}, use) => use([]),
+  page: async ({ page, faults }, use) => {
     page.on('console', (message) => {
       if (message.type() !== 'error' && message.type() !== 'warning') return;
       if (!tellsToSignIn(message)) faults.push(`${message.text()} ${message.location().url}`);
@@ -23,6 +24,9 @@ export const test = base.extend({
     expect(faults, 'errors in the console').toEqual([]);
   },
 });
+
+/** The number that a counter of the page shows. */
+export const numberIn = (text: string | null): number => Number((text ?? '').replace(/\D/g, ''));
 
 export const user = process.env.RASTRO_E2E_USER ?? 'Rosa Quispe';
 export const traceId = process.env.RASTRO_E2E_TRACE;
@@ -35,7 +39,7 @@ export async function signIn(page: Page, path = './'): Promise<void> {
     .or(page.getByRole('link', { name: user }))
     .first()
     .click();
-  await expect(page.getByRole('navigation')).toBeVisible();
+  await expect(page.getByRole('navigation').first()).toBeVisible();
 }
 
 /** What axe finds wrong, in one line each. It is run over the debugging protocol, which the security policy lets in. */

@@ -47,6 +47,8 @@ export function Frame() {
   // A refused stream most often means that the session has ended: asking who we are finds out.
   const askWhoWeAre = useRef(() => void queryClient.invalidateQueries({ queryKey: meQuery.queryKey })).current;
   const allowed = me.roles.includes(readRole);
+  // Whole, since a hash alone would be one of <base href>.
+  const here = useRouterState({ select: () => `${location.pathname}${location.search}` });
 
   const page = allowed ? (
     <Scope>
@@ -68,7 +70,7 @@ export function Frame() {
   );
   return (
     <>
-      <a className={classes.skip} href={`${location.pathname}${location.search}#content`}>
+      <a className={classes.skip} href={`${here}#content`}>
         {t.app.skipToContent}
       </a>
       {page}

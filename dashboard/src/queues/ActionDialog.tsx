@@ -39,7 +39,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
   const words = t.action[request.action];
 
   const trial = useQuery({
-    queryKey: [...lettersKey(api), 'trial', request.filter, count],
+    queryKey: [api.tenant, 'trial', request.filter, count],
     queryFn: ({ signal }) =>
       answer(
         api.POST('/api/v1/dead-letters/redrive', {
@@ -112,8 +112,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
           description={t.action.reasonHint}
           value={reason}
           onChange={(e) => setReason(e.currentTarget.value)}
-          autosize
-          minRows={2}
+          rows={2}
           maxLength={500}
           required
           data-autofocus

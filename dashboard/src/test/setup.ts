@@ -24,6 +24,12 @@ window.ResizeObserver = class {
 };
 Element.prototype.scrollIntoView = () => {};
 window.scrollTo = () => {};
+// Lists draw what is in sight, so that there must be something that it is in sight of.
+for (const [name, value] of [
+  ['offsetHeight', 800],
+  ['offsetWidth', 1_000],
+] as const)
+  Object.defineProperty(HTMLElement.prototype, name, { configurable: true, value });
 
 // uPlot draws on a canvas.
 vi.mock('uplot', () => ({
