@@ -212,20 +212,6 @@ func (r *stateReader) part(p *part) {
 	r.instant(&c.LastPhase)
 }
 
-func (r *stateReader) sightings() sightings {
-	n, ok := r.list()
-	if !ok {
-		return nil
-	}
-	all := make(sightings, 0, min(n, maxTroubles))
-	for ; n > 0 && !r.odd; n-- {
-		var s sighting
-		r.sighting(&s)
-		all = append(all, s)
-	}
-	return all
-}
-
 func (r *stateReader) whereabouts(at *Whereabouts) {
 	last := uint64(0) // keys come in their order, numbers first, as they are written
 	for n := r.head(cborMap); n > 0 && !r.odd; n-- {

@@ -170,14 +170,6 @@ func (w *stateWriter) part(p *part) {
 	w.instant(&c.LastPhase)
 }
 
-func (w *stateWriter) sightings(all sightings) {
-	if w.list(len(all), all == nil) {
-		for i := range all {
-			w.sighting(&all[i])
-		}
-	}
-}
-
 func (w *stateWriter) whereabouts(at *Whereabouts) {
 	texts := [...]string{at.IATA, at.ICAO, at.UNLocode, at.GLN, at.Name, at.Facility}
 	named := [...]struct{ name, value string }{{"city", at.City}, {"country", at.Country}, {"time_zone", at.TimeZone}}
