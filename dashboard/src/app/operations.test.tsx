@@ -275,9 +275,7 @@ describe('a stage', () => {
 describe('dead letters', () => {
   it('are looked at in the bytes that came', async () => {
     operations();
-    const { user } = open('/dead-letters');
-    const rows = await screen.findByTestId('letters');
-    await user.click((await within(rows).findAllByRole('button', { name: /future/ }))[0] as HTMLElement);
+    const { user } = open('/dead-letters?letter=l1'); // a link to it opens it
     const panel = await screen.findByTestId('letter');
     expect(panel).toHaveTextContent('"scanId": 9007199254740993');
     await user.click(within(panel).getByRole('radio', { name: 'Tal cual' }));
