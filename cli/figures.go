@@ -43,7 +43,7 @@ func newFigures(registerer prometheus.Registerer) (*figures, error) {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	f := &figures{
-		messages: gauge("rastro_queue_messages", "Messages that a pipeline has not settled of a topic: ready, in flight or delayed.", append(queue, "state")...),
+		messages: gauge("rastro_queue_messages", "Messages that a pipeline has not settled of a topic: ready, in flight or delayed.", "topic", "pipeline", "state"),
 		oldest:   gauge("rastro_queue_oldest_seconds", "Age of the oldest message that a pipeline has not settled of a topic; absent where the broker does not say.", queue...),
 		balance: gauge("rastro_balance_events", "Events of all tenants that a pipeline has received and not ended (in_flight), ended twice, or ended without having received (unreceived).",
 			"pipeline", "state"),

@@ -26,7 +26,7 @@ func TestTheDashboardsDocumentIsCurrent(t *testing.T) {
 	encoder.SetEscapeHTML(false)
 	require.NoError(t, encoder.Encode(document))
 	if os.Getenv("RASTRO_UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(dashboardDocument, served.Bytes(), 0o644)) //nolint:gosec // a source file, which everybody may read
+		require.NoError(t, os.WriteFile(dashboardDocument, served.Bytes(), 0o644))
 	}
 	kept, err := os.ReadFile(dashboardDocument)
 	require.NoError(t, err)

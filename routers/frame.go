@@ -182,14 +182,14 @@ func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
 	}
 	section := func() (packed []byte, ok bool) {
 		length, size := binary.Uvarint(rest)
-		if size <= 0 || length > uint64(len(rest)-size) {
+		if size <= 0 || length > uint64(len(rest)-size) { //nolint:gosec // It has read no more than there is.
 			return nil, false
 		}
 		packed, rest = rest[size:size+int(length)], rest[size+int(length):] //nolint:gosec // It is no more than there is.
 		return packed, true
 	}
 	var origins, walks []byte
-	ok := true
+	var ok bool
 	if frame[0] >= frameWithOrigins {
 		if origins, ok = section(); !ok {
 			return opened, errOrigins

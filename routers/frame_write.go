@@ -86,10 +86,10 @@ func appendInstant(to []byte, key byte, at time.Time) []byte {
 	to = at.AppendFormat(to, time.RFC3339Nano)
 	n := len(to) - before
 	if n < 24 {
-		to[before-2] = cborText | byte(n)
+		to[before-2] = cborText | byte(n) //nolint:gosec // An instant is some 30 bytes long.
 		return append(to[:before-1], to[before:]...)
 	}
-	to[before-1] = byte(n)
+	to[before-1] = byte(n) //nolint:gosec // As above.
 	return to
 }
 

@@ -118,7 +118,7 @@ func (p *walkPacker) add(w *walk) {
 func (p *walkPacker) flush() {
 	if p.length > 0 {
 		body := p.encoded[p.last]
-		p.packed = binary.AppendUvarint(binary.AppendUvarint(p.packed, uint64(p.length)), uint64(len(body))) //nolint:gosec // Not below 0.
+		p.packed = binary.AppendUvarint(binary.AppendUvarint(p.packed, uint64(p.length)), uint64(len(body)))
 		p.packed = append(p.packed, body...)
 	}
 	p.length = 0

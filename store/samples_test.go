@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestSamplesOfAStageAreBounded(t *testing.T) {
 	}
 	other := samples[0]
 	other.TenantID = "umbrella"
-	require.NoError(t, s.AddStageSamples(t.Context(), append(samples, other)))
+	require.NoError(t, s.AddStageSamples(t.Context(), slices.Concat(samples, []StageSample{other})))
 	of := StageWatch{"acme", "p", "s"}
 	found, err := s.StageSamples(t.Context(), of, 0, 1000)
 	require.NoError(t, err)

@@ -183,13 +183,13 @@ func (w *stateWriter) whereabouts(at *Whereabouts) {
 	w.head(cborMap, n+one(at.Lat != nil)+one(at.Lon != nil))
 	for i, s := range texts {
 		if s != "" {
-			w.head(cborUint, uint64(i)+1) //nolint:gosec // An index.
+			w.head(cborUint, uint64(i)+1)
 			w.text(s)
 		}
 	}
 	for i, f := range [...]*float64{at.Lat, at.Lon} {
 		if f != nil {
-			w.head(cborUint, uint64(len(texts)+i)+1) //nolint:gosec // An index.
+			w.head(cborUint, uint64(len(texts)+i)+1)
 			*w = binary.BigEndian.AppendUint64(append(*w, cborDouble), math.Float64bits(*f))
 		}
 	}
@@ -214,30 +214,30 @@ func (w *stateWriter) fold(f *fold) {
 		one(f.Unknown != 0)+one(f.Updated != 0)+one(len(f.Keys) > 0)+one(len(f.Bloom) > 0)+one(f.Located)+one(len(f.Parts) > 0)+one(f.Rest != nil))
 	for i, s := range [...]string{f.Tenant, f.Correlation} {
 		if s != "" {
-			w.head(cborUint, uint64(i)+1) //nolint:gosec // An index.
+			w.head(cborUint, uint64(i)+1)
 			w.text(s)
 		}
 	}
 	for i, b := range [...]bool{f.Inexact, f.Conflict} {
 		if b {
-			w.head(cborUint, uint64(i)+3) //nolint:gosec // An index.
+			w.head(cborUint, uint64(i)+3)
 			w.bool(true)
 		}
 	}
 	for i, n := range [...]int64{int64(f.Events), int64(f.Voided), int64(f.Unknown), f.Updated} {
 		if n != 0 {
-			w.head(cborUint, uint64(i)+5) //nolint:gosec // An index.
+			w.head(cborUint, uint64(i)+5)
 			w.int(n)
 		}
 	}
 	for i, b := range [...][]byte{f.Keys, f.Bloom} {
 		if len(b) > 0 {
-			w.head(cborUint, uint64(i)+9) //nolint:gosec // An index.
+			w.head(cborUint, uint64(i)+9)
 			w.bytes(b)
 		}
 	}
 	for i, part := range [...]*frame{&f.Actual, &f.Foreseen, &f.Out} {
-		w.head(cborUint, uint64(i)+12) //nolint:gosec // An index.
+		w.head(cborUint, uint64(i)+12)
 		w.frame(part)
 	}
 	w.head(cborUint, 15)

@@ -168,7 +168,8 @@ func TestWhatTheKeycloakRealmIssues(t *testing.T) {
 	}
 	held := map[string]map[string]bool{} // by tenant, the roles of people
 	for _, u := range realm.Users {
-		client, tenant := clients["rastro-dashboard"], "talma-pe"
+		client := clients["rastro-dashboard"]
+		var tenant string
 		if u.ServiceAccountClientID != "" {
 			client = clients[u.ServiceAccountClientID]
 			tenant = client.ProtocolMappers[0].Config["claim.value"]

@@ -453,9 +453,11 @@ func TestAStreamTakesTheFiltersOfASearch(t *testing.T) {
 		"lastEventFrom=2001-01-01T00:00:00Z": {"wanted", "no-end", "wa-end"}, "lastEventFrom=2999-01-01T00:00:00Z": {"no-end"}, "exception=any": {"no-end"},
 		"status=loaded&location=LIM": {"wanted", "wa-end"},
 	} {
-		for _, correlation := range want {
-			require.Equal(t, correlation, streams[query].mustNext(t).correlation(t), query)
+		got := make([]string, len(want)) // what changed in one look is told by its id
+		for i := range got {
+			got[i] = streams[query].mustNext(t).correlation(t)
 		}
+		require.ElementsMatch(t, want, got, query)
 	}
 	for _, query := range []string{"lastEventFrom=yesterday", "updatedUntil=2026-01-01T00:00:00Z&updatedUntil=2026-01-01T00:00:00Z", "q=a&q=b", "flight=" + strings.Repeat("x", 300)} {
 		require.Equal(t, http.StatusUnprocessableEntity, e.get("stream?"+query, nil), query)

@@ -109,11 +109,11 @@ func runEngine(ctx context.Context, to *records) error {
 
 // ratios says how much of what is possible, as the same run found it, ours comes to.
 func ratios(all *records) {
-	all.ratio("Store/persist", "Ceiling/postgres/insert", "events/s")
-	all.ratio("Store/persist", "Ceiling/postgres/insert-and-upsert", "events/s")
-	all.ratio("Store/persist", "Ceiling/postgres/copy", "events/s")
+	all.ratio("Store/persist", "Ceiling/postgres/insert")
+	all.ratio("Store/persist", "Ceiling/postgres/insert-and-upsert")
+	all.ratio("Store/persist", "Ceiling/postgres/copy")
 	for _, how := range []string{"nats/unfused", "nats/fused", "sqs/unfused", "sqs/fused"} {
-		all.ratio("EndToEnd/"+how+"/batch=100", "Ceiling/postgres/insert-and-upsert", "events/s")
+		all.ratio("EndToEnd/"+how+"/batch=100", "Ceiling/postgres/insert-and-upsert")
 	}
-	all.ratio("Ingest/batch=100", "Ceiling/nats/publish", "events/s")
+	all.ratio("Ingest/batch=100", "Ceiling/nats/publish")
 }

@@ -76,8 +76,9 @@ func (r *records) find(name string) record {
 	return record{}
 }
 
-// ratio adds how much of one figure another comes to, when both are there.
-func (r *records) ratio(of, to, unit string) {
+// ratio adds how much of one figure's events a second another comes to, when both are there.
+func (r *records) ratio(of, to string) {
+	const unit = "events/s"
 	if mine, theirs := r.find(of).value(unit), r.find(to).value(unit); mine > 0 && theirs > 0 {
 		r.add("Ratio/"+of+"/of/"+to, quantity{100 * mine / theirs, "%"})
 	}

@@ -11,8 +11,8 @@ func TestRecordsAreWrittenAsBenchmarksAre(t *testing.T) {
 	r := records{quiet: true}
 	r.add("Ours/batch=100", quantity{30_000, "events/s"}, quantity{0, "unseen"}, quantity{1.5, "p50-ms"})
 	r.add("Theirs", quantity{90_000, "events/s"})
-	r.ratio("Ours/batch=100", "Theirs", "events/s")
-	r.ratio("Ours/batch=100", "nothing", "events/s")
+	r.ratio("Ours/batch=100", "Theirs")
+	r.ratio("Ours/batch=100", "nothing")
 	var out strings.Builder
 	r.format(&out)
 	require.Contains(t, out.String(), "Unit events/s better=higher\n")

@@ -71,6 +71,7 @@ export function FilterBar({ search, onChange }: FilterBarProps) {
     'anomaly',
   ];
   const { span, from, until, clock } = search;
+  const examples: Partial<Record<ListFilter, string>> = t.finder.example;
   return (
     <fieldset className={classes.bar} aria-label={t.finder.filters}>
       <TimeFilter
@@ -95,7 +96,7 @@ export function FilterBar({ search, onChange }: FilterBarProps) {
           <TextFilter
             key={name}
             label={t.finder.filter[name]}
-            example={t.finder.example[name]}
+            example={examples[name] ?? ''}
             values={values}
             suggestions={name === 'source' ? sources : []}
             onChange={(next) => set(name, next)}

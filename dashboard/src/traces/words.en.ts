@@ -40,11 +40,6 @@ export const listWords: Words<typeof spanish> = {
       time: 'Date',
     },
     example: {
-      status: '',
-      milestone: '',
-      kind: '',
-      exception: '',
-      anomaly: '',
       source: 'LA-baggage',
       carrier: 'LA',
       location: 'LIM',

@@ -39,11 +39,6 @@ export const listWords = {
       time: 'Fecha',
     },
     example: {
-      status: '',
-      milestone: '',
-      kind: '',
-      exception: '',
-      anomaly: '',
       source: 'LA-baggage',
       carrier: 'LA',
       location: 'LIM',
