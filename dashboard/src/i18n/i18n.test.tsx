@@ -48,7 +48,8 @@ describe('catalogs', () => {
   it('differ where the languages do', () => {
     const same = [...spanish].filter(([key, leaf]) => typeof leaf === 'string' && english.get(key) === leaf);
     // Units, names and international words only.
-    const allowed = /^app\.name$|perSecond$|^time\.|\.uid$|original$|^trace\.raw\.original$|\.pipelines?$|\.hex$|\.utc$|^finder\.example\.|^carriers\.health\.fine$|^config\.tab\.files$|^config\.severity\.error$/;
+    const allowed =
+      /^app\.name$|perSecond$|^time\.|\.uid$|original$|^trace\.raw\.original$|\.pipelines?$|\.hex$|\.utc$|^finder\.example\.|^carriers\.health\.fine$|^config\.tab\.files$|^config\.severity\.error$/;
     expect(same.map(([key]) => key).filter((key) => !allowed.test(key))).toEqual([]);
   });
 });
