@@ -57,7 +57,6 @@ deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles
 	@for dir in deploy/tools/*/; do echo "$$dir"; (cd $$dir && go vet ./... && go test -count=1 ./...) || exit 1; done
 	bin/promtool check config deploy/prometheus/prometheus.yaml
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
-	terraform fmt -check -recursive -diff deploy/terraform
 
 verify-deploy: ## what takes longer: the backup drill, an upgrade under load, an alert into a real Alertmanager, real images; each part of deploy/verify runs alone
 	@for part in backup upgrade alerts images; do echo "== $$part"; deploy/verify/$$part || exit 1; done
