@@ -46,6 +46,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-overview":           {moving: true},
 	"get-personal-data":      {parameters: map[string]string{"uid": "{personal}", "reason": "claim 4711"}, audited: true},
 	"get-stage":              {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
+	"get-tenant":             {},
 	"get-topology":           {silent: true, moving: true},
 	"get-trace":              {parameters: map[string]string{"correlationId": "{trace}"}},
 	"list-carriers":          {moving: true},
@@ -55,6 +56,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"list-queues":            {silent: true, moving: true},
 	"list-stage-samples":     {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
 	"list-stages":            {silent: true, moving: true},
+	"post-carrier-events":    {parameters: map[string]string{"carrier": "{carrier}"}, body: "{{event}}", silent: true, moving: true},
 	"post-events":            {body: "{{event}}", silent: true, moving: true},
 	"redrive-dead-letters":   {body: `{"filter":{"id":["{letter}"]},"reason":"{known}"}`, parameters: map[string]string{"dryRun": "true"}, silent: true, moving: true},
 	"search":                 {parameters: map[string]string{"q": "{trace}"}},
@@ -248,11 +250,16 @@ func (s *attackStand) everything(t *testing.T) {
 	s.eachOf(operations, s.attackHeaders)
 	s.attackIngest()
 	for _, path := range []string{"/metrics", "/openapi.json", "/reference", "/readyz", "/livez", "/api/v1/events/health", "/"} {
-		if found := s.leak(attackRequest{}, s.send(s.attacker, attackRequest{method: http.MethodGet, path: path})); found != "" {
+		answer := s.send(s.attacker, attackRequest{method: http.MethodGet, path: path})
+		// Alarms on the silence of carriers need their names; docs/metrics.md says who may reach the page.
+		answer.body = sourceFigures.ReplaceAllString(answer.body, "")
+		if found := s.leak(attackRequest{}, answer); found != "" {
 			s.fail("%s has %s", path, found)
 		}
 	}
 }
+
+var sourceFigures = regexp.MustCompile(`(?m)^rastro_source_.*$`)
 
 // eachOf attacks several operations at once.
 func (s *attackStand) eachOf(operations []apiOperation, attack func(apiOperation)) {

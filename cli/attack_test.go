@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,13 +87,29 @@ func (b *attackLog) take() string {
 
 func newAttackStand(t *testing.T) *attackStand {
 	t.Helper()
-	s := newStand(t)
+	s := newStand(t, (*attackStand).configureCarriers)
 	s.attacker, s.sender = s.settle("talma-pe", "aa1known", "aa1secret"), s.settle("talma-ec", "aa2known", "aa2secret")
 	s.victim, s.nobody = s.settle(victimKnown+"-tenant", victimKnown, victimSecret), s.party("talma-mx", tenantRoles()...)
 	for _, p := range []*party{s.attacker, s.sender, s.victim} {
 		s.learn(p)
 	}
 	return s
+}
+
+// configureCarriers gives each party a carrier of its own. What carriers are called is said in figures, by those who run the system.
+func (s *attackStand) configureCarriers() {
+	s.process.ConfigDir = s.t.TempDir()
+	dir := filepath.Join(s.process.ConfigDir, "carriers")
+	require.NoError(s.t, os.Mkdir(dir, 0o750))
+	for _, tenant := range []string{"talma-pe", "talma-ec", victimKnown + "-tenant"} {
+		file := fmt.Sprintf("carrier: %s\nsummary: One of %s's\ntenant: %s\nformat: native\n", carrierOf(tenant), tenant, tenant)
+		require.NoError(s.t, os.WriteFile(filepath.Join(dir, carrierOf(tenant)+".yaml"), []byte(file), 0o600))
+	}
+}
+
+// carrierOf returns the carrier of a party.
+func carrierOf(tenant string) string {
+	return fmt.Sprintf("carrier-%d", len(tenant)*7+int(tenant[len(tenant)-1]))
 }
 
 // start runs the system.
@@ -134,6 +152,7 @@ func (s *attackStand) settle(tenant, known, secret string) *party {
 	for name, value := range map[string]string{
 		"trace": known + "-trace", "thing": known + "-thing", "source": known + "-source", "event": known + "-event",
 		"type": known + "-type", "dead": known + "-dead", "subject": known + "-subject", "known": known,
+		"carrier": carrierOf(tenant),
 	} {
 		p.names[name] = value
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +41,13 @@ func TestTheConfigurationIsShown(t *testing.T) {
 	r := newReloadable(t, guarded)
 	carriers := filepath.Join(r.process.ConfigDir, "carriers")
 	require.NoError(t, os.Mkdir(carriers, 0o750))
-	require.NoError(t, os.WriteFile(filepath.Join(carriers, "la.yaml"), []byte("carrier: LA\n"), 0o600))
+	const own = "carrier: la\nsummary: Of its own\nformat: native\n"
+	require.NoError(t, os.WriteFile(filepath.Join(carriers, "la.yaml"), []byte(own), 0o600))
+	isOwn := func(f live.ConfigFile) bool { return strings.HasSuffix(f.File, "carriers/la.yaml") }
 
-	c := r.eventually(func(c live.Configuration) bool { return len(c.Carriers) == 1 })
+	c := r.eventually(func(c live.Configuration) bool { return slices.ContainsFunc(c.Carriers, isOwn) })
 	require.True(t, c.Valid)
-	require.Equal(t, "carrier: LA\n", c.Carriers[0].YAML)
+	require.Equal(t, own, c.Carriers[slices.IndexFunc(c.Carriers, isOwn)].YAML)
 	find := func(c live.Configuration) live.ConfigFile {
 		for _, f := range c.Pipelines {
 			if f.File == r.file {

@@ -200,7 +200,7 @@ func exampleText(example any) string {
 }
 
 // newStand is a whole system in one process, with what reads of its database need.
-func newStand(t *testing.T) *attackStand {
+func newStand(t *testing.T, prepare ...func(*attackStand)) *attackStand {
 	t.Helper()
 	s := &attackStand{
 		environment: newEnvironmentOver(t, config.BrokerNATS), t: t, log: &attackLog{},
@@ -214,6 +214,9 @@ func newStand(t *testing.T) *attackStand {
 	s.db, err = store.Open(t.Context(), store.Config{URL: s.process.Database.URL, PersonalKeys: ring})
 	require.NoError(t, err)
 	t.Cleanup(s.db.Close)
+	for _, prepare := range prepare {
+		prepare(s)
+	}
 	s.start()
 	return s
 }

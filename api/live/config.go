@@ -56,6 +56,9 @@ type ConfigFile struct {
 	Version  string       `json:"version,omitempty" doc:"Identifies the pipeline's configuration as it takes effect, as in /api/v1/stages/{id}; missing while it has errors" example:"3f1c9a0b77de"`
 	YAML     string       `json:"yaml" doc:"What it says, with its references to the environment and to secrets as they are written" example:"pipeline: tracking\nfrom: events.ingested\n"`
 	Findings []FindingOut `json:"findings" doc:"What may be wrong with it"`
+
+	tenant  string // whose it is, when it is a carrier's
+	nobodys bool   // it cannot be read whose it is
 }
 
 // Configuration is how the pipelines are configured.
@@ -64,7 +67,7 @@ type Configuration struct {
 	ReadAt    time.Time    `json:"read_at" doc:"When its files were read"`
 	Valid     bool         `json:"valid" doc:"Whether a process would take it"`
 	Pipelines []ConfigFile `json:"pipelines" doc:"The pipelines, in the order of their files"`
-	Carriers  []ConfigFile `json:"carriers" doc:"The carriers that are configured, in the order of their files"`
+	Carriers  []ConfigFile `json:"carriers" doc:"The carriers of the tenant and those of all tenants, in the order of their files; with tenants:all every carrier"`
 	Findings  []FindingOut `json:"findings" doc:"What may be wrong with other files, such as tenants.yaml"`
 	Reload    *Reload      `json:"last_reload,omitempty" doc:"What came of having this process read it again; missing when it has not since it started"`
 }
@@ -81,7 +84,8 @@ func (h *Handler) registerConfig(api huma.API) {
 }
 
 func (h *Handler) getConfig(ctx context.Context, _ *struct{}) (*configOutput, error) {
-	if _, _, err := authorize(ctx, auth.RoleOpsRead, Whose{}); err != nil {
+	identity, tenant, err := authorize(ctx, auth.RoleOpsRead, Whose{})
+	if err != nil {
 		return nil, err
 	}
 	c, err := remember(&h.cache, "config", planFreshness, h.deps.Now, func() (Configuration, error) {
@@ -93,6 +97,9 @@ func (h *Handler) getConfig(ctx context.Context, _ *struct{}) (*configOutput, er
 	})
 	if err != nil {
 		return nil, h.unavailable(ctx, "read the configuration", err)
+	}
+	if !identity.Has(auth.RoleTenantsAll) {
+		c = c.seenBy(tenant)
 	}
 	return &configOutput{c}, nil
 }
@@ -119,6 +126,10 @@ func (l Loaded) configuration(at time.Time) Configuration {
 		return list
 	}
 	c.Pipelines, c.Carriers = files(l.Pipelines), files(l.Carriers)
+	for i, source := range l.Carriers {
+		tenant, ok := carriersTenant(source)
+		c.Carriers[i].tenant, c.Carriers[i].nobodys = tenant, !ok
+	}
 	for _, f := range l.Findings {
 		if !known[f.File] {
 			c.Findings = append(c.Findings, Findings(pipeline.Findings{f})...)

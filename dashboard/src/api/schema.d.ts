@@ -920,7 +920,7 @@ export interface components {
             yaml: string;
         };
         Configuration: {
-            /** @description The carriers that are configured, in the order of their files */
+            /** @description The carriers of the tenant and those of all tenants, in the order of their files; with tenants:all every carrier */
             carriers: components["schemas"]["ConfigFile"][] | null;
             /** @description What may be wrong with other files, such as tenants.yaml */
             findings: components["schemas"]["FindingOut"][] | null;
