@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -81,24 +80,13 @@ func (s *attackStand) drawRequest(t *rapid.T, o apiOperation, value *rapid.Gener
 func (s *attackStand) streams(t *testing.T) {
 	t.Helper()
 	open := func(p *party, address string) *bufio.Scanner {
-		var response *http.Response
-		require.Eventually(t, func() bool { // the streams of before may still be ending, and there are only so many filters at once
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+address, http.NoBody)
-			if err != nil {
-				return false
-			}
-			request.Header.Set("Authorization", "Bearer "+p.token)
-			if response, err = s.client.Do(request); err != nil { //nolint:bodyclose // it is closed below, or here
-				return false
-			}
-			if response.StatusCode == http.StatusTooManyRequests {
-				_ = response.Body.Close()
-				return false
-			}
-			return true
-		}, 90*time.Second, 100*time.Millisecond, address) // a stream that is left is noticed by two heartbeats of 15 s
-		t.Cleanup(func() { _ = response.Body.Close() })
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+address, http.NoBody)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+p.token)
+		response, err := s.client.Do(request)
+		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, response.StatusCode, address)
+		t.Cleanup(func() { _ = response.Body.Close() })
 		return bufio.NewScanner(response.Body)
 	}
 	const all = "/api/v1/stream?events=history,trace,job,tick"

@@ -302,8 +302,8 @@ func (f *feed) subscribe(ctx context.Context, tenant string, filter traceFilter,
 	return s, nil
 }
 
-// maxDeep is how many filters of a tenant's streams the store is asked for at each look.
-const maxDeep = 20
+// deepFilters is how many filters of a tenant's streams the store is asked for at each look: one to five of the streams it may have.
+func (c Config) deepFilters() int { return max(1, c.MaxTenantStreams/5) }
 
 var errTooManyFilters = errors.New("too many filters")
 
@@ -314,7 +314,7 @@ func (f *feed) tooMany(s *subscription) bool {
 		deep[other.filter.deep] = true
 	}
 	delete(deep, "")
-	return s.filter.deep != "" && !deep[s.filter.deep] && len(deep) >= maxDeep
+	return s.filter.deep != "" && !deep[s.filter.deep] && len(deep) >= f.config.deepFilters()
 }
 
 // resume has a stream told what has changed since another one ended. Whatever changes meanwhile the feed tells.

@@ -93,7 +93,7 @@ func (h *Handler) stream(c *fiber.Ctx) error {
 				c.Set(fiber.HeaderRetryAfter, retryStream)
 				return problem.New(http.StatusTooManyRequests, "too-many-filters", fmt.Sprintf(
 					"The streams of the tenant at this process have %d filters that the store is asked for, which is as many as there may be; "+
-						"use one of them, filter by status, kind, exception, place or correlationPrefix alone, or come again after Retry-After seconds.", maxDeep))
+						"use one of them, filter by status, kind, exception, place or correlationPrefix alone, or come again after Retry-After seconds.", h.config.deepFilters()))
 			}
 			return h.unavailable(c.UserContext(), "follow changes", err)
 		}
