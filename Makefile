@@ -78,7 +78,7 @@ fmt: bin/golangci-lint ## format the code
 
 e2e: build ## the built binary, driven from outside: samples, traces, a browser, a kill in the middle
 	@.ci/need postgres chromium
-	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 15m -run 'TestEndToEnd' -v ./cli
+	RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 40m -run 'TestEndToEnd' -v ./cli
 
 soak: ## outages of a minute and an overload of five, of which `make test` runs short ones
 	@.ci/need postgres

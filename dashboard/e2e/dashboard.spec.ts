@@ -34,7 +34,9 @@ test('a trace is found and tells its story', async ({ page, isMobile }, info) =>
   expect(traceId, 'RASTRO_E2E_TRACE must name a trace').toBeTruthy();
   await signIn(page);
   if (isMobile) await page.getByRole('link', { name: 'Buscar una traza' }).click();
-  const box = page.getByRole('combobox', { name: 'Buscar una traza' }).locator('visible=true').last();
+  const box = isMobile
+    ? page.getByLabel('Buscar por identificador')
+    : page.getByRole('combobox', { name: 'Buscar una traza' }).first();
   await box.fill(traceId ?? '');
   await box.press('Enter');
 
