@@ -380,7 +380,10 @@ func (s *stack) badInput(token string) {
 func (s *stack) browse(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e")
 	cmd.Dir = "../dashboard"
-	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url, "RASTRO_E2E_TRACE=0045123456")
+	postmaster, err := os.ReadFile(filepath.Join(s.data, "postgres", "data", "postmaster.pid"))
+	require.NoError(t, err)
+	pid, _, _ := strings.Cut(string(postmaster), "\n")
+	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url, "RASTRO_E2E_TRACE=0045123456", "RASTRO_E2E_POSTGRES="+pid)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	t.Log(string(out))

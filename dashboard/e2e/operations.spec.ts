@@ -205,6 +205,7 @@ test('a database that stands still is said, and what was known stays', async ({ 
   await signIn(page);
   await expect(page.getByTestId('topology')).toBeVisible();
   await expect(page.getByTestId('connection')).toHaveText('En vivo');
+  await expect(page.getByTestId('count-stored')).toHaveText(/\d/); // it has heard of now, not only of what was before
   const stopped = processesOf(postmaster ?? '');
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
   try {

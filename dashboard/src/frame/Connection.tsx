@@ -54,7 +54,7 @@ export function HoldButton() {
 export function StaleBanner() {
   const { t, f } = useI18n();
   const staleFor = useLive((s) => s.staleFor);
-  const known = useLive((s) => s.latest !== undefined);
+  const known = useLive((s) => s.latest !== undefined || s.samples.length > 0);
   if (staleFor === undefined) return null;
   return (
     <div className={classes.banner} role="alert">

@@ -89,6 +89,7 @@ export class LiveStream {
   #failures = 0;
   /** When the wait for the next tick began. */
   #waitingSince = 0;
+  /** When this moment was last told of, by a tick or by the history that ends in it. */
   #lastTick: number | undefined;
   /** Of when the trails are, by the server's clock. */
   #trailed = 0;
@@ -192,6 +193,8 @@ export class LiveStream {
     const history = read<History>(event.data);
     if (!history?.points) return;
     this.#failures = 0;
+    this.#waitingSince = this.#options.now();
+    if (history.points.length > 0) this.#lastTick = this.#waitingSince; // it goes up to this moment
     this.#set({ connection: 'live', samples: merge(this.#state.samples, history.points) });
   };
 
