@@ -98,6 +98,16 @@ describe('LiveStream', () => {
     expect(stream.getState().staleFor).toBeUndefined();
   });
 
+  it('counts from the history when no tick came after it', () => {
+    const stream = start();
+    vi.advanceTimersByTime(3_000);
+    FakeEventSource.last.send('history', { points: [tick(0, 10), tick(1, 20)] });
+    vi.advanceTimersByTime(5_000);
+    expect(stream.getState().staleFor).toBeUndefined();
+    vi.advanceTimersByTime(2_000);
+    expect(stream.getState().staleFor).toBe(7_000);
+  });
+
   it('is stale too when nothing ever came', () => {
     const stream = start();
     vi.advanceTimersByTime(7_000);
