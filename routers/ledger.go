@@ -386,19 +386,22 @@ func (f *frameBuilder) fixed() int {
 
 // add takes up the event whose encoded bytes are the last of the body, size of them.
 func (f *frameBuilder) add(size int, o origin, way *walk, maxBytes int) error {
-	room, err := f.walks.room(way)
-	if err != nil {
-		return err
-	}
-	if f.fixed()+size+room > maxBytes { // An event is worth more than how it came.
-		way, room = nil, 2*binary.MaxVarintLen32
-	}
-	if f.fixed()+size+room > maxBytes {
-		return fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
-	}
-	// What is not packed yet of the run of neighbours before is in the frame as well.
-	held := 2*binary.MaxVarintLen32 + len(f.origins.packed) + len(f.walks.packed) + 2*binary.MaxVarintLen32 + len(f.walks.encoded[f.walks.last])
-	if f.n > 0 && f.fixed()+held+len(f.body)+room > maxBytes {
+	for {
+		room, err := f.walks.room(way) // more in a new frame than where the event before came the same way
+		if err != nil {
+			return err
+		}
+		if f.fixed()+size+room > maxBytes { // An event is worth more than how it came.
+			way, room = nil, 2*binary.MaxVarintLen32
+		}
+		if f.fixed()+size+room > maxBytes {
+			return fmt.Errorf("encode frame: %d bytes: %w", size, ErrTooLarge)
+		}
+		// What is not packed yet of the run of neighbours before is in the frame as well.
+		held := 2*binary.MaxVarintLen32 + len(f.origins.packed) + len(f.walks.packed) + 2*binary.MaxVarintLen32 + len(f.walks.encoded[f.walks.last])
+		if f.n == 0 || f.fixed()+held+len(f.body)+room <= maxBytes {
+			break
+		}
 		f.flush(len(f.body) - size)
 	}
 	f.origins.add(o)

@@ -1,6 +1,8 @@
 package routers
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -82,6 +84,29 @@ func drawWalks(t *rapid.T, events int) []*walk {
 		}
 	}
 	return ways
+}
+
+// Where a frame is cut between events that came the same way, the new one has to say the way again, and is no larger for it than it may be.
+func TestACutBetweenEventsThatCameTheSameWayLeavesRoom(t *testing.T) {
+	codec, err := NewCodec()
+	require.NoError(t, err)
+	const limit = 4000
+	way := &walk{steps: make([]store.TrailStep, 40)}
+	event := func(payload int) *tracking.Event {
+		return &tracking.Event{UID: uuid.New(), Payload: []byte(`"` + strings.Repeat("x", payload) + `"`)}
+	}
+	for payload := 1000; payload < limit; payload++ {
+		messages, err := codec.encodeFrames([]*tracking.Event{event(1000), event(payload)}, originsIn(uuid.New(), 2), []*walk{way, way}, "", limit)
+		if errors.Is(err, ErrTooLarge) {
+			require.Greater(t, payload, limit-300)
+			return
+		}
+		require.NoError(t, err)
+		for _, msg := range messages {
+			require.LessOrEqual(t, len(msg.Payload), limit, "a payload of %d bytes", payload)
+		}
+	}
+	require.Fail(t, "nothing is too large")
 }
 
 // A frame says once how many events came.
