@@ -2,14 +2,12 @@ package routers
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/rastrohq/rastro/internal/cborwire"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -17,9 +15,8 @@ import (
 // in common is kept once. Whatever else CBOR may hold it leaves to the library, which reads it or says what is wrong: the two
 // never differ on what both read.
 type eventReader struct {
-	dec  cbor.DecMode
-	rest []byte
-	odd  bool // something that is not read here has come
+	cborwire.Reader
+	dec cbor.DecMode
 
 	last *tracking.Event
 	// The last of each, as it was encoded.
@@ -29,18 +26,18 @@ type eventReader struct {
 }
 
 func newEventReader(dec cbor.DecMode, frame []byte) *eventReader {
-	return &eventReader{dec: dec, rest: frame, last: &tracking.Event{}, zone: time.UTC}
+	return &eventReader{Reader: cborwire.Reader{Rest: frame}, dec: dec, last: &tracking.Event{}, zone: time.UTC}
 }
 
 // next reads an event. The zone of its time is named by its offset alone, whatever zone this process runs in.
 func (r *eventReader) next() (*tracking.Event, error) {
-	begin := r.rest
+	begin := r.Rest
 	e := new(tracking.Event)
 	r.event(e)
-	if r.odd {
-		r.odd, e = false, new(tracking.Event)
+	if r.Odd {
+		r.Odd, e = false, new(tracking.Event)
 		var err error
-		if r.rest, err = r.dec.UnmarshalFirst(begin, e); err != nil {
+		if r.Rest, err = r.dec.UnmarshalFirst(begin, e); err != nil {
 			return nil, err
 		}
 		e.OccurredAt, e.ReceivedAt = fixZone(e.OccurredAt), e.ReceivedAt.UTC()
@@ -50,112 +47,11 @@ func (r *eventReader) next() (*tracking.Event, error) {
 	return e, nil
 }
 
-func (r *eventReader) fail() { r.odd, r.rest = true, nil }
-
-// head reads the head of an item, which must be of a major type; it returns its argument.
-func (r *eventReader) head(major byte) uint64 {
-	if len(r.rest) == 0 || r.rest[0]&0xe0 != major {
-		r.fail()
-		return 0
-	}
-	info := r.rest[0] & 0x1f
-	if info < 24 {
-		r.rest = r.rest[1:]
-		return uint64(info)
-	}
-	size := 1 << (info - 24)
-	if info > 27 || len(r.rest) < 1+size {
-		r.fail()
-		return 0
-	}
-	var n uint64
-	switch b := r.rest[1:]; size {
-	case 1:
-		n = uint64(b[0])
-	case 2:
-		n = uint64(binary.BigEndian.Uint16(b))
-	case 4:
-		n = uint64(binary.BigEndian.Uint32(b))
-	default:
-		n = binary.BigEndian.Uint64(b)
-	}
-	r.rest = r.rest[1+size:]
-	return n
-}
-
-// str reads a string of a major type.
-func (r *eventReader) str(major byte) []byte {
-	n := r.head(major)
-	if n > uint64(len(r.rest)) {
-		r.fail()
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-// text reads a text; it is known if it is the one given.
-func (r *eventReader) text(known string) string {
-	b := r.str(cborText)
-	if string(b) == known {
-		return known
-	}
-	if !utf8.Valid(b) {
-		r.fail()
-		return ""
-	}
-	return string(b)
-}
-
-func (r *eventReader) int() int64 {
-	if len(r.rest) > 0 && r.rest[0]&0xe0 == cborNint {
-		n := r.head(cborNint)
-		if n > math.MaxInt64 {
-			r.fail()
-			return 0
-		}
-		return ^int64(n)
-	}
-	n := r.head(cborUint)
-	if n > math.MaxInt64 {
-		r.fail()
-		return 0
-	}
-	return int64(n)
-}
-
-func (r *eventReader) float() float64 {
-	if len(r.rest) < 9 || r.rest[0] != cborFloat {
-		r.fail()
-		return 0
-	}
-	f := math.Float64frombits(binary.BigEndian.Uint64(r.rest[1:]))
-	r.rest = r.rest[9:]
-	return f
-}
-
-func (r *eventReader) floatPointer() *float64 {
-	f := r.float()
-	return &f
-}
-
-// bytes reads a copy of bytes: a frame is let go of when its events are read.
-func (r *eventReader) bytes() []byte { return bytes.Clone(r.str(cborBytes)) }
-
-func (r *eventReader) array(to []byte) {
-	if b := r.str(cborBytes); len(b) != len(to) {
-		r.fail()
-	} else {
-		copy(to, b)
-	}
-}
-
 func (r *eventReader) instant() time.Time {
-	b := r.str(cborText)
+	b := r.String(cborwire.Text)
 	at, err := time.Parse(time.RFC3339, string(b))
 	if err != nil {
-		r.fail()
+		r.Fail()
 		return time.Time{}
 	}
 	return at
@@ -175,11 +71,11 @@ func (r *eventReader) zoned(at time.Time) time.Time {
 
 // fields reads a map with small unsigned keys, each at most once.
 func (r *eventReader) fields(read func(key uint64)) {
-	n, seen := r.head(cborMap), uint64(0)
-	for ; n > 0 && !r.odd; n-- {
-		key := r.head(cborUint)
+	n, seen := r.Head(cborwire.Map), uint64(0)
+	for ; n > 0 && !r.Odd; n-- {
+		key := r.Head(cborwire.Uint)
 		if key > 63 || seen&(1<<key) != 0 {
-			r.fail()
+			r.Fail()
 			return
 		}
 		seen |= 1 << key
@@ -189,23 +85,23 @@ func (r *eventReader) fields(read func(key uint64)) {
 
 // again reports whether the item that was read last comes once more, and passes over it.
 func (r *eventReader) again(item []byte) bool {
-	if len(item) == 0 || !bytes.HasPrefix(r.rest, item) {
+	if len(item) == 0 || !bytes.HasPrefix(r.Rest, item) {
 		return false
 	}
-	r.rest = r.rest[len(item):]
+	r.Rest = r.Rest[len(item):]
 	return true
 }
 
 // read returns what of an item has been read since.
-func (r *eventReader) read(begin []byte) []byte { return begin[:len(begin)-len(r.rest)] }
+func (r *eventReader) read(begin []byte) []byte { return begin[:len(begin)-len(r.Rest)] }
 
 func (r *eventReader) rare(to any) {
-	rest, err := r.dec.UnmarshalFirst(r.rest, to)
+	rest, err := r.dec.UnmarshalFirst(r.Rest, to)
 	if err != nil {
-		r.fail()
+		r.Fail()
 		return
 	}
-	r.rest = rest
+	r.Rest = rest
 }
 
 func (r *eventReader) event(e *tracking.Event) {
@@ -213,35 +109,35 @@ func (r *eventReader) event(e *tracking.Event) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			r.array(e.UID[:])
+			r.Fill(e.UID[:])
 		case 2:
-			e.TenantID = r.text(last.TenantID)
+			e.TenantID = r.Text(last.TenantID)
 		case 3:
-			e.Source = r.text(last.Source)
+			e.Source = r.Text(last.Source)
 		case 4:
-			e.EventID = r.text("")
+			e.EventID = r.Text("")
 		case 5:
-			e.Revision = r.int()
+			e.Revision = r.Int()
 		case 6:
-			e.CorrelationID = r.text(last.CorrelationID)
+			e.CorrelationID = r.Text(last.CorrelationID)
 		case 7:
-			e.AggregateID = r.text(e.CorrelationID)
+			e.AggregateID = r.Text(e.CorrelationID)
 		case 8:
-			e.Kind = tracking.Kind(r.text(string(last.Kind)))
+			e.Kind = tracking.Kind(r.Text(string(last.Kind)))
 		case 9:
-			e.Type = r.text(last.Type)
+			e.Type = r.Text(last.Type)
 		case 10:
-			e.Classifier = tracking.Classifier(r.text(string(last.Classifier)))
+			e.Classifier = tracking.Classifier(r.Text(string(last.Classifier)))
 		case 11:
 			e.OccurredAt = r.zoned(r.instant())
 		case 12:
-			e.TimeQuality = tracking.TimeQuality(r.text(string(last.TimeQuality)))
+			e.TimeQuality = tracking.TimeQuality(r.Text(string(last.TimeQuality)))
 		case 13:
 			e.ReceivedAt = r.instant().UTC()
 		case 18:
-			e.Payload = r.bytes()
+			e.Payload = r.Bytes()
 		case 21:
-			r.array(e.Span[:])
+			r.Fill(e.Span[:])
 		default:
 			r.parts(key, e)
 		}
@@ -250,7 +146,7 @@ func (r *eventReader) event(e *tracking.Event) {
 
 // parts reads the parts of an event that have fields of their own.
 func (r *eventReader) parts(key uint64, e *tracking.Event) {
-	begin := r.rest
+	begin := r.Rest
 	switch key {
 	case 14:
 		e.Location = &tracking.Location{}
@@ -291,7 +187,7 @@ func (r *eventReader) parts(key uint64, e *tracking.Event) {
 	case 20:
 		r.rare(&e.Personal)
 	default:
-		r.fail()
+		r.Fail()
 	}
 }
 
@@ -314,23 +210,23 @@ func (r *eventReader) locationOf(l *tracking.Location) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			l.IATA = r.text("")
+			l.IATA = r.Text("")
 		case 2:
-			l.ICAO = r.text("")
+			l.ICAO = r.Text("")
 		case 3:
-			l.UNLocode = r.text("")
+			l.UNLocode = r.Text("")
 		case 4:
-			l.GLN = r.text("")
+			l.GLN = r.Text("")
 		case 5:
-			l.Name = r.text("")
+			l.Name = r.Text("")
 		case 6:
-			l.Facility = r.text("")
+			l.Facility = r.Text("")
 		case 7:
-			l.Lat = r.floatPointer()
+			l.Lat = r.FloatPointer()
 		case 8:
-			l.Lon = r.floatPointer()
+			l.Lon = r.FloatPointer()
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -339,15 +235,15 @@ func (r *eventReader) quantityOf(q *tracking.Quantity) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			q.Pieces = int(r.int())
+			q.Pieces = int(r.Int())
 		case 2:
-			q.TotalPieces = int(r.int())
+			q.TotalPieces = int(r.Int())
 		case 3:
-			q.Weight = r.float()
+			q.Weight = r.Float()
 		case 4:
-			q.WeightUnit = r.text("")
+			q.WeightUnit = r.Text("")
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -356,19 +252,19 @@ func (r *eventReader) transportOf(t *tracking.Transport) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			t.Mode = r.text("")
+			t.Mode = r.Text("")
 		case 2:
-			t.Carrier = r.text("")
+			t.Carrier = r.Text("")
 		case 3:
-			t.Number = r.text("")
+			t.Number = r.Text("")
 		case 4:
-			t.Date = r.text("")
+			t.Date = r.Text("")
 		case 5:
-			t.Origin = r.text("")
+			t.Origin = r.Text("")
 		case 6:
-			t.Destination = r.text("")
+			t.Destination = r.Text("")
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -377,9 +273,9 @@ func (r *eventReader) enrichmentOf(e *tracking.Enrichment) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			e.Milestone = tracking.Milestone(r.text(string(r.last.Enrichment.Milestone)))
+			e.Milestone = tracking.Milestone(r.Text(string(r.last.Enrichment.Milestone)))
 		case 2:
-			e.Exception = r.text("")
+			e.Exception = r.Text("")
 		case 3:
 			e.Place = &tracking.Place{}
 			r.placeOf(e.Place)
@@ -392,7 +288,7 @@ func (r *eventReader) enrichmentOf(e *tracking.Enrichment) {
 		case 6:
 			r.rare(&e.Attributes)
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -401,23 +297,23 @@ func (r *eventReader) placeOf(p *tracking.Place) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			p.IATA = r.text("")
+			p.IATA = r.Text("")
 		case 2:
-			p.ICAO = r.text("")
+			p.ICAO = r.Text("")
 		case 3:
-			p.Name = r.text("")
+			p.Name = r.Text("")
 		case 4:
-			p.City = r.text("")
+			p.City = r.Text("")
 		case 5:
-			p.Country = r.text("")
+			p.Country = r.Text("")
 		case 6:
-			p.Lat = r.float()
+			p.Lat = r.Float()
 		case 7:
-			p.Lon = r.float()
+			p.Lon = r.Float()
 		case 8:
-			p.TimeZone = r.text("")
+			p.TimeZone = r.Text("")
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -426,15 +322,15 @@ func (r *eventReader) airlineOf(a *tracking.Airline) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			a.IATA = r.text("")
+			a.IATA = r.Text("")
 		case 2:
-			a.ICAO = r.text("")
+			a.ICAO = r.Text("")
 		case 3:
-			a.Prefix = r.text("")
+			a.Prefix = r.Text("")
 		case 4:
-			a.Name = r.text("")
+			a.Name = r.Text("")
 		default:
-			r.fail()
+			r.Fail()
 		}
 	})
 }
@@ -442,7 +338,7 @@ func (r *eventReader) airlineOf(a *tracking.Airline) {
 // decodeEvents reads the events of a frame.
 func (c *Codec) decodeEvents(frame []byte) ([]*tracking.Event, error) {
 	var events []*tracking.Event
-	for r := newEventReader(c.dec, frame); len(r.rest) > 0; {
+	for r := newEventReader(c.dec, frame); len(r.Rest) > 0; {
 		e, err := r.next()
 		if err != nil {
 			return nil, fmt.Errorf("decode frame: item %d: %w", len(events), err)

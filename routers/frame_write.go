@@ -1,13 +1,12 @@
 package routers
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/rastrohq/rastro/internal/cborwire"
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -15,35 +14,7 @@ import (
 // writes the bytes that the CBOR library writes for tracking.Event, which a test holds it to; what few events have it leaves to the
 // library.
 
-// The major types of CBOR (RFC 8949, section 3.1), as they stand in the first byte of an item.
-const (
-	cborUint  = 0 << 5
-	cborNint  = 1 << 5
-	cborBytes = 2 << 5
-	cborText  = 3 << 5
-	cborMap   = 5 << 5
-	cborFloat = 0xfb // a double
-	cborNull  = 0xf6
-)
-
-func appendHead(to []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(to, major|byte(n))
-	case n <= math.MaxUint8:
-		return append(to, major|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(to, major|25), uint16(n))
-	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(to, major|26), uint32(n))
-	default:
-		return binary.BigEndian.AppendUint64(append(to, major|27), n)
-	}
-}
-
-func appendText(to []byte, key byte, s string) []byte {
-	return append(appendHead(append(to, key), cborText, uint64(len(s))), s...)
-}
+func appendText(to []byte, key byte, s string) []byte { return cborwire.AppendText(append(to, key), s) }
 
 // appendSome appends a text that is left out when it is empty.
 func appendSome(to []byte, key byte, s string) []byte {
@@ -53,40 +24,26 @@ func appendSome(to []byte, key byte, s string) []byte {
 	return appendText(to, key, s)
 }
 
-func appendInt(to []byte, key byte, n int64) []byte {
-	if n < 0 {
-		return appendHead(append(to, key), cborNint, uint64(^n)) //nolint:gosec // The complement of what is negative is not.
-	}
-	return appendHead(append(to, key), cborUint, uint64(n))
-}
+func appendInt(to []byte, key byte, n int64) []byte { return cborwire.AppendInt(append(to, key), n) }
 
 func appendFloat(to []byte, key byte, f float64) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) { // The library writes these in the short form.
-		half := uint16(0x7e00)
-		if math.IsInf(f, 1) {
-			half = 0x7c00
-		} else if math.IsInf(f, -1) {
-			half = 0xfc00
-		}
-		return binary.BigEndian.AppendUint16(append(to, key, 0xf9), half)
-	}
-	return binary.BigEndian.AppendUint64(append(to, key, cborFloat), math.Float64bits(f))
+	return cborwire.AppendFloat(append(to, key), f)
 }
 
 func appendBinary(to []byte, key byte, b []byte) []byte {
-	return append(appendHead(append(to, key), cborBytes, uint64(len(b))), b...)
+	return cborwire.AppendBytes(append(to, key), b)
 }
 
 func appendInstant(to []byte, key byte, at time.Time) []byte {
 	if at.IsZero() {
-		return append(to, key, cborNull)
+		return append(to, key, cborwire.Null)
 	}
-	to = append(to, key, cborText|24, 0)
+	to = append(to, key, cborwire.Text|24, 0)
 	before := len(to)
 	to = at.AppendFormat(to, time.RFC3339Nano)
 	n := len(to) - before
 	if n < 24 {
-		to[before-2] = cborText | byte(n) //nolint:gosec // An instant is some 30 bytes long.
+		to[before-2] = cborwire.Text | byte(n) //nolint:gosec // An instant is some 30 bytes long.
 		return append(to[:before-1], to[before:]...)
 	}
 	to[before-1] = byte(n) //nolint:gosec // As above.
@@ -108,7 +65,7 @@ const eventFields = 10 // that are always there
 
 func appendEvent(to []byte, enc cbor.EncMode, e *tracking.Event) ([]byte, error) {
 	enriched := !e.Enrichment.IsZero()
-	to = appendHead(to, cborMap, eventFields+count(e.Revision != 0, e.Kind != "", e.TimeQuality != "", e.Location != nil, e.Quantity != nil,
+	to = cborwire.AppendHead(to, cborwire.Map, eventFields+count(e.Revision != 0, e.Kind != "", e.TimeQuality != "", e.Location != nil, e.Quantity != nil,
 		e.Transport != nil, e.Corrects != nil, len(e.Payload) > 0, enriched, e.Personal != nil, e.Span != tracking.SpanContext{}))
 	to = appendBinary(to, 1, e.UID[:])
 	to = appendText(to, 2, e.TenantID)
@@ -169,7 +126,7 @@ func appendRare(to []byte, enc cbor.EncMode, value any) ([]byte, error) {
 }
 
 func appendLocation(to []byte, l *tracking.Location) []byte {
-	to = appendHead(to, cborMap, count(l.IATA != "", l.ICAO != "", l.UNLocode != "", l.GLN != "", l.Name != "", l.Facility != "", l.Lat != nil, l.Lon != nil))
+	to = cborwire.AppendHead(to, cborwire.Map, count(l.IATA != "", l.ICAO != "", l.UNLocode != "", l.GLN != "", l.Name != "", l.Facility != "", l.Lat != nil, l.Lon != nil))
 	to = appendSome(to, 1, l.IATA)
 	to = appendSome(to, 2, l.ICAO)
 	to = appendSome(to, 3, l.UNLocode)
@@ -186,7 +143,7 @@ func appendLocation(to []byte, l *tracking.Location) []byte {
 }
 
 func appendQuantity(to []byte, q *tracking.Quantity) []byte {
-	to = appendHead(to, cborMap, count(q.Pieces != 0, q.TotalPieces != 0, q.Weight != 0, q.WeightUnit != ""))
+	to = cborwire.AppendHead(to, cborwire.Map, count(q.Pieces != 0, q.TotalPieces != 0, q.Weight != 0, q.WeightUnit != ""))
 	if q.Pieces != 0 {
 		to = appendInt(to, 1, int64(q.Pieces))
 	}
@@ -200,7 +157,7 @@ func appendQuantity(to []byte, q *tracking.Quantity) []byte {
 }
 
 func appendTransport(to []byte, t *tracking.Transport) []byte {
-	to = appendHead(to, cborMap, count(t.Mode != "", t.Carrier != "", t.Number != "", t.Date != "", t.Origin != "", t.Destination != ""))
+	to = cborwire.AppendHead(to, cborwire.Map, count(t.Mode != "", t.Carrier != "", t.Number != "", t.Date != "", t.Origin != "", t.Destination != ""))
 	to = appendSome(to, 1, t.Mode)
 	to = appendSome(to, 2, t.Carrier)
 	to = appendSome(to, 3, t.Number)
@@ -210,11 +167,11 @@ func appendTransport(to []byte, t *tracking.Transport) []byte {
 }
 
 func appendEnrichment(to []byte, enc cbor.EncMode, e *tracking.Enrichment) ([]byte, error) {
-	to = appendHead(to, cborMap, count(e.Milestone != "", e.Exception != "", e.Place != nil, e.Airline != nil, e.Transport != nil, len(e.Attributes) > 0))
+	to = cborwire.AppendHead(to, cborwire.Map, count(e.Milestone != "", e.Exception != "", e.Place != nil, e.Airline != nil, e.Transport != nil, len(e.Attributes) > 0))
 	to = appendSome(to, 1, string(e.Milestone))
 	to = appendSome(to, 2, e.Exception)
 	if p := e.Place; p != nil {
-		to = appendHead(append(to, 3), cborMap, 4+count(p.ICAO != "", p.City != "", p.Country != "", p.TimeZone != ""))
+		to = cborwire.AppendHead(append(to, 3), cborwire.Map, 4+count(p.ICAO != "", p.City != "", p.Country != "", p.TimeZone != ""))
 		to = appendText(to, 1, p.IATA)
 		to = appendSome(to, 2, p.ICAO)
 		to = appendText(to, 3, p.Name)
@@ -225,7 +182,7 @@ func appendEnrichment(to []byte, enc cbor.EncMode, e *tracking.Enrichment) ([]by
 		to = appendSome(to, 8, p.TimeZone)
 	}
 	if a := e.Airline; a != nil {
-		to = appendHead(append(to, 4), cborMap, 1+count(a.IATA != "", a.ICAO != "", a.Prefix != ""))
+		to = cborwire.AppendHead(append(to, 4), cborwire.Map, 1+count(a.IATA != "", a.ICAO != "", a.Prefix != ""))
 		to = appendSome(to, 1, a.IATA)
 		to = appendSome(to, 2, a.ICAO)
 		to = appendSome(to, 3, a.Prefix)

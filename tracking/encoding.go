@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/rastrohq/rastro/internal/cborwire"
 )
 
 // stateVersion is that of the CBOR form of a State. It must grow whenever fold changes in a way that old states cannot be
@@ -23,7 +25,7 @@ type stateEnvelope struct {
 // MarshalBinary implements encoding.BinaryMarshaler: a CBOR array of the version and the state.
 func (s State) MarshalBinary() ([]byte, error) {
 	w := make(stateWriter, 0, 1024)
-	w.head(cborArray, 2)
+	w.head(cborwire.Array, 2)
 	w.int(stateVersion)
 	w.fold(&s.data)
 	return w, nil
@@ -37,9 +39,9 @@ func (s *State) UnmarshalBinary(data []byte) error {
 		return nil
 	}
 	var quick fold
-	r := stateReader{rest: data}
+	r := stateReader{cborwire.Reader{Rest: data}}
 	r.array(2)
-	if r.int() == stateVersion && r.fold(&quick) {
+	if r.Int() == stateVersion && r.fold(&quick) {
 		return s.take(quick)
 	}
 	var envelope stateEnvelope

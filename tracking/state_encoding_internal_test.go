@@ -8,6 +8,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/rastrohq/rastro/internal/cborwire"
 )
 
 // drawFold draws a fold of which every field may be anything or nothing.
@@ -77,7 +79,7 @@ func TestStatesAreEncodedAsTheLibraryDoes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 		var direct, byLibrary fold
-		r := stateReader{rest: got[2:]}
+		r := stateReader{cborwire.Reader{Rest: got[2:]}}
 		require.True(t, r.fold(&direct))
 		require.NoError(t, cbor.Unmarshal(got[2:], &byLibrary))
 		require.Equal(t, byLibrary, direct)
@@ -91,7 +93,7 @@ func FuzzStatesAreReadAsTheLibraryDoes(f *testing.F) {
 	f.Add([]byte("\x82\x02\xbf\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var direct, byLibrary fold
-		if r := (stateReader{rest: data}); r.fold(&direct) {
+		if r := (stateReader{cborwire.Reader{Rest: data}}); r.fold(&direct) {
 			require.NoError(t, cbor.Unmarshal(data, &byLibrary))
 			require.Equal(t, byLibrary, direct)
 		}

@@ -1,75 +1,40 @@
 package tracking
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "github.com/rastrohq/rastro/internal/cborwire"
 
 // A state is read and written with every event that is stored, so that reflection over its fields would be a good part of what storing
 // costs. What follows writes the bytes that the CBOR library writes for a fold, which a test holds it to.
 
-// The first bytes of CBOR items (RFC 8949).
-const (
-	cborUint, cborNint, cborBytes, cborText, cborArray, cborMap = 0 << 5, 1 << 5, 2 << 5, 3 << 5, 4 << 5, 5 << 5
-
-	cborFalse, cborTrue, cborNull, cborDouble = 0xf4, 0xf5, 0xf6, 0xfb
-)
-
 type stateWriter []byte
 
-func (w *stateWriter) head(major byte, n uint64) {
-	switch {
-	case n < 24:
-		*w = append(*w, major|byte(n))
-	case n <= math.MaxUint8:
-		*w = append(*w, major|24, byte(n))
-	case n <= math.MaxUint16:
-		*w = binary.BigEndian.AppendUint16(append(*w, major|25), uint16(n))
-	case n <= math.MaxUint32:
-		*w = binary.BigEndian.AppendUint32(append(*w, major|26), uint32(n))
-	default:
-		*w = binary.BigEndian.AppendUint64(append(*w, major|27), n)
-	}
-}
+func (w *stateWriter) head(major byte, n uint64) { *w = cborwire.AppendHead(*w, major, n) }
 
-func (w *stateWriter) int(n int64) {
-	if n < 0 {
-		w.head(cborNint, uint64(^n)) //nolint:gosec // The complement of what is negative is not.
-		return
-	}
-	w.head(cborUint, uint64(n))
-}
+func (w *stateWriter) int(n int64) { *w = cborwire.AppendInt(*w, n) }
 
-func (w *stateWriter) text(s string) {
-	w.head(cborText, uint64(len(s)))
-	*w = append(*w, s...)
-}
+func (w *stateWriter) text(s string) { *w = cborwire.AppendText(*w, s) }
 
-func (w *stateWriter) bytes(b []byte) {
-	w.head(cborBytes, uint64(len(b)))
-	*w = append(*w, b...)
-}
+func (w *stateWriter) bytes(b []byte) { *w = cborwire.AppendBytes(*w, b) }
 
 func (w *stateWriter) bool(b bool) {
 	if b {
-		*w = append(*w, cborTrue)
+		*w = append(*w, cborwire.True)
 	} else {
-		*w = append(*w, cborFalse)
+		*w = append(*w, cborwire.False)
 	}
 }
 
 // list writes the head of a list; it returns false for a nil one, which is null.
 func (w *stateWriter) list(n int, null bool) bool {
 	if null {
-		*w = append(*w, cborNull)
+		*w = append(*w, cborwire.Null)
 		return false
 	}
-	w.head(cborArray, uint64(n)) //nolint:gosec // A length.
+	w.head(cborwire.Array, uint64(n)) //nolint:gosec // A length.
 	return true
 }
 
 func (w *stateWriter) moment(m *moment) {
-	w.head(cborArray, 4)
+	w.head(cborwire.Array, 4)
 	w.int(m.At)
 	w.int(int64(m.Rank))
 	w.int(m.Received)
@@ -77,7 +42,7 @@ func (w *stateWriter) moment(m *moment) {
 }
 
 func (w *stateWriter) sighting(s *sighting) {
-	w.head(cborArray, 2)
+	w.head(cborwire.Array, 2)
 	w.moment(&s.When)
 	w.text(s.Word)
 }
@@ -92,13 +57,13 @@ func (w *stateWriter) sightings(all sightings) {
 }
 
 func (w *stateWriter) instant(i *instant) {
-	w.head(cborArray, 2)
+	w.head(cborwire.Array, 2)
 	w.int(i.At)
 	w.bool(i.Set)
 }
 
 func (w *stateWriter) frame(f *frame) {
-	w.head(cborArray, 5)
+	w.head(cborwire.Array, 5)
 	w.int(int64(f.Count))
 	w.moment(&f.First)
 	w.moment(&f.Last)
@@ -107,7 +72,7 @@ func (w *stateWriter) frame(f *frame) {
 }
 
 func (w *stateWriter) estimate(e *estimate) {
-	w.head(cborArray, 4)
+	w.head(cborwire.Array, 4)
 	w.bool(e.Set)
 	w.bool(e.Delivery)
 	w.int(e.Received)
@@ -120,7 +85,7 @@ func (w *stateWriter) buckets(all buckets) {
 	}
 	for i := range all {
 		b := &all[i]
-		w.head(cborArray, 7)
+		w.head(cborwire.Array, 7)
 		w.text(string(b.Milestone))
 		w.int(b.First)
 		w.int(b.Last)
@@ -132,7 +97,7 @@ func (w *stateWriter) buckets(all buckets) {
 }
 
 func (w *stateWriter) leg(l *leg) {
-	w.head(cborArray, 14)
+	w.head(cborwire.Array, 14)
 	for _, s := range [...]string{l.Key, l.Flight, l.Mode, l.Carrier, l.Number, l.Date} {
 		w.text(s)
 	}
@@ -146,16 +111,16 @@ func (w *stateWriter) leg(l *leg) {
 }
 
 func (w *stateWriter) part(p *part) {
-	w.head(cborArray, 4)
+	w.head(cborwire.Array, 4)
 	w.text(p.ID)
 	w.int(int64(p.Count))
-	w.head(cborArray, 4)
+	w.head(cborwire.Array, 4)
 	w.moment(&p.Last.When)
 	w.bool(p.Last.Set)
 	w.text(p.Last.Type)
 	w.text(string(p.Last.Milestone))
 	c := &p.Course
-	w.head(cborArray, 8)
+	w.head(cborwire.Array, 8)
 	w.buckets(c.Milestones)
 	w.buckets(c.Loose)
 	if w.list(len(c.Legs), c.Legs == nil) {
@@ -180,17 +145,17 @@ func (w *stateWriter) whereabouts(at *Whereabouts) {
 	for _, s := range named {
 		n += one(s.value != "")
 	}
-	w.head(cborMap, n+one(at.Lat != nil)+one(at.Lon != nil))
+	w.head(cborwire.Map, n+one(at.Lat != nil)+one(at.Lon != nil))
 	for i, s := range texts {
 		if s != "" {
-			w.head(cborUint, uint64(i)+1)
+			w.head(cborwire.Uint, uint64(i)+1)
 			w.text(s)
 		}
 	}
 	for i, f := range [...]*float64{at.Lat, at.Lon} {
 		if f != nil {
-			w.head(cborUint, uint64(len(texts)+i)+1)
-			*w = binary.BigEndian.AppendUint64(append(*w, cborDouble), math.Float64bits(*f))
+			w.head(cborwire.Uint, uint64(len(texts)+i)+1)
+			*w = cborwire.AppendFloat(*w, *f)
 		}
 	}
 	for _, s := range named {
@@ -210,55 +175,55 @@ func one(b bool) uint64 {
 
 // fold writes a state's fold.
 func (w *stateWriter) fold(f *fold) {
-	w.head(cborMap, 6+one(f.Tenant != "")+one(f.Correlation != "")+one(f.Inexact)+one(f.Conflict)+one(f.Events != 0)+one(f.Voided != 0)+
+	w.head(cborwire.Map, 6+one(f.Tenant != "")+one(f.Correlation != "")+one(f.Inexact)+one(f.Conflict)+one(f.Events != 0)+one(f.Voided != 0)+
 		one(f.Unknown != 0)+one(f.Updated != 0)+one(len(f.Keys) > 0)+one(len(f.Bloom) > 0)+one(f.Located)+one(len(f.Parts) > 0)+one(f.Rest != nil))
 	for i, s := range [...]string{f.Tenant, f.Correlation} {
 		if s != "" {
-			w.head(cborUint, uint64(i)+1)
+			w.head(cborwire.Uint, uint64(i)+1)
 			w.text(s)
 		}
 	}
 	for i, b := range [...]bool{f.Inexact, f.Conflict} {
 		if b {
-			w.head(cborUint, uint64(i)+3)
+			w.head(cborwire.Uint, uint64(i)+3)
 			w.bool(true)
 		}
 	}
 	for i, n := range [...]int64{int64(f.Events), int64(f.Voided), int64(f.Unknown), f.Updated} {
 		if n != 0 {
-			w.head(cborUint, uint64(i)+5)
+			w.head(cborwire.Uint, uint64(i)+5)
 			w.int(n)
 		}
 	}
 	for i, b := range [...][]byte{f.Keys, f.Bloom} {
 		if len(b) > 0 {
-			w.head(cborUint, uint64(i)+9)
+			w.head(cborwire.Uint, uint64(i)+9)
 			w.bytes(b)
 		}
 	}
 	for i, part := range [...]*frame{&f.Actual, &f.Foreseen, &f.Out} {
-		w.head(cborUint, uint64(i)+12)
+		w.head(cborwire.Uint, uint64(i)+12)
 		w.frame(part)
 	}
-	w.head(cborUint, 15)
+	w.head(cborwire.Uint, 15)
 	w.moment(&f.Where)
-	w.head(cborUint, 16)
+	w.head(cborwire.Uint, 16)
 	w.whereabouts(&f.Location)
 	if f.Located {
-		w.head(cborUint, 17)
+		w.head(cborwire.Uint, 17)
 		w.bool(true)
 	}
-	w.head(cborUint, 18)
+	w.head(cborwire.Uint, 18)
 	w.estimate(&f.Estimate)
 	if len(f.Parts) > 0 {
-		w.head(cborUint, 19)
-		w.head(cborArray, uint64(len(f.Parts)))
+		w.head(cborwire.Uint, 19)
+		w.head(cborwire.Array, uint64(len(f.Parts)))
 		for i := range f.Parts {
 			w.part(&f.Parts[i])
 		}
 	}
 	if f.Rest != nil {
-		w.head(cborUint, 20)
+		w.head(cborwire.Uint, 20)
 		w.part(f.Rest)
 	}
 }
