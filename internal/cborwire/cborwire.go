@@ -63,7 +63,7 @@ func AppendBytes(to, b []byte) []byte {
 
 // AppendFloat appends a number of 64 bits; those that are none, and the infinite ones, as the library does, in the short form.
 func AppendFloat(to []byte, f float64) []byte {
-	half := uint16(0)
+	var half uint16
 	switch {
 	case math.IsNaN(f):
 		half = 0x7e00
