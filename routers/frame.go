@@ -27,6 +27,9 @@ const (
 	frameWithOrigins = 3
 	// frameWithWalks begins a frame that also says, behind the origins, how its events came to the hop.
 	frameWithWalks = 4
+	// newestForm is the last form that is read here; forms from the next one to lastForm are for later versions.
+	newestForm = frameWithWalks
+	lastForm   = 31
 
 	contentType   = "application/cbor-seq"
 	contentHeader = "content-type"
@@ -165,6 +168,8 @@ func (c *Codec) decodeFrame(frame []byte) (opened openedFrame, err error) {
 		opened, err = c.decodeWithHead(frame)
 	case len(frame) > 0 && frame[0] == frameVersion:
 		opened.events, err = c.decodeEvents(frame[1:])
+	case len(frame) > 0 && frame[0] > newestForm && frame[0] <= lastForm:
+		err = fmt.Errorf("decode frame: form %d: %w", frame[0], errNewerFrame)
 	default:
 		err = errVersion
 	}
@@ -210,7 +215,10 @@ func (c *Codec) decodeWithHead(frame []byte) (opened openedFrame, err error) {
 	return opened, err
 }
 
-var errVersion = fmt.Errorf("decode frame: not a frame of version %d", frameVersion)
+var errVersion = errors.New("decode frame: not a frame")
+
+// errNewerFrame says that a later version wrote a frame. It is not the frame's fault: another process reads it.
+var errNewerFrame = errors.New("a later version wrote it")
 
 func decode[T any](dec cbor.DecMode, frame []byte) ([]*T, error) {
 	if len(frame) == 0 || frame[0] != frameVersion {

@@ -2,6 +2,7 @@ package routers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,6 +67,9 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 // handle is the hop's Watermill handler. Its return settles the frame.
 func (h *hop) handle(msg *message.Message) error {
 	opened, err := h.processor.codec.decodeFrame(msg.Payload)
+	if errors.Is(err, errNewerFrame) {
+		return h.leaveToOthers(err)
+	}
 	if err != nil {
 		return h.rejectFrame(msg, nil, nil, err)
 	}
@@ -85,6 +89,21 @@ func (h *hop) handle(msg *message.Message) error {
 	d := newDelivery(work, origins, came, len(msg.Payload))
 	d.redrive, d.walks = redrivenBy(msg), opened.walks
 	return h.take(d)
+}
+
+// newerFrameHold is how long a frame is held that only a later version reads, before it is given back: a broker that delivers it again at
+// once must not be kept busy with it until there is such a process.
+const newerFrameHold = time.Second
+
+// leaveToOthers gives a frame back that a later version wrote, as happens while an upgrade is under way, or was taken back.
+//
+// Invariant 3 is not for it: a frame that is only not understood yet is no dead letter.
+func (h *hop) leaveToOthers(cause error) error {
+	select {
+	case <-time.After(newerFrameHold):
+	case <-h.processor.work.Done():
+	}
+	return fmt.Errorf("hop %q: given back: %w", h.planned.Name, cause)
 }
 
 // rejectFrame dead-letters a frame as a whole.

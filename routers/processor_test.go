@@ -424,6 +424,23 @@ func TestAFrameThatCannotBeDecodedIsDeadLettered(t *testing.T) {
 	require.Equal(t, "frame", b.letters.all()[0].Code)
 }
 
+// What a later version wrote waits for a process that reads it, and holds up nothing else.
+func TestAFrameOfALaterVersionIsGivenBack(t *testing.T) {
+	b := newBench(t, pipeline.Each(func(context.Context, *tracking.Event) error { return nil }))
+	stop := b.run()
+	messages, err := b.codec.Encode([]*tracking.Event{{UID: uuid.New(), TenantID: "t", EventID: "later", CorrelationID: "c"}}, "", 1<<20)
+	require.NoError(t, err)
+	later := append([]byte{routers.LastForm}, messages[0].Payload[1:]...)
+	_, err = b.js.Publish(t.Context(), "in", later)
+	require.NoError(t, err)
+	b.send("a", "b")
+	require.Equal(t, map[string]int{"a": 1, "b": 1}, b.receive("a", "b"))
+	require.Eventually(t, func() bool { return b.state().NumRedelivered == 1 }, 20*time.Second, 5*time.Millisecond)
+	b.stop(stop)
+	require.Empty(t, b.letters.all())
+	require.EqualValues(t, 1, b.state().NumPending+uint64(b.state().NumAckPending), "it is still there")
+}
+
 // Frames that wait while the workers are busy make one batch.
 func TestSmallFramesGatherUnderLoad(t *testing.T) {
 	gate := make(chan struct{})
