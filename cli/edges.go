@@ -124,6 +124,7 @@ func serveLive(d liveDeps) error {
 	quiet.logger = slog.New(slog.DiscardHandler) // what may be wrong was said at the start
 	c := live.DefaultConfig()
 	c.MaxStreams, c.MaxTenantStreams = d.Process.Streams.Max, d.Process.Streams.MaxTenant
+	c.Alerts = alertConfig(d.Process.Alerts)
 	handler, err := live.New(c, live.Deps{
 		Store: d.Store, Reads: d.Reads.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load, Loaded: quiet.loaded(d.Noted),
 		Registry: d.Registry, Logger: d.Logger, Now: time.Now,
@@ -137,4 +138,13 @@ func serveLive(d liveDeps) error {
 	handler.Register(d.Server.api)
 	d.Lifecycle.Append(fx.StartStopHook(handler.Start, handler.Close))
 	return nil
+}
+
+// alertConfig is what alerts go by.
+func alertConfig(p config.Alerts) live.AlertConfig {
+	c := live.DefaultAlertConfig()
+	c.Every, c.Late, c.VeryLate, c.Slow, c.Backlog = p.Every, p.Late, p.VeryLate, p.Slow, p.Backlog
+	c.SilentAfter, c.BalanceAfter = p.SilentAfter, p.BalanceAfter
+	c.RejectedShare, c.ManyRejected = p.RejectedShare, min(10*p.RejectedShare, 1)
+	return c
 }

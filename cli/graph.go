@@ -252,6 +252,9 @@ func keepPartitions(p processors) {
 		if _, err := p.Store.Seal(ctx); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot seal what was stored; it is sealed when it works again", slog.Any("error", err))
 		}
+		if err := p.Store.PruneAlerts(ctx, now); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "cannot prune alerts that are over; they stay until it works", slog.Any("error", err))
+		}
 		if err := p.Store.PruneTimings(ctx, now); err != nil && ctx.Err() == nil {
 			p.Logger.ErrorContext(ctx, "cannot prune what live views are made of; it grows until it works", slog.Any("error", err))
 		}

@@ -31,6 +31,7 @@ type Process struct {
 	Credentials Credentials
 	Ingest      Ingest
 	Streams     Streams
+	Alerts      Alerts
 	Log         Log
 	Personal    Personal
 	Retention   Retention
@@ -127,6 +128,18 @@ type Ingest struct {
 type Streams struct {
 	Max       int `env:"RASTRO_STREAMS_MAX" envDefault:"1000" help:"live streams that a process serves at once; further ones are told to come again"`
 	MaxTenant int `env:"RASTRO_STREAMS_MAX_TENANT" envDefault:"100" help:"how many of them one tenant may have"`
+}
+
+// Alerts says from when on something is wrong. The rest of what alerts go by has defaults that are good anywhere: see docs/alerts.md.
+type Alerts struct {
+	Every         time.Duration `env:"RASTRO_ALERTS_EVERY" envDefault:"15s" help:"how often one of the processes of the query role looks for what is wrong"`
+	Late          time.Duration `env:"RASTRO_ALERTS_LATE" envDefault:"30s" help:"how old events at a stage, and the first message of a queue, may be before that is a warning"`
+	VeryLate      time.Duration `env:"RASTRO_ALERTS_VERY_LATE" envDefault:"2m" help:"how old they may be before it is critical"`
+	Slow          time.Duration `env:"RASTRO_ALERTS_SLOW" envDefault:"4096ms" help:"how long events may take from received to stored: one in sixteen or so may take longer"`
+	Backlog       int64         `env:"RASTRO_ALERTS_BACKLOG" envDefault:"100" help:"how many messages may wait in a queue however their number grows"`
+	SilentAfter   time.Duration `env:"RASTRO_ALERTS_SILENT_AFTER" envDefault:"10m" help:"how long any carrier may send nothing, whatever it usually does"`
+	RejectedShare float64       `env:"RASTRO_ALERTS_REJECTED_SHARE" envDefault:"0.01" help:"which share of a stage's or a carrier's events may be dead-lettered before that is a warning; ten times as much is critical"`
+	BalanceAfter  time.Duration `env:"RASTRO_ALERTS_BALANCE_AFTER" envDefault:"15m" help:"how long an event may be in flight while nothing waits in its pipeline's queues"`
 }
 
 // Personal says how personal data is kept.
@@ -239,6 +252,14 @@ func (p Process) Validate() error {
 		"RASTRO_INGEST_MAX_IN_FLIGHT_BYTES is %d; give it room for one body of RASTRO_INGEST_MAX_BODY_BYTES", p.Ingest.MaxInFlightBytes)
 	check(p.Streams.Max >= 1, "RASTRO_STREAMS_MAX is %d; give it 1 or more", p.Streams.Max)
 	check(p.Streams.MaxTenant >= 1, "RASTRO_STREAMS_MAX_TENANT is %d; give it 1 or more", p.Streams.MaxTenant)
+	for name, d := range map[string]time.Duration{
+		"EVERY": p.Alerts.Every, "LATE": p.Alerts.Late, "SLOW": p.Alerts.Slow, "SILENT_AFTER": p.Alerts.SilentAfter, "BALANCE_AFTER": p.Alerts.BalanceAfter,
+	} {
+		check(d >= time.Second, "RASTRO_ALERTS_%s is %v; give it 1s or more", name, d)
+	}
+	check(p.Alerts.VeryLate >= p.Alerts.Late, "RASTRO_ALERTS_VERY_LATE is %v; give it RASTRO_ALERTS_LATE or more", p.Alerts.VeryLate)
+	check(p.Alerts.Backlog >= 0, "RASTRO_ALERTS_BACKLOG is %d; give it 0 or more", p.Alerts.Backlog)
+	check(p.Alerts.RejectedShare > 0 && p.Alerts.RejectedShare <= 1, "RASTRO_ALERTS_REJECTED_SHARE is %v; give it a share, more than 0 and up to 1", p.Alerts.RejectedShare)
 	check(p.MaxConnections >= 1, "RASTRO_MAX_CONNECTIONS is %d; give it 1 or more", p.MaxConnections)
 	check(p.Ingest.Timeout > 0, "RASTRO_INGEST_TIMEOUT is %v; give it more than 0", p.Ingest.Timeout)
 	check(p.ShutdownTimeout > 0, "RASTRO_SHUTDOWN_TIMEOUT is %v; give it more than 0", p.ShutdownTimeout)

@@ -22,6 +22,7 @@ var confined = []string{
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
 	"retention_cuts",
+	"alerts", "alert_silences",
 }
 
 // hidden are the tables that nobody who queries sees anything of.
@@ -64,6 +65,9 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
 	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
 	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
+	require.NoError(t, s.PutAlerts(t.Context(), time.Now(), []AlertState{{TenantID: tenant, ID: "a", Severity: AlertNotice, Since: time.Now(), SeenAt: time.Now()}}, nil))
+	_, err = s.SilenceAlert(t.Context(), AlertSilence{TenantID: tenant, AlertID: "a", At: time.Now(), Until: time.Now().Add(time.Hour)}, Actor{})
+	require.NoError(t, err)
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.

@@ -45,3 +45,10 @@ func remember[T any](a *answers, key string, fresh time.Duration, now func() tim
 	kept.value, kept.at = value, now()
 	return value, nil
 }
+
+// forget has the answer for a key asked for anew.
+func (a *answers) forget(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.kept, key)
+}

@@ -19,11 +19,12 @@ type Carrier struct {
 	LastAt     time.Time `json:"last_at" doc:"When its last event was received"`
 	SilentMS   float64   `json:"silent_ms" doc:"How long ago that was"`
 	UsualGapMS *float64  `json:"usual_gap_ms,omitempty" doc:"How long it is silent as a rule: 19 of 20 gaps of the last day were no longer, to the minute. Missing when too little is known"`
-	Silent     bool      `json:"silent" doc:"Whether it has been silent for more than twice as long as is usual"`
+	Silent     bool      `json:"silent" doc:"Whether it has been silent for more than twice as long as is usual, and for ten minutes"`
 	Errors     *float64  `json:"error_share,omitempty" doc:"Which share of its events was dead-lettered"`
 	Unknown    *float64  `json:"unknown_code_share,omitempty" doc:"Which share of its stored events has a code that maps to nothing"`
 	Duplicates *float64  `json:"duplicate_share,omitempty" doc:"Which share of its events were copies"`
 	Delay      *Latency  `json:"delay,omitempty" doc:"From occurring to being received"`
+	Health     string    `json:"health" enum:"silent,failing,unmapped,repeating,fine,unknown" doc:"What is to be said of it first: alerts go by the same limits"`
 }
 
 // CarrierList are the sources of a tenant.
@@ -76,12 +77,12 @@ func (h *Handler) readCarriers(ctx context.Context, tenant string, window time.D
 	}
 	list := make([]Carrier, 0, len(cadences))
 	for _, c := range cadences {
-		list = append(list, carrierOf(c, bySource[c.Source], now, window))
+		list = append(list, h.carrierOf(c, bySource[c.Source], now, window))
 	}
 	return list, nil
 }
 
-func carrierOf(cadence store.SourceCadence, s store.SourceStats, now time.Time, window time.Duration) Carrier {
+func (h *Handler) carrierOf(cadence store.SourceCadence, s store.SourceStats, now time.Time, window time.Duration) Carrier {
 	all := s.Stored + s.Rejected + s.Duplicates
 	silent := max(now.Sub(cadence.LastAt), 0)
 	c := Carrier{
@@ -91,8 +92,9 @@ func carrierOf(cadence store.SourceCadence, s store.SourceStats, now time.Time, 
 	}
 	if gap := cadence.UsualGap; gap > 0 {
 		usual := milliseconds(gap)
-		c.UsualGapMS, c.Silent = &usual, silent > 2*gap
+		c.UsualGapMS, c.Silent = &usual, silent > h.config.Alerts.silentBeyond(gap)
 	}
+	c.Health = h.config.Alerts.healthOfCarrier(c)
 	return c
 }
 

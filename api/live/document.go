@@ -50,7 +50,7 @@ func (h *Handler) documentStream(api huma.API) {
 		Security: []map[string][]string{{"bearer": {}}}, Responses: responses,
 		Parameters: []*huma.Param{
 			text("query", "tenant", "Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit", "talma-pe"),
-			several("events", "Kinds of events: "+strings.Join(chosenEvents, ", ")+"; all but sample by default", traceEvent),
+			several("events", "Kinds of events: "+strings.Join(chosenEvents, ", ")+"; all but sample and alert by default", traceEvent),
 			text("query", "stage", "The stage that sample tells of, as pipeline.stage", "tracking.enrich"),
 			several("status", "Only traces that have come this far", "loaded"), several("kind", "Only traces of this trade", "baggage"),
 			several("exception", "Only traces with this trouble; any for whatever it is", "missing"),

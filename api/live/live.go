@@ -34,6 +34,8 @@ type Config struct {
 	Stall time.Duration
 	// Resume is how long ago a stream may have ended that goes on where it was. Defaults to 15 min; changes are kept for an hour.
 	Resume time.Duration
+	// Alerts says from when on something is wrong. Defaults to DefaultAlertConfig.
+	Alerts AlertConfig
 	// MaxPending is how many changed traces wait for a slow client before it is told to read anew. Defaults to 1000.
 	MaxPending int
 }
@@ -42,6 +44,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		MaxStreams: 1000, MaxTenantStreams: 100, Poll: time.Second, Heartbeat: 15 * time.Second, Stall: 30 * time.Second, Resume: 15 * time.Minute, MaxPending: 1000,
+		Alerts: DefaultAlertConfig(),
 	}
 }
 
@@ -60,6 +63,9 @@ func (c Config) Validate() error {
 	check(c.Stall > 0, "Stall", c.Stall, "more than 0")
 	check(c.Resume >= 0 && c.Resume <= 45*time.Minute, "Resume", c.Resume, "0 to 45 minutes")
 	check(c.MaxPending >= 1, "MaxPending", c.MaxPending, "1 or more")
+	if err := c.Alerts.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("alerts: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -68,7 +74,7 @@ type Backlogs interface {
 	Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error)
 }
 
-// Deps is what the edge works with. All of it must be given but Reads and Loaded.
+// Deps is what the edge works with. All of it must be given but Reads, Loaded and Paused.
 type Deps struct {
 	// Store is the primary: notifications do not reach replicas.
 	Store *store.Store
@@ -81,6 +87,8 @@ type Deps struct {
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
 	// Loaded reads the configuration to show it; without it there is no operation for that.
 	Loaded func(ctx context.Context) (Loaded, error)
+	// Paused returns the stages that somebody has paused, as pipeline.stage: that events wait before them is no alert. Nil says that none is.
+	Paused func(ctx context.Context) (map[string]bool, error)
 	// Registry documents the stages.
 	Registry *pipeline.Registry
 	Logger   *slog.Logger
@@ -98,6 +106,8 @@ type Handler struct {
 
 	depthsMu sync.Mutex
 	depths   *depths // as they were told last
+
+	watch alertWatch
 
 	streams streamCount
 	done    chan struct{}
@@ -121,12 +131,16 @@ func New(config Config, deps Deps) (*Handler, error) {
 	return h, nil
 }
 
-// Start has the edge follow changes until Close.
-func (h *Handler) Start() { h.feed.start() }
+// Start has the edge follow changes, and look for what is wrong, until Close.
+func (h *Handler) Start() {
+	h.feed.start()
+	h.watchAlerts()
+}
 
 // Close ends the streams, so that a server with watchers can stop, and what follows changes for them.
 func (h *Handler) Close() {
 	h.Leave()
+	h.watch.close()
 	h.feed.close()
 }
 
@@ -138,7 +152,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
 		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
-		h.registerAudit, h.registerMe, h.registerTenant, h.registerConfig, h.registerSamples, h.documentStream,
+		h.registerAudit, h.registerMe, h.registerTenant, h.registerConfig, h.registerSamples, h.registerAlerts, h.documentStream,
 	} {
 		register(api)
 	}

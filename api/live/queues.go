@@ -32,6 +32,7 @@ type Queue struct {
 	Trend       string     `json:"trend" enum:"growing,draining,steady,unknown" doc:"How the depth has changed since the reading before"`
 	DrainMS     *float64   `json:"drain_ms,omitempty" doc:"How long until it is empty at the pace of the last readings; missing while it does not shrink"`
 	ReadAt      *time.Time `json:"read_at,omitempty" doc:"When the broker told"`
+	Health      string     `json:"health" enum:"ok,warn,bad" doc:"How it does: alerts go by the same limits"`
 }
 
 // QueueList are all queues.
@@ -66,9 +67,7 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 	if err != nil {
 		return nil, err
 	}
-	told, err := remember(&h.cache, "queues", queueFreshness, h.deps.Now, func() (*depths, error) {
-		return h.readDepths(context.WithoutCancel(ctx), plans), nil
-	})
+	told, err := h.readQueues(ctx, plans)
 	if err != nil {
 		return nil, h.unavailable(ctx, "read queues", err)
 	}
@@ -89,10 +88,18 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 				}
 			}
 			q.deepen(told)
+			q.Health = h.config.Alerts.healthOfQueue(q)
 			list.Items = append(list.Items, q)
 		}
 	}
 	return &queuesOutput{list}, nil
+}
+
+// readQueues returns what the broker told of all queues, up to five seconds ago.
+func (h *Handler) readQueues(ctx context.Context, plans []pipeline.Plan) (*depths, error) {
+	return remember(&h.cache, "queues", queueFreshness, h.deps.Now, func() (*depths, error) {
+		return h.readDepths(context.WithoutCancel(ctx), plans), nil
+	})
 }
 
 // deepen adds what the broker told.

@@ -31,6 +31,7 @@ type Stage struct {
 	Workers   int            `json:"workers" doc:"Batches that the hop works on at once in a process"`
 	Processes int            `json:"processes" doc:"Processes that run it"`
 	Breaker   string         `json:"breaker" enum:"closed,half-open,open,unknown" doc:"The worst state of its circuit breakers in these processes"`
+	Health    string         `json:"health" enum:"ok,warn,bad,idle" doc:"How it does: alerts go by the same limits"`
 	Now       StageGauge     `json:"now" doc:"How it does just now"`
 	Took      *Latency       `json:"took,omitempty" doc:"What it took for the batches that events were in, in the window"`
 	Age       *Latency       `json:"age,omitempty" doc:"How long ago events that it let pass had been received, in the window"`
@@ -188,6 +189,7 @@ func (h *Handler) readStages(ctx context.Context, plans []pipeline.Plan, tenant 
 				s := stageOf(plan, hop, spec)
 				s.Now = gauges.Stages[plan.Pipeline+"/"+spec.Name]
 				s.measure(hop, merged[plan.Pipeline+"/"+spec.Name], stats, states)
+				s.Health = h.config.Alerts.healthOfStage(s)
 				stages = append(stages, s)
 			}
 		}

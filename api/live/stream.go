@@ -40,16 +40,17 @@ const (
 	jobEvent     = "job"
 	configEvent  = "config"
 	sampleEvent  = "sample"
+	alertEvent   = "alert"
 )
 
 // chosenEvents are those that a client may choose from; resync comes with trace.
-var chosenEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent, sampleEvent}
+var chosenEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent, sampleEvent, alertEvent}
 
 // defaultEvents are those that come when a client does not choose.
 var defaultEvents = []string{historyEvent, tickEvent, traceEvent, jobEvent, configEvent}
 
 // opsEvents are those that tell of what is read with ops:read otherwise.
-var opsEvents = []string{jobEvent, configEvent, sampleEvent}
+var opsEvents = []string{jobEvent, configEvent, sampleEvent, alertEvent}
 
 // tick is what the stream tells each second.
 type tick struct {
@@ -123,6 +124,7 @@ type stream struct {
 	conn         net.Conn
 	opened       time.Time
 	tenant       string
+	identity     auth.Identity
 	events       []string // the kinds that are wanted
 	filter       traceFilter
 	after        *place // where another stream ended
@@ -135,6 +137,7 @@ type stream struct {
 	gauges Gauges // as told
 	jobs   map[string]string
 	config string
+	alerts map[string]toldAlert // nil before any were read
 	wrote  time.Time
 	// sampled is the last sample that was told.
 	sampled int64
@@ -143,7 +146,7 @@ type stream struct {
 // newStream reads what a client asks for; the error is a Problem. Nothing of the request is used after it has been answered.
 func (h *Handler) newStream(c *fiber.Ctx, tenant string, identity auth.Identity) (*stream, error) {
 	s := &stream{
-		handler: h, tenant: tenant, events: slices.Clone(defaultEvents), jobs: map[string]string{}, conn: c.Context().Conn(), opened: h.deps.Now(),
+		handler: h, tenant: tenant, identity: identity, events: slices.Clone(defaultEvents), jobs: map[string]string{}, conn: c.Context().Conn(), opened: h.deps.Now(),
 	}
 	values := func(name string) []string {
 		var list []string
@@ -218,6 +221,9 @@ func (s *stream) run(ctx context.Context) {
 	if s.wants(configEvent) && !s.tellConfig(ctx) { // what there is to begin with
 		return
 	}
+	if s.wants(alertEvent) && !s.tellAlerts(ctx) {
+		return
+	}
 	if !s.begin(ctx) {
 		return
 	}
@@ -275,6 +281,9 @@ func (s *stream) second(ctx context.Context) bool {
 		return false
 	}
 	if s.wants(configEvent) && !s.tellConfig(ctx) {
+		return false
+	}
+	if s.wants(alertEvent) && !s.tellAlerts(ctx) {
 		return false
 	}
 	if s.wants(sampleEvent) && !s.tellSamples(ctx) {
