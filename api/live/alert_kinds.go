@@ -90,7 +90,9 @@ var alertKinds = []alertKind{
 		limit: func(c AlertConfig) float64 { return c.UnmappedShare }},
 }
 
-func fixed(limit float64) func(AlertConfig) float64 { return func(AlertConfig) float64 { return limit } }
+func fixed(limit float64) func(AlertConfig) float64 {
+	return func(AlertConfig) float64 { return limit }
+}
 
 // unreceivedLasts is for how long a balance may be off: endings are entered before their beginnings at times, and what is lost in flight is told
 // by how long ago it came.

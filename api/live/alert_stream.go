@@ -64,4 +64,3 @@ func (s *stream) tellAlerts(ctx context.Context) bool {
 	}
 	return true
 }
-

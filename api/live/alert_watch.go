@@ -30,7 +30,7 @@ func (h *Handler) watchAlerts() {
 		defer ticker.Stop()
 		failing := false
 		for {
-			err := h.LookForAlerts(ctx)
+			err := h.lookForAlerts(ctx)
 			if err != nil && !failing && ctx.Err() == nil {
 				h.deps.Logger.WarnContext(ctx, "cannot look for alerts; those that are known stay until it works", slog.Any("error", err))
 			}
@@ -51,8 +51,8 @@ func (w *alertWatch) close() {
 	w.tasks.Wait()
 }
 
-// LookForAlerts looks for what is wrong when it is this process's turn. Start has it called all the time.
-func (h *Handler) LookForAlerts(ctx context.Context) error {
+// lookForAlerts looks for what is wrong when it is this process's turn. Start has it called all the time.
+func (h *Handler) lookForAlerts(ctx context.Context) error {
 	now := h.deps.Now().UTC().Truncate(time.Microsecond)
 	mine, err := h.deps.Store.TakeAlertTurn(ctx, now, h.config.Alerts.Every)
 	if err != nil || !mine {
@@ -72,9 +72,7 @@ func (h *Handler) LookForAlerts(ctx context.Context) error {
 			return fmt.Errorf("read which stages are paused: %w", err)
 		}
 	}
-	if l.told, err = h.readQueues(ctx, l.plans); err != nil {
-		return err
-	}
+	l.told = h.askDepths(ctx, l.plans)
 	if err := h.lookAtSystem(ctx, l); err != nil {
 		return err
 	}

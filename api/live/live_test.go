@@ -22,6 +22,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
@@ -636,4 +637,14 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 		return err == nil && b == routers.Backlog{}
 	}, 10*time.Second, 10*time.Millisecond, "and nothing has an age then")
 	require.NoError(t, subscriber.Close())
+}
+
+// exec changes the database past the store.
+func (e *edge) exec(sql string) {
+	e.t.Helper()
+	conn, err := pgx.Connect(e.t.Context(), e.at)
+	require.NoError(e.t, err)
+	defer func() { require.NoError(e.t, conn.Close(context.Background())) }()
+	_, err = conn.Exec(e.t.Context(), sql)
+	require.NoError(e.t, err)
 }

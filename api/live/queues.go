@@ -67,7 +67,9 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 	if err != nil {
 		return nil, err
 	}
-	told, err := h.readQueues(ctx, plans)
+	told, err := remember(&h.cache, "queues", queueFreshness, h.deps.Now, func() (*depths, error) {
+		return h.readDepths(context.WithoutCancel(ctx), plans), nil
+	})
 	if err != nil {
 		return nil, h.unavailable(ctx, "read queues", err)
 	}
@@ -93,13 +95,6 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 		}
 	}
 	return &queuesOutput{list}, nil
-}
-
-// readQueues returns what the broker told of all queues, up to five seconds ago.
-func (h *Handler) readQueues(ctx context.Context, plans []pipeline.Plan) (*depths, error) {
-	return remember(&h.cache, "queues", queueFreshness, h.deps.Now, func() (*depths, error) {
-		return h.readDepths(context.WithoutCancel(ctx), plans), nil
-	})
 }
 
 // deepen adds what the broker told.
@@ -140,8 +135,22 @@ func (q *Queue) deepen(told *depths) {
 // queueReaders bounds how many queues are asked for at once.
 const queueReaders = 8
 
-// readDepths asks the broker for all queues. What it does not tell is not known.
+// readDepths asks the broker for all queues, and keeps with what it tells what it had told before.
 func (h *Handler) readDepths(ctx context.Context, plans []pipeline.Plan) *depths {
+	d := h.askDepths(ctx, plans)
+	h.depthsMu.Lock()
+	defer h.depthsMu.Unlock()
+	if h.depths != nil {
+		before := *h.depths
+		before.before = nil // the last two are enough
+		d.before = &before
+	}
+	h.depths = d
+	return d
+}
+
+// askDepths asks the broker for all queues. What it does not tell is not known.
+func (h *Handler) askDepths(ctx context.Context, plans []pipeline.Plan) *depths {
 	ctx, cancel := context.WithTimeout(ctx, brokerTime)
 	defer cancel()
 	d := &depths{at: h.deps.Now().UTC(), counts: map[queueName]routers.Backlog{}}
@@ -165,13 +174,5 @@ func (h *Handler) readDepths(ctx context.Context, plans []pipeline.Plan) *depths
 		}
 	}
 	wait.Wait()
-	h.depthsMu.Lock()
-	defer h.depthsMu.Unlock()
-	if h.depths != nil {
-		before := *h.depths
-		before.before = nil // the last two are enough
-		d.before = &before
-	}
-	h.depths = d
 	return d
 }
