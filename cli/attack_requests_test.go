@@ -49,6 +49,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-tenant":             {},
 	"get-topology":           {silent: true, moving: true},
 	"get-trace":              {parameters: map[string]string{"correlationId": "{trace}"}},
+	"list-alerts":            {moving: true},
 	"list-carriers":          {moving: true},
 	"list-dead-letter-jobs":  {},
 	"list-dead-letters":      {},
@@ -62,8 +63,10 @@ var operationsUnderAttack = map[string]underAttack{
 	"search":                 {parameters: map[string]string{"q": "{trace}"}},
 	"search-events":          {},
 	"search-traces":          {},
+	"silence-alert":          {parameters: map[string]string{"id": "{alert}"}, body: `{"minutes":60,"reason":"{known}"}`},
 	"stream":                 {parameters: map[string]string{"events": "history,trace"}, silent: true, moving: true},
 	"sum-duplicates":         {},
+	"unsilence-alert":        {parameters: map[string]string{"id": "{alert}"}},
 }
 
 // ask returns the request of an operation as a party would make it.

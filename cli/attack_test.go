@@ -168,6 +168,7 @@ func (s *attackStand) settle(tenant, known, secret string) *party {
 	send(secret+"-trace", secret+"-thing", secret+"-type", secret+"-event", "2026-06-21T10:00:00-05:00")
 	send(p.names["dead"], p.names["thing"], "loaded", known+"-event-3", time.Now().Add(48*time.Hour).Format(time.RFC3339))
 	s.settlePersonal(p, secret)
+	s.settleAlert(p, secret, actor)
 	s.settleLetters(p, secret, actor)
 	require.NoError(t, s.db.CreateCredential(t.Context(), store.Credential{
 		ID: uuid.New(), TenantID: tenant, Kind: store.CredentialAPIKey, Name: secret + " credential", Source: p.names["source"],
@@ -189,6 +190,21 @@ func (s *attackStand) settlePersonal(p *party, secret string) {
 	require.NoError(s.t, err)
 	require.True(s.t, results[0].Inserted)
 	p.names["personal"] = uid.String()
+}
+
+// settleAlert has a carrier of a party be silent, and somebody who knows of it: what it is called is not to be told to others.
+func (s *attackStand) settleAlert(p *party, secret string, actor store.Actor) {
+	s.t.Helper()
+	now := time.Now().UTC()
+	p.names["alert"] = "carrier-silent:" + p.names["source"]
+	require.NoError(s.t, s.db.PutAlerts(s.t.Context(), now, []store.AlertState{{
+		TenantID: p.tenant, ID: p.names["alert"], Kind: "carrier-silent", Subject: store.AlertSubject{Source: p.names["source"]},
+		Severity: store.AlertWarning, Value: 2, Threshold: 1, Since: now, FiredAt: &now, SeenAt: now,
+	}}, nil))
+	_, err := s.db.SilenceAlert(s.t.Context(), store.AlertSilence{
+		TenantID: p.tenant, AlertID: p.names["alert"], At: now, Until: now.Add(time.Hour), Reason: secret + " silence",
+	}, actor)
+	require.NoError(s.t, err)
 }
 
 func (s *attackStand) settleLetters(p *party, secret string, actor store.Actor) {
@@ -436,7 +452,7 @@ WHERE a.attname = 'tenant_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartiti
 	require.NoError(s.t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.t, err)
-	passing := []string{"stage_stats", "stage_totals", "stage_times", "source_stats", "audit_seals", "trace_changes", "ledger_marks", "ledger_totals"}
+	passing := []string{"stage_stats", "stage_totals", "stage_times", "source_stats", "audit_seals", "trace_changes", "ledger_marks", "ledger_totals", "alerts"}
 	held := map[string]string{}
 	for _, table := range tables {
 		var digest string

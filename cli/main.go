@@ -101,7 +101,7 @@ Start with ` + "`rastro dev`" + `, then in another terminal:
 		newTokenCommand(streams), newSendCommand(streams), newTraceCommand(streams), newDLQCommand(streams),
 		newBalanceCommand(streams), newDuplicatesCommand(streams), newAuditCommand(streams), newCredentialCommand(streams),
 		newForgetCommand(streams), newPersonalCommand(streams), newTenantCommand(), newRetainCommand(streams), newHealthcheckCommand(streams),
-		newCarrierCommand(streams), newWatchCommand(streams),
+		newCarrierCommand(streams), newWatchCommand(streams), newAlertsCommand(streams),
 	)
 	return root
 }

@@ -21,7 +21,7 @@ const (
 // settingsGroups are the settings that stand together on the page, by the name of their field.
 var settingsGroups = []struct{ field, title string }{
 	{"", "The process"}, {"Database", "PostgreSQL"}, {"Broker", "The broker"}, {"SQS", "Amazon SQS and SNS"}, {"Identity", "Sign-in"},
-	{"Credentials", "Credentials of carriers"}, {"Personal", "Personal data"}, {"Retention", "Retention"}, {"Ingest", "Ingest"}, {"Streams", "Live streams"}, {"Log", "Logs"},
+	{"Credentials", "Credentials of carriers"}, {"Personal", "Personal data"}, {"Retention", "Retention"}, {"Ingest", "Ingest"}, {"Streams", "Live streams"}, {"Alerts", "Alerts"}, {"Log", "Logs"},
 }
 
 // settingsOf returns the rows of every setting below a struct, by the name of the field that the setting is in.

@@ -4,6 +4,50 @@
  */
 
 export interface paths {
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is wrong
+         * @description What is wrong just now, the worst first: with the tenant's carriers, events and dead letters, and with the stages and queues that all tenants share. What is wrong with the database itself is told to those with tenants:all. Needs the role ops:read.
+         */
+        get: operations["list-alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{id}/silence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Silence an alert
+         * @description Has an alert listed below the others, and not counted, until a time: at most seven days ahead. It ends by itself then, and holds for the tenant alone. It is noted in the audit. Needs the role ops:write.
+         */
+        post: operations["silence-alert"];
+        /**
+         * End a silence
+         * @description Has an alert told again. It is noted in the audit. Needs the role ops:write.
+         */
+        delete: operations["unsilence-alert"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -713,6 +757,142 @@ export interface components {
             icao?: string;
             name: string;
         };
+        Alert: {
+            /**
+             * Format: date-time
+             * @description When it had been so for long enough to be told; missing while it is pending
+             */
+            fired_at?: string;
+            /** @description Identifies the alert: its kind and what it is about. It is the same whenever that comes again */
+            id: string;
+            /** @description What is wrong */
+            kind: string;
+            /**
+             * Format: double
+             * @description What it may be
+             */
+            limit: number;
+            /** @description What is wrong, in words */
+            message: string;
+            /**
+             * Format: date-time
+             * @description When it was over
+             */
+            resolved_at?: string;
+            /** @description What to do: the page of docs/runbooks */
+            runbook: string;
+            /**
+             * Format: uri
+             * @description Where that page is
+             */
+            runbook_url: string;
+            /**
+             * @description Whether it is the tenant's, or that of the whole system
+             * @enum {string}
+             */
+            scope: "tenant" | "system";
+            /**
+             * Format: date-time
+             * @description When it was found last
+             */
+            seen_at: string;
+            /**
+             * @description How bad it is: critical wants somebody now, warning today, notice is good to know
+             * @enum {string}
+             */
+            severity: "critical" | "warning" | "notice";
+            /** @description That somebody does not want to hear of it for a while */
+            silence?: components["schemas"]["AlertSilence"];
+            /**
+             * Format: date-time
+             * @description Since when it is so
+             */
+            since: string;
+            /**
+             * @description Whether it is wrong, may come to be when it lasts, or is over
+             * @enum {string}
+             */
+            state: "firing" | "pending" | "resolved";
+            /** @description What it is about */
+            subject: components["schemas"]["AlertSubject"];
+            /**
+             * @description In what both are
+             * @enum {string}
+             */
+            unit: "ms" | "share" | "messages" | "events" | "letters" | "count";
+            /**
+             * Format: double
+             * @description What was measured last
+             */
+            value: number;
+        };
+        AlertCounts: {
+            /**
+             * Format: int64
+             * @description Those that want somebody now
+             */
+            critical: number;
+            /**
+             * Format: int64
+             * @description Those that are good to know
+             */
+            notice: number;
+            /**
+             * Format: int64
+             * @description Those that are silenced, of any severity
+             */
+            silenced: number;
+            /**
+             * Format: int64
+             * @description Those that want somebody today
+             */
+            warning: number;
+        };
+        AlertList: {
+            /** @description How many items there are */
+            counts: components["schemas"]["AlertCounts"];
+            /** @description What is wrong: the worst first, and what is silenced behind all else */
+            items: components["schemas"]["Alert"][] | null;
+            /**
+             * Format: date-time
+             * @description When it was looked last for what is wrong: every 15 seconds as a rule. Missing before the first time
+             */
+            looked_at?: string;
+            /** @description What will be, when it lasts */
+            pending: components["schemas"]["Alert"][] | null;
+            /** @description What was in the last seven days, what ended last first; of each alert the last time */
+            resolved: components["schemas"]["Alert"][] | null;
+            /** @description All that is looked for */
+            watched: components["schemas"]["WatchedKind"][] | null;
+        };
+        AlertSilence: {
+            /**
+             * Format: date-time
+             * @description When it was silenced
+             */
+            at: string;
+            /** @description Why, in their words */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When that ends by itself
+             */
+            until: string;
+            /** @description Who silenced it */
+            who: string;
+        };
+        AlertSubject: {
+            /** @description The pipeline */
+            pipeline?: string;
+            /** @description Why events were dead-lettered, or how the balance is off */
+            reason?: string;
+            /** @description Who sends: the carrier or system */
+            source?: string;
+            /** @description The stage in it */
+            stage?: string;
+            /** @description The queue: the topic that the pipeline reads */
+            topic?: string;
+        };
         Answer: {
             /** @description The job that does it */
             job?: components["schemas"]["Job"];
@@ -847,6 +1027,11 @@ export interface components {
              */
             error_share?: number;
             /**
+             * @description What is to be said of it first: alerts go by the same limits
+             * @enum {string}
+             */
+            health: "silent" | "failing" | "unmapped" | "repeating" | "fine" | "unknown";
+            /**
              * Format: date-time
              * @description When its last event was received
              */
@@ -856,7 +1041,7 @@ export interface components {
              * @description Events a second, in the window
              */
             per_second: number;
-            /** @description Whether it has been silent for more than twice as long as is usual */
+            /** @description Whether it has been silent for more than twice as long as is usual, and for ten minutes */
             silent: boolean;
             /**
              * Format: double
@@ -1992,6 +2177,11 @@ export interface components {
              */
             head_ms?: number;
             /**
+             * @description How it does: alerts go by the same limits
+             * @enum {string}
+             */
+            health: "ok" | "warn" | "bad";
+            /**
              * Format: int64
              * @description Frames in hand somewhere
              */
@@ -2147,6 +2337,20 @@ export interface components {
              */
             unit: "per_second" | "ms";
         };
+        SilenceInputBody: {
+            /**
+             * Format: int64
+             * @description For how many minutes; this or until
+             */
+            minutes?: number;
+            /** @description Why, for the record */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Until when; this or minutes
+             */
+            until?: string;
+        };
         Stage: {
             /** @description How long ago events that it let pass had been received, in the window */
             age?: components["schemas"]["Latency"];
@@ -2160,6 +2364,11 @@ export interface components {
              * @enum {string}
              */
             breaker: "closed" | "half-open" | "open" | "unknown";
+            /**
+             * @description How it does: alerts go by the same limits
+             * @enum {string}
+             */
+            health: "ok" | "warn" | "bad" | "idle";
             /** @description The hop that it runs in: fused stages share one */
             hop: string;
             /** @description pipeline.stage */
@@ -2210,6 +2419,11 @@ export interface components {
             config: string;
             /** @description The keys of the configuration, with their defaults */
             fields: components["schemas"]["PipelineField"][] | null;
+            /**
+             * @description How it does: alerts go by the same limits
+             * @enum {string}
+             */
+            health: "ok" | "warn" | "bad" | "idle";
             /** @description The hop that it runs in: fused stages share one */
             hop: string;
             /** @description pipeline.stage */
@@ -2636,6 +2850,32 @@ export interface components {
              */
             tried: number;
         };
+        WatchedKind: {
+            /** @description What would be wrong */
+            kind: string;
+            /**
+             * Format: double
+             * @description For how long it must be so before it is told, in milliseconds
+             */
+            lasts_ms: number;
+            /**
+             * Format: double
+             * @description What is allowed, at least
+             */
+            limit: number;
+            /** @description What to do then: the page of docs/runbooks */
+            runbook: string;
+            /**
+             * @description How bad it would be at worst
+             * @enum {string}
+             */
+            severity: "critical" | "warning" | "notice";
+            /**
+             * @description In what that is
+             * @enum {string}
+             */
+            unit: "ms" | "share" | "messages" | "events" | "letters" | "count";
+        };
         Whereabouts: {
             city?: string;
             country?: string;
@@ -2660,6 +2900,238 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "list-alerts": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "silence-alert": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The alert */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SilenceInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "unsilence-alert": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The alert */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-audit": {
         parameters: {
             query?: {
@@ -5000,7 +5472,7 @@ export interface operations {
             query?: {
                 /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
                 tenant?: string;
-                /** @description Kinds of events: history, tick, trace, job, config, sample; all but sample by default */
+                /** @description Kinds of events: history, tick, trace, job, config, sample, alert; all but sample and alert by default */
                 events?: string[];
                 /** @description The stage that sample tells of, as pipeline.stage */
                 stage?: string;
