@@ -50,7 +50,7 @@ func newAlertsCommand(streams streams) *cobra.Command {
 
 docs/alerts.md says what is looked for, docs/runbooks what to do.
 
-Exit code 2: the command line is wrong. 3: with --fail, something is critical. 4: there is no such alert, or it is not silenced.
+Exit code 2: the command line is wrong. 3: with --fail, something is critical. 4: there is no such alert.
 5: the server cannot be reached, or does not let us in.`,
 		Example: `  rastro alerts list
   rastro alerts silence carrier-silent:LA-baggage --for 2h --why "they are moving their data centre"

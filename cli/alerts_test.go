@@ -51,7 +51,8 @@ func TestAlertsAreListedAndSilenced(t *testing.T) {
 	require.Contains(t, s.rastro("talma-pe", "alerts", "list").out, "firing, silenced until ")
 	require.Contains(t, s.rastro("talma-pe", "dlq", "audit").out, "alerts.silence")
 	require.Equal(t, "dead-letters-open is silenced no more.\n", s.rastro("talma-pe", "alerts", "unsilence", "dead-letters-open").out)
-	require.Equal(t, exitNotFound, s.rastro("talma-pe", "alerts", "unsilence", "dead-letters-open").code)
+	require.Equal(t, exitOK, s.rastro("talma-pe", "alerts", "unsilence", "dead-letters-open").code)
+	require.Equal(t, exitNotFound, s.rastro("talma-pe", "alerts", "unsilence", "no-such:alert").code)
 }
 
 func TestTheAlertsPageSaysWhatHappens(t *testing.T) {

@@ -135,7 +135,7 @@ func (s *attackStand) streams(t *testing.T) {
 // A tenant that has nothing sees nothing, in figures either.
 func (s *attackStand) figures(t *testing.T) {
 	t.Helper()
-	shared := []string{"depth", "processes", "workers", "batch", "points", "step_seconds", "status", "at", "from", "to"}
+	shared := []string{"depth", "processes", "workers", "batch", "points", "step_seconds", "status", "at", "from", "to", "limit", "lasts_ms"}
 	for _, o := range s.document.operations() {
 		switch {
 		case o.method != http.MethodGet, o.OperationID == "stream", o.OperationID == "get-stage", o.OperationID == "get-me", o.OperationID == "get-tenant": // what it may, it is told

@@ -53,6 +53,11 @@ SELECT 'talma-pe', 'tracking', 'enrich', now(), $1::uuid, '0045123456', 'LA-bagg
 		_, err = s.sql.Exec(t.Context(), sql, uid, body)
 		require.NoError(t, err)
 	}
+	now := time.Now().UTC()
+	require.NoError(t, s.db.PutAlerts(t.Context(), now, []store.AlertState{{
+		TenantID: "talma-pe", ID: "carrier-silent:LA-baggage", Kind: "carrier-silent", Subject: store.AlertSubject{Source: "LA-baggage"},
+		Severity: store.AlertWarning, Value: 2_520_000, Threshold: 600_000, Since: now.Add(-42 * time.Minute), FiredAt: &now, SeenAt: now,
+	}}, nil))
 	return s
 }
 

@@ -97,7 +97,7 @@ func (h *Handler) registerAlerts(api huma.API) {
 	}}
 	huma.Register(api, op, h.silence)
 	huma.Register(api, alertOperation("unsilence-alert", http.MethodDelete, "alerts/{id}/silence", auth.RoleOpsWrite, "End a silence",
-		"Has an alert told again. It is noted in the audit.", http.StatusNotFound), h.unsilence)
+		"Has an alert told again. It is noted in the audit; of one that is not silenced, nothing is.", http.StatusNotFound), h.unsilence)
 }
 
 func (h *Handler) alerts(ctx context.Context, in *Whose) (*alertsOutput, error) {
@@ -307,10 +307,7 @@ func (h *Handler) unsilence(ctx context.Context, in *unsilenceInput) (*alertOutp
 		return nil, err
 	}
 	err = h.deps.Store.UnsilenceAlert(ctx, tenant, a.ID, h.deps.Now().UTC(), store.Actor{Subject: identity.Subject, Name: identity.Name, Client: identity.ClientID})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, problem.New(http.StatusNotFound, "not-silenced", "The alert is not silenced.")
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // what is not silenced is as it is to be
 		return nil, h.unavailable(ctx, "end a silence", err)
 	}
 	h.forgetAlerts(tenant)

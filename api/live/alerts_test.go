@@ -513,7 +513,8 @@ func TestSilences(t *testing.T) {
 	}
 	require.Equal(t, http.StatusForbidden, w.send(http.MethodPost, path, `{"minutes":60,"reason":"known"}`, nil, "X-Roles", auth.RoleOpsRead))
 	require.Equal(t, http.StatusNotFound, w.send(http.MethodPost, "alerts/carrier-silent:LA/silence", `{"minutes":60,"reason":"known"}`, nil))
-	require.Equal(t, http.StatusNotFound, w.send(http.MethodDelete, path, "", nil), "it is not silenced")
+	require.Equal(t, http.StatusOK, w.send(http.MethodDelete, path, "", nil), "it is not silenced, and stays so")
+	require.Equal(t, http.StatusForbidden, w.send(http.MethodDelete, path, "", nil, "X-Roles", auth.RoleOpsRead))
 
 	var silenced live.Alert
 	require.Equal(t, http.StatusOK, w.send(http.MethodPost, path, `{"minutes":60,"reason":"a new database"}`, &silenced))

@@ -1,5 +1,6 @@
 import { act, screen, waitFor, within } from '@testing-library/react';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { alertList, breaker, letters } from '../test/alerts';
 import { FakeEventSource, setVisibility, tick } from '../test/event-source';
 import { type Answer, me, open, serve } from '../test/render';
 
@@ -30,6 +31,7 @@ const stage = (name: string, more: object = {}) => ({
   workers: 2,
   processes: 1,
   breaker: 'closed',
+  health: 'ok',
   now: gauge,
   outcomes: { pass: 90, reject: 10 },
   ...more,
@@ -67,6 +69,7 @@ const original = '{"scanId": 9007199254740993}';
 function operations(special: Record<string, Answer | (() => Answer)> = {}, count = 3) {
   const usual: Record<string, Answer | (() => Answer)> = {
     me: { body: operator },
+    alerts: { body: alertList([breaker, { ...letters, value: count }]) },
     'overview?': {
       body: {
         at: '2026-06-20T12:00:00Z',
@@ -84,7 +87,7 @@ function operations(special: Record<string, Answer | (() => Answer)> = {}, count
     },
     'topology?': {
       body: {
-        nodes: [stage('validate'), stage('persist', { breaker: 'open' })],
+        nodes: [stage('validate'), stage('persist', { breaker: 'open', health: 'bad' })],
         edges: [
           { topic: 'in', from: [], to: ['tracking.validate'], per_second: 5 },
           { topic: 'tracking.persist', from: ['tracking.validate'], to: ['tracking.persist'], per_second: 5 },
@@ -107,6 +110,7 @@ function operations(special: Record<string, Answer | (() => Answer)> = {}, count
             in_per_second: 5,
             out_per_second: 1,
             trend: 'growing',
+            health: 'bad',
           },
           {
             topic: 'in',
@@ -119,6 +123,7 @@ function operations(special: Record<string, Answer | (() => Answer)> = {}, count
             in_per_second: 5,
             out_per_second: 5,
             trend: 'steady',
+            health: 'ok',
           },
         ],
       },
@@ -148,7 +153,9 @@ function operations(special: Record<string, Answer | (() => Answer)> = {}, count
         took: { count: 10, p50_ms: 1, p95_ms: 2, p99_ms: 2, max_ms: 2 },
       },
     },
-    'stages?': { body: { version: 'abc', items: [stage('validate'), stage('persist', { breaker: 'open' })] } },
+    'stages?': {
+      body: { version: 'abc', items: [stage('validate'), stage('persist', { breaker: 'open', health: 'bad' })] },
+    },
   };
   // What is special is looked for first.
   const known = { ...special, ...Object.fromEntries(Object.entries(usual).filter(([path]) => !(path in special))) };
@@ -175,7 +182,7 @@ describe('the overview of who runs it', () => {
       'href',
       '/stages/tracking.persist',
     );
-    expect(attention).toHaveTextContent('3 eventos sin procesar esperan una decisión (1 en la última hora)');
+    expect(attention).toHaveTextContent('3 eventos sin procesar esperan una decisión');
     expect(screen.getByTestId('kpi-letters')).toHaveAttribute('href', '/dead-letters');
   });
 

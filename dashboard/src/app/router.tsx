@@ -1,4 +1,5 @@
 import { createRouter, type RouterHistory } from '@tanstack/react-router';
+import { alertsRoute } from '../alerts/routes';
 import { carriersRoute } from '../carriers/routes';
 import { configRoute } from '../config/routes';
 import { overviewRoute } from '../overview/routes';
@@ -18,6 +19,7 @@ const routeTree = rootRoute.addChildren([
   tracesRoute,
   traceRoute,
   carriersRoute,
+  alertsRoute,
   configRoute,
 ]);
 

@@ -4,18 +4,7 @@ import type { ReactNode } from 'react';
 import { useI18n } from '../i18n/i18n';
 import { Mark } from '../ui/Mark';
 import classes from './carriers.module.css';
-import {
-  type Carrier,
-  type Column,
-  columns,
-  type Health,
-  healthOf,
-  type Sorting,
-  silenceRatio,
-  sorted,
-  tones,
-  worth,
-} from './health';
+import { type Carrier, type Column, columns, type Health, type Sorting, silenceRatio, sorted, tones } from './health';
 
 interface CarrierTableProps {
   carriers: readonly Carrier[];
@@ -87,7 +76,7 @@ export function CarrierTable({ carriers, sorting, onSort, chosen, onChoose }: Ca
 
 function Row({ carrier, chosen, onChoose }: { carrier: Carrier; chosen: boolean; onChoose: () => void }) {
   const { t, f } = useI18n();
-  const health = healthOf(carrier);
+  const { health } = carrier;
   return (
     <tr data-chosen={chosen || undefined} data-testid="carrier">
       <th scope="row">
@@ -116,9 +105,9 @@ function Row({ carrier, chosen, onChoose }: { carrier: Carrier; chosen: boolean;
       <td data-numeric className="num">
         {f.count(carrier.stored)}
       </td>
-      <Share value={carrier.error_share} bad={worth.errors} />
-      <Share value={carrier.duplicate_share} warn={worth.duplicates} />
-      <Share value={carrier.unknown_code_share} warn={worth.unknown} />
+      <Share value={carrier.error_share} tone={health === 'failing' ? 'bad' : undefined} />
+      <Share value={carrier.duplicate_share} tone={health === 'repeating' ? 'warn' : undefined} />
+      <Share value={carrier.unknown_code_share} tone={health === 'unmapped' ? 'warn' : undefined} />
       <td data-numeric className="num" title={t.carriers.delayHint}>
         {carrier.delay ? (
           <>
@@ -133,16 +122,8 @@ function Row({ carrier, chosen, onChoose }: { carrier: Carrier; chosen: boolean;
   );
 }
 
-function Share({ value, warn, bad }: { value: number | undefined; warn?: number; bad?: number }) {
+function Share({ value, tone }: { value: number | undefined; tone: 'bad' | 'warn' | undefined }) {
   const { t, f } = useI18n();
-  const tone =
-    value === undefined
-      ? undefined
-      : bad !== undefined && value >= bad
-        ? 'bad'
-        : warn !== undefined && value >= warn
-          ? 'warn'
-          : undefined;
   return (
     <td data-numeric className="num" data-tone={tone}>
       {value === undefined ? <span className="secondary">{t.time.unknown}</span> : f.percent(value)}

@@ -7,8 +7,8 @@ const ops = { body: { ...me, roles: ['traces:read', 'ops:read'], features: ['tra
 const list = {
   items: [
     carrier('A-fine'),
-    carrier('B-silent', { silent: true, silent_ms: 2_520_000, usual_gap_ms: 300_000 }),
-    carrier('C-failing', { error_share: 0.125, unknown_code_share: undefined }),
+    carrier('B-silent', { silent: true, silent_ms: 2_520_000, usual_gap_ms: 300_000, health: 'silent' }),
+    carrier('C-failing', { error_share: 0.125, unknown_code_share: undefined, health: 'failing' }),
   ],
 };
 const unmapped = `{"items":[{"uid":"u1","correlation_id":"J-1","event_type":"X1","source":"C-failing","payload":{"n":9007199254740993}}]}`;

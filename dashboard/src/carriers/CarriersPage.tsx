@@ -13,7 +13,6 @@ import { useTitle } from '../ui/useTitle';
 import { CarrierDetail } from './CarrierDetail';
 import { CarrierTable } from './CarrierTable';
 import classes from './carriers.module.css';
-import { healthOf } from './health';
 import { carriersQuery } from './queries';
 import { TenantPanel } from './TenantPanel';
 
@@ -79,7 +78,7 @@ function Carriers() {
   }
   const { source, by = 'health', up = false } = search;
   const chosen = data.find((carrier) => carrier.source === source);
-  const needing = data.filter((carrier) => !['fine', 'unknown'].includes(healthOf(carrier))).length;
+  const needing = data.filter((carrier) => !['fine', 'unknown'].includes(carrier.health)).length;
   const choose = (next: string | undefined) =>
     void navigate({
       search: ({ source: _, ...rest }) => ({ ...rest, ...(next && { source: next }) }),

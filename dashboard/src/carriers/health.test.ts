@@ -1,24 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { carrier } from '../test/carriers';
-import { type Carrier, healthOf, sorted } from './health';
-
-describe('healthOf', () => {
-  it.each([
-    [{}, 'fine'],
-    [{ silent: true, error_share: 0.5 }, 'silent'],
-    [{ error_share: 0.02 }, 'failing'],
-    [{ error_share: 0.001, unknown_code_share: 0.05 }, 'unmapped'],
-    [{ duplicate_share: 0.4 }, 'repeating'],
-    [{ usual_gap_ms: undefined, error_share: undefined }, 'unknown'],
-  ] as const)('%o: %s', (change, health) => expect(healthOf(carrier('x', change as Partial<Carrier>))).toBe(health));
-});
+import { sorted } from './health';
 
 describe('sorted', () => {
   const list = [
-    carrier('a', { error_share: 0.5 }),
-    carrier('b', { silent: true, silent_ms: 200_000 }),
-    carrier('c', { silent: true, silent_ms: 900_000 }),
-    carrier('d', { error_share: undefined, usual_gap_ms: undefined }),
+    carrier('a', { error_share: 0.5, health: 'failing' }),
+    carrier('b', { silent: true, silent_ms: 200_000, health: 'silent' }),
+    carrier('c', { silent: true, silent_ms: 900_000, health: 'silent' }),
+    carrier('d', { error_share: undefined, usual_gap_ms: undefined, health: 'unknown' }),
     carrier('e'),
   ];
   const names = (...args: Parameters<typeof sorted>) => sorted(...args).map((c) => c.source);

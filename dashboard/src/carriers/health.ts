@@ -3,19 +3,8 @@ import type { Tone } from '../ui/Mark';
 
 export type Carrier = Schema<'Carrier'>;
 
-/** What is to be said of a carrier first. */
-export type Health = 'silent' | 'failing' | 'unmapped' | 'repeating' | 'fine' | 'unknown';
-
-/** From which share on it is worth a word. */
-export const worth = { errors: 0.01, unknown: 0.02, duplicates: 0.1 } as const;
-
-export function healthOf(c: Carrier): Health {
-  if (c.silent) return 'silent';
-  if ((c.error_share ?? 0) >= worth.errors) return 'failing';
-  if ((c.unknown_code_share ?? 0) >= worth.unknown) return 'unmapped';
-  if ((c.duplicate_share ?? 0) >= worth.duplicates) return 'repeating';
-  return c.usual_gap_ms === undefined && c.error_share === undefined ? 'unknown' : 'fine';
-}
+/** What is to be said of a carrier first, as the server says: see api/live/health.go. */
+export type Health = Carrier['health'];
 
 export const tones: Record<Health, Tone> = {
   silent: 'bad',
@@ -44,7 +33,7 @@ export type Column = (typeof columns)[number];
 /** How a carrier is ordered by a column: the larger, the sooner it is to be looked at. Undefined is what is not known. */
 const keys: Record<Exclude<Column, 'source'>, (c: Carrier) => number | undefined> = {
   // Of two that are silent, that one first which has been for longest against what is usual. The others stay where they are.
-  health: (c) => rank[healthOf(c)] + (c.silent ? Math.min(0.9, silenceRatio(c) / 1000) : 0),
+  health: (c) => rank[c.health] + (c.silent ? Math.min(0.9, silenceRatio(c) / 1000) : 0),
   silence: (c) => c.silent_ms,
   rate: (c) => c.per_second,
   stored: (c) => c.stored,

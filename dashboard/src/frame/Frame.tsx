@@ -3,9 +3,10 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useRouterState, useSearch } from '@tanstack/react-router';
 import { Menu as MenuIcon, Minimize, Search } from 'lucide-react';
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { AlertsLink } from '../alerts/AlertsBadge';
 import { ApiError, address } from '../api/client';
 import { meQuery } from '../app/queries';
-import { Scope, useTenant } from '../app/scope';
+import { Scope, useRole, useTenant } from '../app/scope';
 import { useMe } from '../app/session';
 import { useI18n } from '../i18n/i18n';
 import { LiveProvider } from '../live/live';
@@ -32,7 +33,7 @@ const opsRole = 'ops:read';
 /** What the stream tells of all pages; a page that shows traces adds those: see live.tsx. */
 function streamAddress(roles: readonly string[], tenant: string, own: string): string {
   const query = new URLSearchParams({
-    events: ['history', 'tick', ...(roles.includes(opsRole) ? ['job', 'config'] : [])].join(','),
+    events: ['history', 'tick', ...(roles.includes(opsRole) ? ['job', 'config', 'alert'] : [])].join(','),
   });
   if (tenant !== own) query.set('tenant', tenant);
   return address(`api/v1/stream?${query}`);
@@ -82,6 +83,7 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
   const { t } = useI18n();
   const content = useFocusOnNavigation();
   const pages = usePages();
+  const ops = useRole(opsRole);
   const [more, setMore] = useState(false);
   const kiosk = useSearch({ strict: false, select: (s) => s.kiosk === true });
   if (kiosk)
@@ -115,6 +117,7 @@ function Layout({ children, live = false }: { children: ReactNode; live?: boolea
               <RangePicker />
             </div>
           )}
+          {live && ops && <AlertsLink />}
           <Link to="/traces" className={classes.searchLink} aria-label={t.search.label}>
             <Search size={18} aria-hidden />
           </Link>

@@ -1,12 +1,13 @@
-import { Activity, Boxes, Layers, type LucideIcon, Route as RouteIcon, Settings, Truck } from 'lucide-react';
+import { Activity, Bell, Boxes, Layers, type LucideIcon, Route as RouteIcon, Settings, Truck } from 'lucide-react';
 import type { ComponentType } from 'react';
+import { AlertsBadge } from '../alerts/AlertsBadge';
 import { useMe } from '../app/session';
 import type { Catalog } from '../i18n/es';
 import { LettersBadge } from './LettersBadge';
 
 /** A page that the frame leads to. */
 export interface Page {
-  to: '/' | '/stages' | '/queues' | '/traces' | '/carriers' | '/config';
+  to: '/' | '/stages' | '/queues' | '/traces' | '/carriers' | '/alerts' | '/config';
   /** The letter that goes there after `g`. */
   key: string;
   icon: LucideIcon;
@@ -37,6 +38,14 @@ export const pages: readonly Page[] = [
   },
   { to: '/traces', key: 't', icon: RouteIcon, label: (t) => t.nav.traces, feature: 'traces', first: true },
   { to: '/carriers', key: 'c', icon: Truck, label: (t) => t.nav.carriers, feature: 'operations' },
+  {
+    to: '/alerts',
+    key: 'a',
+    icon: Bell,
+    label: (t) => t.nav.alerts,
+    feature: 'operations',
+    badge: AlertsBadge,
+  },
   { to: '/config', key: 'f', icon: Settings, label: (t) => t.nav.config, feature: 'stream' },
 ];
 

@@ -16,6 +16,7 @@ export const frameWords: Words<typeof spanish> = {
     queues: 'Queues and DLQ',
     traces: 'Traces',
     carriers: 'Carriers',
+    alerts: 'Alerts',
     config: 'Configuration',
   },
   header: {

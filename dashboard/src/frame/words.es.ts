@@ -13,6 +13,7 @@ export const frameWords = {
     queues: 'Colas y DLQ',
     traces: 'Trazas',
     carriers: 'Transportistas',
+    alerts: 'Alertas',
     config: 'Configuración',
   },
   header: {

@@ -1,3 +1,4 @@
+import { alertsWords } from '../alerts/words.en';
 import { carrierWords } from '../carriers/words.en';
 import { configWords } from '../config/words.en';
 import { frameWords } from '../frame/words.en';
@@ -24,6 +25,7 @@ export const en: Catalog = {
   ...journeyWords,
   ...listWords,
   ...carrierWords,
+  ...alertsWords,
   ...configWords,
   error: {
     title: 'Loading failed',

@@ -1,5 +1,6 @@
 // The catalog all others follow: its shape is their type, so a missing text is a compile error. The words of a page stand in its
 // folder. Sentences are whole; what varies goes through a function, never through joining pieces.
+import { alertsWords } from '../alerts/words.es';
 import { carrierWords } from '../carriers/words.es';
 import { configWords } from '../config/words.es';
 import { frameWords } from '../frame/words.es';
@@ -26,6 +27,7 @@ export const es = {
   ...journeyWords,
   ...listWords,
   ...carrierWords,
+  ...alertsWords,
   ...configWords,
   error: {
     title: 'No se pudo cargar',

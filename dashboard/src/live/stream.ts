@@ -22,6 +22,8 @@ export interface LiveState {
   latency: Schema<'Latency'> | undefined;
   /** Jobs that got on since the stream was opened, by id. */
   jobs: Readonly<Record<string, Job>>;
+  /** How many times the stream has told of alerts. */
+  alertNews: number;
   /** Identifies the configuration once it has become another one. */
   config: string | undefined;
   /** Milliseconds since the last tick, by this browser's clock, once it is too long ago; undefined while data are fresh. */
@@ -67,6 +69,7 @@ const nothing: LiveState = {
   inFlight: undefined,
   latency: undefined,
   jobs: {},
+  alertNews: 0,
   config: undefined,
   staleFor: undefined,
 };
@@ -177,6 +180,7 @@ export class LiveStream {
     source.addEventListener('tick', this.#onTick);
     source.addEventListener('job', this.#onJob);
     source.addEventListener('config', this.#onConfig);
+    source.addEventListener('alert', this.#onAlert);
     source.addEventListener('trace', (event: MessageEvent<string>) => this.#watch?.onTrace(event.data));
     source.addEventListener('resync', () => this.#watch?.onResync());
     source.addEventListener('error', this.#onError);
@@ -236,6 +240,9 @@ export class LiveStream {
     const job = read<Job>(event.data);
     if (job?.id) this.#set({ jobs: { ...this.#state.jobs, [job.id]: job } });
   };
+
+  /** What became of an alert is read where all of them are. */
+  readonly #onAlert = (): void => this.#set({ alertNews: this.#state.alertNews + 1 });
 
   readonly #onConfig = (event: MessageEvent<string>): void => {
     const version = read<{ version?: string }>(event.data)?.version;

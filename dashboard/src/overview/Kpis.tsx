@@ -2,12 +2,14 @@ import { Tooltip } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { TrendingDown, TrendingUp } from 'lucide-react';
 import type { ReactNode } from 'react';
+import { type AlertList, firing } from '../alerts/queries';
+import { healthOf } from '../alerts/sentence';
 import type { Schema } from '../api/typed';
 import { useI18n } from '../i18n/i18n';
 import { useLive } from '../live/live';
 import { lastWindow, rateAt, rateSeries } from '../live/series';
 import { oldestAge } from '../live/stream';
-import { healthOfAge } from '../topology/health';
+import { worst } from '../topology/health';
 import { LiveText } from '../ui/LiveText';
 import { Spark } from '../ui/Spark';
 import classes from './overview.module.css';
@@ -16,19 +18,23 @@ import classes from './overview.module.css';
 const smooth = 10_000;
 const sparkOf = 120_000;
 
+/** The alerts that say that something is late. */
+const lateKinds: readonly string[] = ['stage-late', 'queue-lag'];
+
 interface KpisProps {
   overview: Schema<'Overview'> | undefined;
+  alerts: AlertList | undefined;
   /** The latencies of the range, for the line below the figure. */
   p95: readonly (number | null)[];
   letters: readonly (number | null)[];
 }
 
 /** Is it flowing, is it late, is it losing? */
-export function Kpis({ overview, p95, letters }: KpisProps) {
+export function Kpis({ overview, alerts, p95, letters }: KpisProps) {
   const { t, f } = useI18n();
   const samples = useLive((s) => s.samples);
   const ages = useLive((s) => s.ages);
-  const age = useLive((s) => healthOfAge(oldestAge(s.stages)));
+  const age = worst(firing(alerts).flatMap((a) => (lateKinds.includes(a.kind) ? healthOf(a.severity) : [])));
   const stored = rateSeries(lastWindow(samples, sparkOf), ['stored'], 5_000).rates.stored;
   const hint = t.overview.kpi;
   const latency = overview?.latency;

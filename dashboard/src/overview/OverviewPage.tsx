@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { Maximize } from 'lucide-react';
 import { useMemo } from 'react';
+import { firing, useAlerts } from '../alerts/queries';
 import { metricsQuery, openLettersQuery, overviewQuery, queuesQuery, refreshOf, topologyQuery } from '../app/figures';
 import { useApi, useRole } from '../app/scope';
 import { useRange } from '../frame/range';
@@ -14,7 +15,6 @@ import { ErrorCard } from '../ui/ErrorCard';
 import { valuesOf } from '../ui/metrics';
 import { useTitle } from '../ui/useTitle';
 import { Attention } from './Attention';
-import { troubles } from './attention';
 import { Charts } from './Charts';
 import { Conservation } from './Conservation';
 import { Kpis } from './Kpis';
@@ -26,7 +26,7 @@ const series = ['accepted', 'stored', 'dead_letters', 'p50', 'p95', 'p99'] as co
 
 /** Is it flowing, is it late, is it losing? What is not well comes first. */
 export function OverviewPage() {
-  const { t, f } = useI18n();
+  const { t } = useI18n();
   useTitle(t.overview.title);
   const stale = useLive((s) => s.staleFor !== undefined);
   const ops = useRole('ops:read');
@@ -38,6 +38,7 @@ export function OverviewPage() {
   const topology = useQuery({ ...topologyQuery(api, range), enabled: ops, refetchInterval: often });
   const queues = useQuery({ ...queuesQuery(api), enabled: ops, refetchInterval: often });
   const open = useQuery({ ...openLettersQuery(api), enabled: ops, refetchInterval: often });
+  const alerts = useAlerts(ops);
   const metrics = useQuery({ ...metricsQuery(api, range, series), enabled: ops, refetchInterval: seldom });
   const letters = useMemo(
     () =>
@@ -48,11 +49,6 @@ export function OverviewPage() {
       ]),
     [open.data, topology.data],
   );
-  const found = troubles(
-    { stages: topology.data?.nodes ?? [], queues: queues.data?.items ?? [], overview: overview.data },
-    t,
-    f,
-  );
   const failed = [overview, topology].find((q) => q.isError);
   return (
     <div className={classes.page}>
@@ -61,7 +57,7 @@ export function OverviewPage() {
         <KioskButton />
       </header>
       <div className={classes.live} data-stale={stale || undefined}>
-        {ops && !failed && <Attention troubles={found} known={overview.isSuccess && topology.isSuccess} />}
+        {ops && !failed && <Attention alerts={alerts.data?.looked_at ? firing(alerts.data) : undefined} />}
         {failed && (
           <Card>
             <ErrorCard error={failed.error} onRetry={() => void failed.refetch()} retrying={failed.isFetching} />
@@ -69,6 +65,7 @@ export function OverviewPage() {
         )}
         <Kpis
           overview={overview.data}
+          alerts={alerts.data}
           p95={valuesOf(metrics.data, 'p95')}
           letters={valuesOf(metrics.data, 'dead_letters')}
         />

@@ -43,22 +43,6 @@ export const overviewWords: Words<typeof spanish> = {
       none: 'All is well: nothing is late, nothing is lost.',
       unknown: 'Checking…',
       more: (n) => plural(n, 'and 1 more notice', `and ${n} more notices`),
-      breaker: (stage) => `${stage} is cut off: it no longer calls a service that fails`,
-      halfOpen: (stage) => `${stage} tries a service again that failed`,
-      late: (stage, age) => `${stage} is ${age} behind`,
-      rejects: (stage, rate) => `${stage} rejects ${rate}/s`,
-      retries: (stage, rate) => `${stage} retries ${rate}/s`,
-      grows: (queue, depth) => `The queue ${queue} grows: ${depth} wait`,
-      waits: (queue, depth, age) => `In the queue ${queue} ${depth} wait, the first for ${age}`,
-      letters: (n, text) =>
-        plural(n, `${text} dead letter waits for a decision`, `${text} dead letters wait for a decision`),
-      lettersNew: (n, text, recent) =>
-        plural(
-          n,
-          `${text} dead letter waits for a decision (${recent} in the last hour)`,
-          `${text} dead letters wait for a decision (${recent} in the last hour)`,
-        ),
-      twice: (pipeline, n) => `${pipeline}: ${n} events ended twice`,
     },
     balance: {
       title: 'Balance',

@@ -41,27 +41,6 @@ export const overviewWords = {
       none: 'Todo en orden: nada va tarde, nada se pierde.',
       unknown: 'Comprobando…',
       more: (n: number) => plural(n, 'y 1 aviso más', `y ${n} avisos más`),
-      breaker: (stage: string) => `${stage} está cortada: deja de llamar a un servicio que falla`,
-      halfOpen: (stage: string) => `${stage} prueba de nuevo un servicio que fallaba`,
-      late: (stage: string, age: string) => `${stage} va ${age} por detrás`,
-      rejects: (stage: string, rate: string) => `${stage} rechaza ${rate}/s`,
-      retries: (stage: string, rate: string) => `${stage} reintenta ${rate}/s`,
-      grows: (queue: string, depth: string) => `La cola ${queue} crece: ${depth} esperan`,
-      waits: (queue: string, depth: string, age: string) =>
-        `En la cola ${queue} esperan ${depth}, el primero desde hace ${age}`,
-      letters: (n: number, text: string) =>
-        plural(
-          n,
-          `${text} evento sin procesar espera una decisión`,
-          `${text} eventos sin procesar esperan una decisión`,
-        ),
-      lettersNew: (n: number, text: string, recent: string) =>
-        plural(
-          n,
-          `${text} evento sin procesar espera una decisión (${recent} en la última hora)`,
-          `${text} eventos sin procesar esperan una decisión (${recent} en la última hora)`,
-        ),
-      twice: (pipeline: string, n: string) => `${pipeline}: ${n} eventos terminaron dos veces`,
     },
     balance: {
       title: 'Cuadre',

@@ -10,7 +10,7 @@ import type { Catalog } from '../i18n/es';
 import type { Formats } from '../i18n/format';
 import { useI18n } from '../i18n/i18n';
 import { useInterval } from '../live/live';
-import { healthOfQueue, urgency } from '../topology/health';
+import { urgency } from '../topology/health';
 import { DataTable } from '../ui/DataTable';
 import { Empty } from '../ui/Empty';
 import { ErrorCard } from '../ui/ErrorCard';
@@ -53,7 +53,7 @@ export function QueuesPage() {
             rows={items}
             rowId={(q) => `${q.topic} ${q.reader}`}
             sorting={[{ id: 'health', desc: false }]}
-            health={healthOfQueue}
+            health={(q) => q.health}
             testId="queues"
           />
         ))}
@@ -74,11 +74,11 @@ function columnsOf(t: Catalog, f: Formats): ColumnDef<Queue, unknown>[] {
     n === undefined ? t.time.unknown : `${queue.approximate ? '≈' : ''}${f.count(n)}`;
   const number = { meta: { number: true }, sortUndefined: 'last' as const };
   const columns = [
-    column.accessor((q) => urgency(healthOfQueue(q)), {
+    column.accessor((q) => urgency(q.health), {
       id: 'health',
       header: t.queues.state,
       sortDescFirst: false,
-      cell: ({ row }) => <HealthMark health={healthOfQueue(row.original)} />,
+      cell: ({ row }) => <HealthMark health={row.original.health} />,
     }),
     column.accessor('topic', {
       header: t.queues.queue,

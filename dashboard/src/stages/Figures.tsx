@@ -8,7 +8,6 @@ import { absolute, useRange } from '../frame/range';
 import { useI18n } from '../i18n/i18n';
 import { useInterval } from '../live/live';
 import type { LiveState, StageGauge } from '../live/stream';
-import { healthOfQueue } from '../topology/health';
 import { ChartCard } from '../ui/ChartCard';
 import { HealthMark } from '../ui/HealthMark';
 import { LiveText } from '../ui/LiveText';
@@ -116,7 +115,7 @@ function Now({ stage }: { stage: Schema<'StageDetail'> }) {
         {queue ? (
           <Link to="/queues" className={`${classes.queueLink} num`}>
             {queue.depth === undefined ? t.time.unknown : f.count(queue.depth)}
-            {healthOfQueue(queue) !== 'ok' && <HealthMark health={healthOfQueue(queue)} />}
+            {queue.health !== 'ok' && <HealthMark health={queue.health} />}
           </Link>
         ) : (
           t.time.unknown

@@ -7,8 +7,7 @@ import type { Schema } from '../api/typed';
 import { useApi } from '../app/scope';
 import { useRange } from '../frame/range';
 import { useI18n } from '../i18n/i18n';
-import { useInterval, useLive } from '../live/live';
-import { healthOfStage } from '../topology/health';
+import { useInterval } from '../live/live';
 import { Empty } from '../ui/Empty';
 import { ErrorCard } from '../ui/ErrorCard';
 import { HealthMark } from '../ui/HealthMark';
@@ -59,7 +58,7 @@ export function StagePage() {
 }
 
 function Head({ id, stage }: { id: string; stage: Schema<'StageDetail'> | undefined }) {
-  const health = useLive((s) => (stage ? healthOfStage(stage, s.stages[id] ?? stage.now) : 'idle'));
+  const health = stage?.health ?? 'idle';
   const [pipeline, name = id] = [id.slice(0, id.lastIndexOf('.')), id.slice(id.lastIndexOf('.') + 1)];
   return (
     <header className={classes.head}>

@@ -10,7 +10,7 @@ import type { Catalog } from '../i18n/es';
 import type { Formats } from '../i18n/format';
 import { useI18n } from '../i18n/i18n';
 import { useInterval } from '../live/live';
-import { healthOfStage, urgency } from '../topology/health';
+import { urgency } from '../topology/health';
 import { DataTable } from '../ui/DataTable';
 import { Empty } from '../ui/Empty';
 import { ErrorCard } from '../ui/ErrorCard';
@@ -54,7 +54,7 @@ export function StagesPage() {
             rows={items}
             rowId={(s) => s.id}
             sorting={[{ id: 'health', desc: false }]}
-            health={(s) => healthOfStage(s)}
+            health={(s) => s.health}
             testId="stages"
           />
         ))}
@@ -66,11 +66,11 @@ function columnsOf(t: Catalog, f: Formats): ColumnDef<Stage, unknown>[] {
   const column = createColumnHelper<Stage>();
   const number = { meta: { number: true }, sortUndefined: 'last' as const };
   return [
-    column.accessor((s) => urgency(healthOfStage(s)), {
+    column.accessor((s) => urgency(s.health), {
       id: 'health',
       header: t.stages.state,
       sortDescFirst: false,
-      cell: ({ row }) => <HealthMark health={healthOfStage(row.original)} />,
+      cell: ({ row }) => <HealthMark health={row.original.health} />,
     }),
     column.accessor('id', {
       header: t.stages.stage,

@@ -12,6 +12,7 @@ export const carrier = (source: string, change: Partial<Carrier> = {}): Carrier 
   error_share: 0,
   duplicate_share: 0.02,
   unknown_code_share: 0,
+  health: 'fine',
   delay: { count: 1_350, p50_ms: 900, p95_ms: 4_000, p99_ms: 9_000, max_ms: 20_000 },
   ...change,
 });

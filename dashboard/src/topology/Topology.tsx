@@ -8,7 +8,7 @@ import type { LiveState, StageGauge } from '../live/stream';
 import { HealthMark } from '../ui/HealthMark';
 import { LiveText } from '../ui/LiveText';
 import { Spark } from '../ui/Spark';
-import { type Health, healthOfQueue, healthOfStage, urgency } from './health';
+import { type Health, urgency } from './health';
 import { type Layout, type Link as Line, layout, type Place } from './layout';
 import classes from './topology.module.css';
 
@@ -42,12 +42,12 @@ export function Topology({ topology, queues, letters }: TopologyProps) {
     [...stages.values()].map((s) => [s.id, s.pipeline, s.hop]),
     (topology.edges ?? []).map((e) => [e.topic, e.from, e.to]),
   ]);
-  const troubles = [...stages.values()].map((s) => `${s.id} ${urgency(healthOfStage(s))}`).join();
+  const troubles = [...stages.values()].map((s) => `${s.id} ${urgency(s.health)}`).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: figures change every second, the shape hardly ever
   const drawn = useMemo(
     () =>
       layout([...stages.values()], topology.edges ?? [], (ids) =>
-        Math.min(...ids.map((id) => urgency(healthOfStage(stages.get(id) as Stage)))),
+        Math.min(...ids.map((id) => urgency((stages.get(id) as Stage).health))),
       ),
     [shape, troubles],
   );
@@ -73,7 +73,7 @@ export function Topology({ topology, queues, letters }: TopologyProps) {
                 d={geometry.path(line)}
                 className={classes.line}
                 data-fused={line.topic === undefined || undefined}
-                data-health={queue ? healthOfQueue(queue) : 'ok'}
+                data-health={queue?.health ?? 'ok'}
               />
             );
           })}
@@ -174,7 +174,7 @@ const QueueLabel = memo(function QueueLabel({
 }) {
   const { t, f } = useI18n();
   const waits = queue?.depth;
-  const health: Health = queue ? healthOfQueue(queue) : 'ok';
+  const health: Health = queue?.health ?? 'ok';
   const age = queue?.head_ms ?? ((waits ?? 0) > 0 ? queue?.oldest_ms : undefined);
   const depth = waits === undefined ? t.time.unknown : `${queue?.approximate ? '≈' : ''}${f.count(waits)}`;
   const arrow = queue?.trend === 'growing' ? ' ▲' : queue?.trend === 'draining' ? ' ▼' : '';
@@ -196,7 +196,7 @@ const QueueLabel = memo(function QueueLabel({
 /** A stage: what it does, how much, how long, and whether it is well. */
 const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; letters: number | undefined }) {
   const { t, f } = useI18n();
-  const health = useLive((s) => healthOfStage(stage, gauge(s, stage)));
+  const { health } = stage;
   const trail = useLive((s) => s.trails[stage.id]);
   const second = (s: LiveState): string => {
     const now = gauge(s, stage);
