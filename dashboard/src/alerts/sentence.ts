@@ -21,7 +21,7 @@ export function sentence(alert: Alert, t: Catalog, f: Formats): string {
     case 'breaker-open':
       return alert.severity === 'critical' ? words.breaker(stageOf(subject)) : words.halfOpen(stageOf(subject));
     case 'processors-missing':
-      return words.processors(subject.pipeline ?? '', value, text);
+      return words.processors(value, text, subject.pipeline ?? '');
     case 'queue-lag':
       return words.queueLag(subject.topic ?? '', text);
     case 'queue-growing':
@@ -39,7 +39,7 @@ export function sentence(alert: Alert, t: Catalog, f: Formats): string {
     case 'stage-retries':
       return words.retries(stageOf(subject), text);
     case 'balance-broken':
-      return words.balance[balanceOf(subject.reason)](subject.pipeline ?? '', value, text);
+      return words.balance[balanceOf(subject.reason)](value, text, subject.pipeline ?? '');
     case 'dead-letters-rising':
       return words.letters(stageOf(subject), text, subject.reason ?? '');
     case 'dead-letters-open':

@@ -37,7 +37,7 @@ export const alertsWords: Words<typeof spanish> = {
     what: {
       breaker: (stage) => `${stage} is cut off: it no longer calls a service that fails`,
       halfOpen: (stage) => `${stage} tries a service again that failed`,
-      processors: (pipeline, n, text) =>
+      processors: (n, text, pipeline) =>
         plural(n, `Nobody runs 1 stage of ${pipeline}`, `Nobody runs ${text} stages of ${pipeline}`),
       queueLag: (queue, age) => `In the queue ${queue} the first has waited for ${age}`,
       queueGrows: (queue, depth) => `The queue ${queue} grows: ${depth} wait`,
@@ -59,15 +59,15 @@ export const alertsWords: Words<typeof spanish> = {
       slow: (pipeline, time) => `Events of ${pipeline} take ${time} to be stored`,
       retries: (stage, share) => `${stage} retries ${share} of its events`,
       balance: {
-        twice: (pipeline, n, text) =>
+        twice: (n, text, pipeline) =>
           plural(n, `${pipeline}: 1 event ended twice`, `${pipeline}: ${text} events ended twice`),
-        unreceived: (pipeline, n, text) =>
+        unreceived: (n, text, pipeline) =>
           plural(
             n,
             `${pipeline}: 1 event ended without having come`,
             `${pipeline}: ${text} events ended without having come`,
           ),
-        in_flight: (pipeline, n, text) =>
+        in_flight: (n, text, pipeline) =>
           plural(
             n,
             `${pipeline}: 1 event came and did not end, and nothing waits`,

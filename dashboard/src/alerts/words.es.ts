@@ -37,7 +37,7 @@ export const alertsWords = {
     what: {
       breaker: (stage: string) => `${stage} está cortada: deja de llamar a un servicio que falla`,
       halfOpen: (stage: string) => `${stage} prueba de nuevo un servicio que fallaba`,
-      processors: (pipeline: string, n: number, text: string) =>
+      processors: (n: number, text: string, pipeline: string) =>
         plural(n, `Nadie ejecuta 1 etapa de ${pipeline}`, `Nadie ejecuta ${text} etapas de ${pipeline}`),
       queueLag: (queue: string, age: string) => `En la cola ${queue} el primero espera desde hace ${age}`,
       queueGrows: (queue: string, depth: string) => `La cola ${queue} crece: ${depth} esperan`,
@@ -59,15 +59,15 @@ export const alertsWords = {
       slow: (pipeline: string, time: string) => `Los eventos de ${pipeline} tardan ${time} en guardarse`,
       retries: (stage: string, share: string) => `${stage} repite el ${share} de sus eventos`,
       balance: {
-        twice: (pipeline: string, n: number, text: string) =>
+        twice: (n: number, text: string, pipeline: string) =>
           plural(n, `${pipeline}: 1 evento terminó dos veces`, `${pipeline}: ${text} eventos terminaron dos veces`),
-        unreceived: (pipeline: string, n: number, text: string) =>
+        unreceived: (n: number, text: string, pipeline: string) =>
           plural(
             n,
             `${pipeline}: 1 evento terminó sin haber llegado`,
             `${pipeline}: ${text} eventos terminaron sin haber llegado`,
           ),
-        in_flight: (pipeline: string, n: number, text: string) =>
+        in_flight: (n: number, text: string, pipeline: string) =>
           plural(
             n,
             `${pipeline}: 1 evento llegó y no terminó, y nada espera`,
