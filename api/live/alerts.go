@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -314,8 +315,12 @@ func (h *Handler) unsilence(ctx context.Context, in *unsilenceInput) (*alertOutp
 	return &alertOutput{a}, nil
 }
 
-// alert returns an alert that somebody may see, without its silence; the error is a Problem.
-func (h *Handler) alert(ctx context.Context, identity auth.Identity, tenant, id string) (Alert, error) {
+// alert returns an alert that somebody may see, by its id as it stands in an address, without its silence; the error is a Problem.
+func (h *Handler) alert(ctx context.Context, identity auth.Identity, tenant, escaped string) (Alert, error) {
+	id, err := url.PathUnescape(escaped)
+	if err != nil {
+		return Alert{}, problem.New(http.StatusBadRequest, "malformed", "The alert's id in the address is not well escaped.")
+	}
 	states, err := h.statesFor(ctx, tenant, identity.Has(auth.RoleTenantsAll))
 	if err != nil {
 		return Alert{}, h.unavailable(ctx, "read alerts", err)

@@ -35,8 +35,8 @@ export function AlertRow({ alert, now, onSilence, onUnsilence }: AlertRowProps) 
             <span title={f.here(alert.since)}>{t.alerts.since(at(alert.since))}</span>
           )}
           <span>
-            {t.alerts.value(measured(alert.value, alert.unit, f))} ·{' '}
-            {t.alerts.limit(measured(alert.limit, alert.unit, f))}
+            {t.alerts.value(measured(alert.value, alert.unit, f))}
+            {alert.limit > 0 && ` · ${t.alerts.limit(measured(alert.limit, alert.unit, f))}`}
           </span>
           {alert.scope === 'system' && <span>{t.alerts.system}</span>}
         </p>

@@ -40,7 +40,7 @@ export interface paths {
         post: operations["silence-alert"];
         /**
          * End a silence
-         * @description Has an alert told again. It is noted in the audit. Needs the role ops:write.
+         * @description Has an alert told again. It is noted in the audit; of one that is not silenced, nothing is. Needs the role ops:write.
          */
         delete: operations["unsilence-alert"];
         options?: never;
