@@ -7,7 +7,7 @@ import { HealthMark } from '../ui/HealthMark';
 import classes from './overview.module.css';
 
 /** How many are shown; the rest is counted. */
-const shown = 4;
+const shown = 3;
 
 /** What is not well, before everything else; or that all is. Undefined while it is not known. */
 export function Attention({ alerts }: { alerts: readonly Alert[] | undefined }) {
@@ -23,13 +23,13 @@ export function Attention({ alerts }: { alerts: readonly Alert[] | undefined }) 
       ) : (
         <ul className={classes.troubles}>
           {alerts.slice(0, shown).map((alert) => (
-            <li key={alert.id} data-health={healthOf(alert.severity)}>
+            <li key={alert.id} data-health={healthOf(alert.severity)} title={sentence(alert, t, f)}>
               <HealthMark health={healthOf(alert.severity)} size={16} />
               <SubjectLink alert={alert}>{sentence(alert, t, f)}</SubjectLink>
             </li>
           ))}
           {rest > 0 && (
-            <li>
+            <li className={classes.rest}>
               <Link to="/alerts">{t.overview.attention.more(rest)}</Link>
             </li>
           )}
