@@ -56,7 +56,7 @@ ON CONFLICT (tenant_id, correlation_id) DO UPDATE SET event_count = t.event_coun
 type database struct {
 	store  *store.Store
 	conn   *pgx.Conn
-	rounds int
+	rounds map[string]int // of each kind of journey
 	close  func() error
 }
 
@@ -69,7 +69,7 @@ func startDatabase(ctx context.Context) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}
-	d := &database{}
+	d := &database{rounds: map[string]int{}}
 	d.close = func() error {
 		if d.store != nil {
 			d.store.Close()
@@ -99,16 +99,17 @@ func startDatabase(ctx context.Context) (*database, error) {
 func (d *database) batch(kind string, tenants, payload int) []*tracking.Event {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	events := make([]*tracking.Event, ceilingBatch)
-	d.rounds++
+	round := d.rounds[kind]
+	d.rounds[kind]++
 	for i := range events {
-		id := fmt.Sprintf("%s%d-%d", kind, d.rounds/floodSteps, i)
+		id := fmt.Sprintf("%s%d-%d", kind, round/floodSteps, i)
 		more := ""
 		if payload > 0 {
 			more = fmt.Sprintf(`,"more":"%0*d"`, payload, 0)
 		}
 		events[i] = &tracking.Event{
-			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", i%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, d.rounds%floodSteps),
-			CorrelationID: id, AggregateID: id, Kind: tracking.Baggage, Type: floodTypes[d.rounds%floodSteps], Classifier: tracking.Actual,
+			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", i%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, round%floodSteps),
+			CorrelationID: id, AggregateID: id, Kind: tracking.Baggage, Type: floodTypes[round%floodSteps], Classifier: tracking.Actual,
 			OccurredAt: now.Add(-time.Minute), ReceivedAt: now, Location: &tracking.Location{IATA: "LIM"},
 			Payload:    json.RawMessage(`{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045123456","weight":21.5` + more + `}`),
 			Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
