@@ -26,8 +26,9 @@ const (
 	// ceilingBatch is how many events go to the database at once.
 	ceilingBatch = 500
 	// ceilingTime is how long each way to store is tried, at most; ceilingRounds how often.
-	ceilingTime   = 6 * time.Second
+	ceilingTime   = 8 * time.Second
 	ceilingRounds = 200
+	warmRounds    = 10
 	// frameEvents and frameBytes are what a message of a hundred events holds, in the broker's figures.
 	frameEvents = 100
 	frameBytes  = 40 << 10
@@ -198,22 +199,29 @@ func runCeiling(ctx context.Context, to *records) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	ways := d.ways()
-	times := make([][]float64, len(ways))
+	times, cpu, postgres := make([][]float64, len(ways)), make([]time.Duration, len(ways)), make([]time.Duration, len(ways))
 	for begin, round := time.Now(), 0; round < ceilingRounds && time.Since(begin) < ceilingTime*time.Duration(len(ways)); round++ {
 		for i, w := range ways {
 			events := d.batch(fmt.Sprint("way", i, "-"), 1, 0)
-			start := time.Now()
+			_, below := cpuOf(os.Getpid())
+			own, start := ownCPU(), time.Now()
 			if err := w.store(ctx, events); err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
-			if round > 10 || round%2 == 0 { // the first prepare the statements
-				times[i] = append(times[i], time.Since(start).Seconds())
+			if round < warmRounds { // They prepare the statements.
+				continue
 			}
+			times[i] = append(times[i], time.Since(start).Seconds())
+			cpu[i] += ownCPU() - own
+			_, belowAfter := cpuOf(os.Getpid())
+			postgres[i] += belowAfter - below
 		}
 	}
 	for i, w := range ways {
 		took := median(times[i])
-		to.add(w.name, quantity{ceilingBatch / took, w.unit}, quantity{1e6 * took / ceilingBatch, "us/event"})
+		events := float64(len(times[i]) * ceilingBatch)
+		to.add(w.name, quantity{ceilingBatch / took, w.unit}, quantity{1e6 * took / ceilingBatch, "us/event"},
+			quantity{1e6 * cpu[i].Seconds() / events, "rastro-cpu-us/event"}, quantity{1e6 * postgres[i].Seconds() / events, "postgres-cpu-us/event"})
 	}
 	return brokerCeiling(ctx, to)
 }
