@@ -17,6 +17,7 @@ const pages: Record<string, { path: string; drawn: string }> = {
   traces: { path: 'traces', drawn: 'main a[href*="/traces/"]' },
   trace: { path: `traces/${traceId}`, drawn: '[data-testid="timeline"] button' },
   carriers: { path: 'carriers', drawn: '[data-testid="carrier"]' },
+  alerts: { path: 'alerts', drawn: 'main section, main details' },
   config: { path: 'config', drawn: '[data-testid="yaml"]' },
 };
 
