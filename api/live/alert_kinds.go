@@ -58,18 +58,18 @@ type alertKind struct {
 
 // alertKinds are all that is looked for.
 var alertKinds = []alertKind{
-	{name: alertBreaker, system: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroBreakerOpen", limit: fixed(0)},
-	{name: alertProcessors, system: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroDown", limit: fixed(0),
+	{name: alertBreaker, system: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroBreakerOpen", limit: none},
+	{name: alertProcessors, system: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroDown", limit: none,
 		lasting: func(c AlertConfig, _ store.AlertSubject) time.Duration { return c.MissingFor }},
 	{name: alertQueueLag, system: true, severity: store.AlertCritical, unit: unitMS, runbook: "RastroQueueLag",
 		limit: func(c AlertConfig) float64 { return milliseconds(c.Late) }},
 	{name: alertQueueGrows, system: true, severity: store.AlertWarning, unit: unitMessages, runbook: "RastroQueueLag", grows: true,
 		limit:   func(c AlertConfig) float64 { return float64(c.Backlog) },
 		lasting: func(c AlertConfig, _ store.AlertSubject) time.Duration { return c.GrowingFor }},
-	{name: alertUntold, system: true, severity: store.AlertWarning, unit: unitCount, runbook: "RastroFiguresMissing", limit: fixed(0),
+	{name: alertUntold, system: true, severity: store.AlertWarning, unit: unitCount, runbook: "RastroFiguresMissing", limit: none,
 		lasting: func(c AlertConfig, _ store.AlertSubject) time.Duration { return c.UntoldFor }},
-	{name: alertConfig, system: true, severity: store.AlertWarning, unit: unitCount, runbook: "RastroReloadRefused", limit: fixed(0)},
-	{name: alertPartitions, system: true, operators: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroPartitionsMissing", limit: fixed(0),
+	{name: alertConfig, system: true, severity: store.AlertWarning, unit: unitCount, runbook: "RastroReloadRefused", limit: none},
+	{name: alertPartitions, system: true, operators: true, severity: store.AlertCritical, unit: unitCount, runbook: "RastroPartitionsMissing", limit: none,
 		lasting: func(c AlertConfig, _ store.AlertSubject) time.Duration { return c.MissingFor }},
 	{name: alertStageLate, severity: store.AlertCritical, unit: unitMS, runbook: "RastroPipelineSlow",
 		limit: func(c AlertConfig) float64 { return milliseconds(c.Late) }},
@@ -77,11 +77,11 @@ var alertKinds = []alertKind{
 		limit: func(c AlertConfig) float64 { return milliseconds(c.Slow) }},
 	{name: alertRetries, severity: store.AlertWarning, unit: unitShare, runbook: "RastroStageRetries",
 		limit: func(c AlertConfig) float64 { return c.RetriedShare }},
-	{name: alertBalance, severity: store.AlertCritical, unit: unitEvents, runbook: "RastroBalanceBroken", limit: fixed(0),
+	{name: alertBalance, severity: store.AlertCritical, unit: unitEvents, runbook: "RastroBalanceBroken", limit: none,
 		lasting: unreceivedLasts},
 	{name: alertLetters, severity: store.AlertCritical, unit: unitShare, runbook: "RastroDeadLetters",
 		limit: func(c AlertConfig) float64 { return c.RejectedShare }},
-	{name: alertOpenLetters, severity: store.AlertNotice, unit: unitLetters, runbook: "RastroDeadLetters", limit: fixed(0)},
+	{name: alertOpenLetters, severity: store.AlertNotice, unit: unitLetters, runbook: "RastroDeadLetters", limit: none},
 	{name: alertSilent, severity: store.AlertWarning, unit: unitMS, runbook: "RastroCarrierSilent",
 		limit: func(c AlertConfig) float64 { return milliseconds(c.SilentAfter) }},
 	{name: alertRejected, severity: store.AlertCritical, unit: unitShare, runbook: "RastroDeadLetters",
@@ -90,9 +90,8 @@ var alertKinds = []alertKind{
 		limit: func(c AlertConfig) float64 { return c.UnmappedShare }},
 }
 
-func fixed(limit float64) func(AlertConfig) float64 {
-	return func(AlertConfig) float64 { return limit }
-}
+// none is the limit of what is not to be at all.
+func none(AlertConfig) float64 { return 0 }
 
 // unreceivedLasts is for how long a balance may be off: endings are entered before their beginnings at times, and what is lost in flight is told
 // by how long ago it came.

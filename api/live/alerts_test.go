@@ -216,7 +216,7 @@ func TestNobodyRunsAPipeline(t *testing.T) {
 	w := newWatched(t)
 	const missing = "processors-missing:tracking"
 	w.process = uuid.New()
-	w.edge.exec("DELETE FROM stage_processes")
+	w.exec("DELETE FROM stage_processes")
 	w.pass(time.Second)
 	pending, found := find(w.list().Pending, missing)
 	require.True(t, found, "it must last for a minute")
@@ -231,7 +231,7 @@ func TestNobodyRunsAPipeline(t *testing.T) {
 	w.settle()
 	w.resolves(missing)
 
-	w.edge.exec("DELETE FROM stage_processes")
+	w.exec("DELETE FROM stage_processes")
 	w.pass(time.Second)
 	w.allRun("closed")
 	w.pass(2 * time.Second)
@@ -309,7 +309,7 @@ func TestWhatTheDatabaseAndTheFilesLack(t *testing.T) {
 	w.wrong = pipeline.Findings{{File: "x.yaml", Severity: pipeline.SeverityError, Message: "unknown stage"}}
 	w.mu.Unlock()
 	month := time.Now().UTC().AddDate(0, 1, 3-time.Now().UTC().Day())
-	w.edge.exec("DROP TABLE " + month.Format("event_store_2006_01"))
+	w.exec("DROP TABLE " + month.Format("event_store_2006_01"))
 	for range 5 {
 		w.pass(20 * time.Second)
 	}
@@ -413,7 +413,7 @@ func TestDeadLetterAlerts(t *testing.T) {
 	w.counted("validate", "reject", 120)
 	w.pass(2 * time.Second)
 	require.Equal(t, "critical", w.fires(rising).Severity)
-	w.edge.exec("UPDATE dead_letters SET state = 'discarded'")
+	w.exec("UPDATE dead_letters SET state = 'discarded'")
 	w.settle()
 	w.resolves(rising)
 	w.resolves(open)
