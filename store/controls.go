@@ -51,7 +51,10 @@ ON CONFLICT (pipeline, stage) DO NOTHING RETURNING `+pauseColumns, pipeline, sta
 			return auditControl(ctx, tx, by, PauseAction, pipeline, stage, reason)
 		}
 		// It cannot go on meanwhile: control holds the stage.
-		if found, err = pauses(ctx, tx, "SELECT "+pauseColumns+" FROM stage_controls WHERE pipeline = $1 AND stage = $2", pipeline, stage); err == nil {
+		if found, err = pauses(ctx, tx, "SELECT "+pauseColumns+" FROM stage_controls WHERE pipeline = $1 AND stage = $2", pipeline, stage); err == nil && len(found) == 0 {
+			err = ErrNotFound
+		}
+		if err == nil {
 			pause = found[0]
 		}
 		return err
