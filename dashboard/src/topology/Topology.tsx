@@ -199,6 +199,7 @@ const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; le
   const health = useLive((s) => healthOfStage(stage, gauge(s, stage)));
   const trail = useLive((s) => s.trails[stage.id]);
   const second = (s: LiveState): string => {
+    if (stage.paused) return t.health.paused;
     const now = gauge(s, stage);
     if (now.rejected_per_second > 0) return t.topology.rejected(f.rate(now.rejected_per_second));
     const all = now.in_per_second;
