@@ -105,8 +105,8 @@ func TestAPausedStageHoldsEverythingAndLosesNothing(t *testing.T) {
 			}, time.Minute, 20*time.Millisecond, "ingest goes on, and the queue grows")
 			require.Equal(t, held, stored())
 			for _, address := range []string{first, second} {
-				require.EqualValues(t, 1, s.metric(address, `rastro_stage_paused{pipeline="tracking",stage="persist"}`))
-				require.EqualValues(t, 0, s.metric(address, `rastro_stage_paused{pipeline="tracking",stage="dedupe"}`))
+				require.EqualValues(t, 1, s.metric(address, `rastro_stage_paused{pipeline="tracking",stage="persist",topic="tracking.`+c.hop+`"}`))
+				require.EqualValues(t, 0, s.metric(address, `rastro_stage_paused{pipeline="tracking",stage="dedupe",topic="tracking.dedupe"}`))
 			}
 			s.requireShown(c.hop, c.with)
 			got = s.rastro(operatorOfAll(), "pipeline", "pause", "tracking.persist", "--reason", "another")
@@ -237,17 +237,19 @@ func TestAPauseOutlivesAReload(t *testing.T) {
 	r := newReloadable(t, apart)
 	status, answer := r.as(t, operatorOfAll(), http.MethodPost, r.url+"/api/v1/stages/tracking.persist/pause", `{"reason":"the warehouse moves"}`)
 	require.Equal(t, http.StatusOK, status, answer)
-	paused := func(stage string) bool {
+	paused := func(stage, topic string) bool {
 		c := &cluster{environment: r.environment, t: t}
-		return c.metric(r.url, `rastro_stage_paused{pipeline="tracking",stage="`+stage+`"}`) == 1
+		return c.metric(r.url, `rastro_stage_paused{pipeline="tracking",stage="`+stage+`",topic="`+topic+`"}`) == 1
 	}
-	require.Eventually(t, func() bool { return paused("persist") }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return paused("persist", "tracking.persist") }, 30*time.Second, 20*time.Millisecond)
 	r.change(fusedWhole, "changed")
-	require.True(t, paused("validate") && paused("dedupe") && paused("persist"), "it takes along what it is fused with now")
+	for _, stage := range []string{"validate", "dedupe", "persist"} {
+		require.True(t, paused(stage, "events.ingested"), "it takes along what it is fused with now")
+	}
 	status, answer = r.do(t, http.MethodPost, r.url+"/api/v1/events", loadedEvent)
 	require.Equal(t, http.StatusAccepted, status, answer)
 	r.change(apart, "changed")
-	require.Eventually(t, func() bool { return !paused("validate") && paused("persist") }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return !paused("validate", "events.ingested") && paused("persist", "tracking.persist") }, 30*time.Second, 20*time.Millisecond)
 	status, answer = r.as(t, operatorOfAll(), http.MethodPost, r.url+"/api/v1/stages/tracking.persist/resume", `{}`)
 	require.Equal(t, http.StatusOK, status, answer)
 	require.Eventually(t, func() bool {

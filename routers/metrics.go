@@ -42,8 +42,8 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 			Name: "rastro_breaker_state", Help: "State of a stage's circuit breaker: 0 closed, 1 half open, 2 open.",
 		}, stage),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "rastro_stage_paused", Help: "Whether a stage stands still because it, or one that is fused with it, was paused by hand: 1 or 0.",
-		}, stage),
+			Name: "rastro_stage_paused", Help: "Whether a stage stands still because it, or one that is fused with it, was paused by hand: 1 or 0; with the topic that it then leaves alone.",
+		}, append(stage, "topic")),
 		frames: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rastro_hop_frames_total", Help: "Frames that a hop received and published.",
 		}, append(stage, "direction")),

@@ -3,6 +3,7 @@ package routers
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -132,6 +133,7 @@ func (p *Pauses) follow(ctx context.Context) {
 // heldHop is a hop that stands still while a stage of it is paused.
 type heldHop struct {
 	pipeline string
+	topic    string
 	stages   []string
 	breakers *breakers
 	metrics  *Metrics
@@ -154,15 +156,12 @@ func (p *Pauses) remove(h *heldHop) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.hops, h)
-	others := map[stageName]bool{}
-	for other := range p.hops {
-		for _, stage := range other.stages {
-			others[stageName{other.pipeline, stage}] = true
-		}
-	}
 	for _, stage := range h.stages {
-		if !others[stageName{h.pipeline, stage}] {
-			h.metrics.paused.DeleteLabelValues(h.pipeline, stage)
+		goesOn := func(other *heldHop) bool {
+			return other.pipeline == h.pipeline && other.topic == h.topic && slices.Contains(other.stages, stage)
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(p.hops)), goesOn) {
+			h.metrics.paused.DeleteLabelValues(h.pipeline, stage, h.topic)
 		}
 	}
 }
@@ -201,7 +200,7 @@ func (h *heldHop) tell(paused bool) {
 		value = 1
 	}
 	for _, stage := range h.stages {
-		h.metrics.paused.WithLabelValues(h.pipeline, stage).Set(value)
+		h.metrics.paused.WithLabelValues(h.pipeline, stage, h.topic).Set(value)
 		h.record(stage, paused)
 	}
 }
@@ -214,7 +213,7 @@ func (p *Processor) followPauses() (end func()) {
 	held := make([]*heldHop, len(p.hops))
 	for i, h := range p.hops {
 		held[i] = &heldHop{
-			pipeline: p.config.Plan.Pipeline, stages: h.planned.StageNames(), breakers: h.breakers, metrics: p.config.Metrics, logger: h.logger,
+			pipeline: p.config.Plan.Pipeline, topic: h.planned.From, stages: h.planned.StageNames(), breakers: h.breakers, metrics: p.config.Metrics, logger: h.logger,
 			record: func(string, bool) {},
 		}
 		if timings, ok := p.config.Recorder.(TimingsRecorder); ok {

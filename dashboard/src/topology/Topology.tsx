@@ -185,7 +185,7 @@ const QueueLabel = memo(function QueueLabel({
         <span className={classes.unit}>{t.overview.perSecond}</span>
       </span>
       <span className={`${classes.waits} num`}>
-        {health !== 'ok' && <HealthMark health={health} size={12} />}
+        {health !== 'ok' && health !== 'paused' && <HealthMark health={health} size={12} />}
         {age === undefined ? t.topology.waiting(depth) : t.topology.waitingFor(depth, f.ms(age))}
         {arrow && <span title={queue?.trend === 'growing' ? t.topology.growing : t.topology.draining}>{arrow}</span>}
       </span>
