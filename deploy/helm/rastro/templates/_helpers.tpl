@@ -88,6 +88,7 @@ seccompProfile:
 {{- $root := .root -}}
 {{- $optional := $root.Values.secrets.optional -}}
 - {name: RASTRO_LISTEN, value: ":8080"}
+- {name: RASTRO_METRICS_LISTEN, value: ":9464"}
 - {name: RASTRO_BROKER, value: {{ $root.Values.broker.kind }}}
 {{- if eq $root.Values.broker.kind "sqs" }}
 {{- with $root.Values.broker.sqs.region }}
