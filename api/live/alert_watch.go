@@ -65,11 +65,15 @@ func (h *Handler) lookForAlerts(ctx context.Context) error {
 		return err
 	}
 	l := &look{
-		config: h.config.Alerts, at: now, plans: h.watch.plans, found: map[alertKey]store.AlertState{}, untold: map[alertKey]bool{}, unknown: map[string]bool{},
+		config: h.config.Alerts, at: now, plans: h.watch.plans, found: map[alertKey]store.AlertState{}, untold: map[alertKey]bool{}, unknown: map[string]bool{}, paused: map[string]bool{},
 	}
-	if h.deps.Paused != nil {
-		if l.paused, err = h.deps.Paused(ctx); err != nil {
-			return fmt.Errorf("read which stages are paused: %w", err)
+	paused, err := h.pausesOf(ctx, l.plans)
+	if err != nil {
+		return fmt.Errorf("read which stages are paused: %w", err)
+	}
+	for _, p := range paused {
+		for _, id := range p.Stages {
+			l.paused[id] = true
 		}
 	}
 	l.told = h.askDepths(ctx, l.plans)

@@ -51,22 +51,16 @@ type watched struct {
 
 	queues  *waiting
 	mu      sync.Mutex
-	paused  map[string]bool
 	wrong   pipeline.Findings
 	process uuid.UUID
 }
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
-	w := &watched{queues: &waiting{topics: map[string]routers.Backlog{}}, paused: map[string]bool{}, process: uuid.New()}
+	w := &watched{queues: &waiting{topics: map[string]routers.Backlog{}}, process: uuid.New()}
 	w.edge = newEdge(t, func(c *live.Config, d *live.Deps) {
 		c.Alerts.Every, c.Alerts.GrowingFor = time.Second, time.Minute
 		d.Backlogs = w.queues
-		d.Paused = func(context.Context) (map[string]bool, error) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return w.paused, nil
-		}
 		d.Loaded = func(context.Context) (live.Loaded, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -257,16 +251,14 @@ func TestQueues(t *testing.T) {
 	require.Equal(t, "critical", w.fires(lag).Severity)
 
 	// A queue that somebody has stopped is no trouble.
-	w.mu.Lock()
-	w.paused = map[string]bool{"tracking.persist": true}
-	w.mu.Unlock()
+	_, _, err := w.store.PauseStage(t.Context(), "tracking", "persist", store.Actor{Subject: "ana"}, "a new database")
+	require.NoError(t, err)
 	w.timings([]store.StageTimes{{TenantID: "acme", Pipeline: "tracking", Stage: "persist", Minute: w.now().UTC().Truncate(time.Minute), Events: 5, Age: ages(5*time.Minute, 50)}}, nil)
 	w.settle()
 	w.resolves(lag)
 	w.quiet("stage-late:tracking:persist")
-	w.mu.Lock()
-	w.paused = nil
-	w.mu.Unlock()
+	_, err = w.store.ResumeStage(t.Context(), "tracking", "persist", store.Actor{Subject: "ana"}, "it is there")
+	require.NoError(t, err)
 	w.pass(6 * time.Second)
 	w.fires(lag)
 	require.Equal(t, "critical", w.fires("stage-late:tracking:persist").Severity)

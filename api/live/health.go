@@ -8,6 +8,8 @@ const (
 	healthWarn = "warn"
 	healthBad  = "bad"
 	healthIdle = "idle"
+	// healthPaused is of what stands still because somebody wants it to.
+	healthPaused = "paused"
 )
 
 // repeatedShare is from which share on it is worth a word that a source's events are copies.
@@ -44,6 +46,9 @@ func (c AlertConfig) healthOfStage(s Stage) string {
 
 // healthOfQueue says how a queue does: how long its first message waits, and whether many do and become more.
 func (c AlertConfig) healthOfQueue(q Queue) string {
+	if q.Paused != nil {
+		return healthPaused
+	}
 	age := q.HeadMS
 	if age == nil && q.Ready != nil && *q.Ready > 0 {
 		age = q.OldestMS

@@ -74,7 +74,7 @@ type Backlogs interface {
 	Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error)
 }
 
-// Deps is what the edge works with. All of it must be given but Reads, Loaded and Paused.
+// Deps is what the edge works with. All of it must be given but Reads and Loaded.
 type Deps struct {
 	// Store is the primary: notifications do not reach replicas.
 	Store *store.Store
@@ -87,8 +87,6 @@ type Deps struct {
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
 	// Loaded reads the configuration to show it; without it there is no operation for that.
 	Loaded func(ctx context.Context) (Loaded, error)
-	// Paused returns the stages that somebody has paused, as pipeline.stage: that events wait before them is no alert. Nil says that none is.
-	Paused func(ctx context.Context) (map[string]bool, error)
 	// Registry documents the stages.
 	Registry *pipeline.Registry
 	Logger   *slog.Logger

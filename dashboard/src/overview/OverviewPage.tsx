@@ -57,7 +57,12 @@ export function OverviewPage() {
         <KioskButton />
       </header>
       <div className={classes.live} data-stale={stale || undefined}>
-        {ops && !failed && <Attention alerts={alerts.data?.looked_at ? firing(alerts.data) : undefined} />}
+        {ops && !failed && (
+          <Attention
+            alerts={alerts.data?.looked_at ? firing(alerts.data) : undefined}
+            paused={overview.data?.paused ?? []}
+          />
+        )}
         {failed && (
           <Card>
             <ErrorCard error={failed.error} onRetry={() => void failed.refetch()} retrying={failed.isFetching} />

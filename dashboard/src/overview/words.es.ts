@@ -41,6 +41,7 @@ export const overviewWords = {
       none: 'Todo en orden: nada va tarde, nada se pierde.',
       unknown: 'Comprobando…',
       more: (n: number) => plural(n, 'y 1 aviso más', `y ${n} avisos más`),
+      paused: (stage: string, who: string, reason: string) => `${stage} está en pausa, por ${who}: ${reason}`,
     },
     balance: {
       title: 'Cuadre',

@@ -1,7 +1,7 @@
 /** How something does, as the server says: see api/live/health.go. */
-export type Health = 'ok' | 'warn' | 'bad' | 'idle';
+export type Health = 'ok' | 'warn' | 'bad' | 'idle' | 'paused';
 
-const order: readonly Health[] = ['bad', 'warn', 'idle', 'ok'];
+const order: readonly Health[] = ['bad', 'paused', 'warn', 'idle', 'ok'];
 
 /** The lower, the sooner it wants to be seen. */
 export const urgency = (health: Health): number => order.indexOf(health);
