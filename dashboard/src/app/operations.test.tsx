@@ -292,9 +292,10 @@ describe('a paused stage', () => {
     since: '2026-06-20T12:00:00Z',
     stages: ['tracking.enrich', 'tracking.persist'],
   };
-  const enrich = stage('enrich', { paused: pause, processes: 2, paused_processes: 2 });
+  const enrich = stage('enrich', { health: 'paused', paused: pause, processes: 2, paused_processes: 2 });
   const persist = stage('persist', {
     hop: 'enrich',
+    health: 'paused',
     paused: pause,
     processes: 2,
     paused_processes: 1,
@@ -307,6 +308,7 @@ describe('a paused stage', () => {
 
   it('is shown as that first, and not as late', async () => {
     operations({
+      alerts: { body: alertList([]) },
       'overview?': {
         body: {
           at: '2026-06-20T12:00:00Z',
@@ -343,6 +345,7 @@ describe('a paused stage', () => {
               in_per_second: 5,
               out_per_second: 0,
               trend: 'growing',
+              health: 'paused',
               paused: pause,
             },
           ],
