@@ -21,7 +21,7 @@ var confined = []string{
 	"trace_changes", "stage_times", "source_stats", "stage_watches", "stage_samples",
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
-	"retention_cuts",
+	"retention_cuts", "captures",
 }
 
 // hidden are the tables that nobody who queries sees anything of.
@@ -64,6 +64,7 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
 	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
 	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
+	require.NoError(t, s.SaveCaptures(t.Context(), []Capture{{TenantID: tenant, ID: newUID(), CreatedAt: time.Now(), FinishedAt: time.Now()}}))
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.
