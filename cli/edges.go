@@ -57,11 +57,12 @@ func serveIngest(d ingestDeps) error {
 	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: publisher, Tenants: ingest.NewTenants(d.Store, tenantFreshness, time.Now, d.Logger),
-		Carriers: d.Carriers, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
+		Carriers: d.Carriers, Captures: d.Store, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
+	d.Lifecycle.Append(fx.StartStopHook(handler.Start, handler.Close))
 	handler.Register(d.Server.app.Group("/api/v1"))
 	ingest.Document(d.Server.api)
 	return nil

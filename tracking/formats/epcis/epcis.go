@@ -70,6 +70,17 @@ func Decode(body []byte, opt formats.Options) ([]formats.Result, error) {
 	return results, nil
 }
 
+// IsEvent reports whether a body that Decode reads is one event by itself: no document is around it.
+func IsEvent(body []byte) bool {
+	s, found := scan.New(body), false
+	err := s.Members(func(key []byte, value scan.Value) {
+		if string(key) == "type" {
+			found = value.Kind == scan.String && value.Text() != "EPCISDocument" && value.Text() != "EPCISQueryDocument"
+		}
+	})
+	return err == nil && found
+}
+
 func tooMany(limit int) error {
 	return &formats.BodyError{
 		Code: formats.CodeTooMany, Line: 1, Message: fmt.Sprintf("there are more than %d events and things; send them in several requests", limit),
