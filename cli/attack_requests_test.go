@@ -40,6 +40,8 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-dead-letter":        {parameters: map[string]string{"id": "{letter}"}},
 	"get-dead-letter-job":    {parameters: map[string]string{"id": "{job}"}},
 	"get-event":              {parameters: map[string]string{"uid": "{uid}"}},
+	"get-capture":            {parameters: map[string]string{"carrier": "{epcis-carrier}", "captureID": "{capture}"}},
+	"get-capture-options":    {parameters: map[string]string{"carrier": "{epcis-carrier}"}, silent: true},
 	"get-config":             {silent: true, moving: true},
 	"get-me":                 {},
 	"get-metrics":            {parameters: map[string]string{"series": "stored"}, silent: true, moving: true},
@@ -49,6 +51,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-tenant":             {},
 	"get-topology":           {silent: true, moving: true},
 	"get-trace":              {parameters: map[string]string{"correlationId": "{trace}"}},
+	"list-captures":          {parameters: map[string]string{"carrier": "{epcis-carrier}"}, moving: true},
 	"list-carriers":          {moving: true},
 	"list-dead-letter-jobs":  {},
 	"list-dead-letters":      {},
@@ -56,6 +59,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"list-queues":            {silent: true, moving: true},
 	"list-stage-samples":     {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
 	"list-stages":            {silent: true, moving: true},
+	"post-capture":           {parameters: map[string]string{"carrier": "{epcis-carrier}"}, body: sentDocument, silent: true, moving: true},
 	"post-carrier-events":    {parameters: map[string]string{"carrier": "{carrier}"}, body: "{{event}}", silent: true, moving: true},
 	"post-events":            {body: "{{event}}", silent: true, moving: true},
 	"redrive-dead-letters":   {body: `{"filter":{"id":["{letter}"]},"reason":"{known}"}`, parameters: map[string]string{"dryRun": "true"}, silent: true, moving: true},
@@ -79,6 +83,10 @@ func (s *attackStand) ask(o apiOperation, p *party) attackRequest {
 	_, r.stream = o.Responses["200"].Content["text/event-stream"]
 	return r
 }
+
+const sentDocument = `{"@context":"https://ref.gs1.org/standards/epcis/epcis-context.jsonld","type":"EPCISDocument","schemaVersion":"2.0",` +
+	`"creationDate":"2026-06-20T22:56:00-05:00","epcisBody":{"eventList":[{"type":"ObjectEvent","action":"OBSERVE","epcList":["urn:x:{thing}-sent"],` +
+	`"eventTime":"2026-06-20T22:55:01-05:00","eventTimeZoneOffset":"-05:00"}]}}`
 
 const sentEvent = `{"correlation_id":"{trace}-sent","aggregate_id":"{thing}-sent","event_type":"loaded","source":"{source}","event_id":"{event}-sent",` +
 	`"timestamp":"2026-06-20T22:55:01-05:00","payload":{"location":"LIM"}}`

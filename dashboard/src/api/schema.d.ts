@@ -44,6 +44,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/{carrier}/capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of captured documents
+         * @description The capture jobs of a carrier, for 30 days each, the latest first. Needs the role events:write.
+         */
+        get: operations["list-captures"];
+        put?: never;
+        /**
+         * Capture an EPCIS document
+         * @description The capture interface of EPCIS 2.0, of a carrier of the format epcis. A job is done before the request is answered: what is accepted is with the broker, and what is wrong is named by JSON pointers. Sending the same document again does no harm. Needs the role events:write.
+         */
+        post: operations["post-capture"];
+        delete?: never;
+        /**
+         * Ask what the capture interface takes
+         * @description Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. Needs the role events:write.
+         */
+        options: operations["get-capture-options"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/capture/{captureID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of a captured document
+         * @description A capture job, for 30 days. Needs the role events:write.
+         */
+        get: operations["get-capture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carriers/{carrier}/events": {
         parameters: {
             query?: never;
@@ -55,7 +103,7 @@ export interface paths {
         put?: never;
         /**
          * Send a carrier's own format
-         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.
+         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard, and a single event of one of the format epcis with 201. Needs the role events:write.
          */
         post: operations["post-carrier-events"];
         delete?: never;
@@ -832,6 +880,83 @@ export interface components {
              * @description Where the range ends, in milliseconds; it begins where the one before ends
              */
             up_to_ms: number;
+        };
+        CaptureError: {
+            /** @description Stable code of what is wrong */
+            code?: string;
+            /** @description What is wrong, in words */
+            detail: string;
+            /** @description The event, where it can be named */
+            eventID?: string;
+            /** @description JSON pointer into the document */
+            pointer?: string;
+            /**
+             * Format: int64
+             * @description Position of the EPCIS event in the document, from 0
+             */
+            position: number;
+            /** Format: int64 */
+            status: number;
+            title: string;
+            /** @description The exception of the standard */
+            type: string;
+        };
+        CaptureJob: {
+            /**
+             * Format: int64
+             * @description How many events were accepted: one for each thing that an EPCIS event names
+             */
+            accepted: number;
+            /**
+             * @description What was to become of the others when one was refused
+             * @enum {string}
+             */
+            captureErrorBehaviour: "rollback" | "proceed";
+            /**
+             * Format: uuid
+             * @description Identifies the job
+             */
+            captureID: string;
+            /**
+             * Format: date-time
+             * @description When the document came
+             */
+            createdAt: string;
+            /** @description What was wrong; none when success is true */
+            errors: components["schemas"]["CaptureError"][] | null;
+            /**
+             * Format: date-time
+             * @description When it was known what becomes of it
+             */
+            finishedAt: string;
+            /**
+             * Format: int64
+             * @description How many were not
+             */
+            rejected: number;
+            /** @description Never: a job is done before its request is answered */
+            running: boolean;
+            /** @description Nothing was refused */
+            success: boolean;
+        };
+        CaptureRefusal: {
+            /** @description The job that says the same */
+            captureID?: string;
+            /** @description What is wrong this time, and what to do about it */
+            detail?: string;
+            /** @description The offending parts of the request */
+            errors?: components["schemas"]["Field"][] | null;
+            /** @description Identifies the request in the logs */
+            instance?: string;
+            /**
+             * Format: int64
+             * @description HTTP status code
+             */
+            status: number;
+            /** @description The kind of problem in words */
+            title: string;
+            /** @description URI reference that identifies the kind of problem */
+            type: string;
         };
         Carrier: {
             /** @description From occurring to being received */
@@ -2804,6 +2929,405 @@ export interface operations {
             };
         };
     };
+    "list-captures": {
+        parameters: {
+            query?: {
+                /** @description How many at most; 30 without */
+                perPage?: number;
+                /** @description That of the Link of the page before */
+                nextPageToken?: string;
+            };
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs, the latest first */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The next page, rel="next"; none on the last one */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"][];
+                };
+            };
+            /** @description The body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description What becomes of the others when an event is wrong: rollback (nothing is accepted; without the header) or proceed (they are) */
+                "GS1-Capture-Error-Behaviour"?: "rollback" | "proceed";
+                /** @description The version of EPCIS that the document is of */
+                "GS1-EPCIS-Version"?: string;
+                /** @description The version of CBV that it uses */
+                "GS1-CBV-Version"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/ld+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The document was read, and the broker has stored what is accepted of it; Location is the job, and the body is what it says */
+            202: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The capture job */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description The document cannot be read; or, unless the behaviour is proceed, some of it is wrong, and errors says what and where. Nothing was accepted */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["CaptureRefusal"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The media type is not taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant sends faster than it may; wait as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-capture-options": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the interface takes */
+            204: {
+                headers: {
+                    /** @description The methods */
+                    Allow?: string;
+                    /** @description The newest version of CBV */
+                    "GS1-CBV-Max"?: string;
+                    /** @description The oldest version of CBV */
+                    "GS1-CBV-Min"?: string;
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description all: both rollback and proceed are taken */
+                    "GS1-Capture-Error-Behaviour"?: string;
+                    /** @description How identifiers are told: as they were sent */
+                    "GS1-EPC-Format"?: string;
+                    /** @description The largest document, in bytes */
+                    "GS1-EPCIS-Capture-File-Size-Limit"?: string;
+                    /** @description The most events in a document: one for each thing that an EPCIS event names */
+                    "GS1-EPCIS-Capture-Limit"?: string;
+                    /** @description The newest version of EPCIS */
+                    "GS1-EPCIS-Max"?: string;
+                    /** @description The oldest version of EPCIS */
+                    "GS1-EPCIS-Min"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+                /** @description The job, as Location named it */
+                captureID: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "post-carrier-events": {
         parameters: {
             query?: never;
@@ -2828,6 +3352,17 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Feedback"];
+                };
+            };
+            /** @description Of carriers of the format epcis: one event, which came by itself, was stored by the broker; Location is where it is to be found */
+            201: {
+                headers: {
+                    /** @description The event, or the first of those that it became */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
                 };
             };
             /** @description Stored by the broker; results says what became of each event */
