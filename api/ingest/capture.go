@@ -220,8 +220,14 @@ func atMost(a, b string) bool {
 	return slices.Compare(number(a), number(b)) <= 0
 }
 
-// behaviourOf returns what is to become of the others when an event is refused.
-func behaviourOf(c *fiber.Ctx) (string, error) {
+// termsOf returns what is to become of the others when an event is refused, and refuses what the headers ask for in vain.
+func termsOf(c *fiber.Ctx) (behaviour string, err error) {
+	if err := acceptable(c); err != nil {
+		return "", err
+	}
+	if err := jsonOnly(c); err != nil {
+		return "", err
+	}
 	switch asked := c.Get(headerBehaviour); asked {
 	case "", behaviourRollback:
 		return behaviourRollback, nil
@@ -250,19 +256,19 @@ func (h *Handler) capture(c *fiber.Ctx) (err error) {
 	soon, cancelSoon := context.WithTimeout(ctx, h.config.Timeout/2) // leaves the broker the other half
 	defer cancelSoon()
 	began := h.deps.Now().UTC().Truncate(time.Microsecond)
+	behaviour, err := termsOf(c) // before the body is read, and before it counts against the carrier
+	if err != nil {
+		return err
+	}
 	in, err := h.admit(ctx, c, strings.Clone(c.Params("carrier")))
 	if err != nil {
 		return later(c, err)
 	}
 	defer func() { in.leave(ctx, err) }()
-	for _, check := range []func() error{
-		in.captures, func() error { return acceptable(c) }, func() error { return jsonOnly(c) },
-		func() (err error) { in.behaviour, err = behaviourOf(c); return err },
-	} {
-		if err := check(); err != nil {
-			return err
-		}
+	if err := in.captures(); err != nil {
+		return err
 	}
+	in.behaviour = behaviour
 	job := store.Capture{TenantID: in.identity.TenantID, ID: captureID(in.message), Carrier: in.carrier.Name, CreatedAt: began, Behaviour: in.behaviour}
 	if in.message != nil && in.message.Repeated {
 		return h.captureAgain(c, in, job)
