@@ -37,6 +37,7 @@ type Carriers struct {
 
 	market *market
 	voices []voice
+	heard  int // of the voices, those that have told of something
 }
 
 // NewCarriers returns what tells the stories of the demonstration carriers, of tenant talma-pe. What the configuration leaves open has its
@@ -94,22 +95,30 @@ func (s saying) code() string {
 }
 
 func (c *Carriers) invent(live bool, now time.Time) *journey {
+	v := c.pick()
+	j := v.invent(c.author, c.market)
+	j.voice = v
+	c.author.begin(j, c.market, live, now)
+	return j
+}
+
+// pick picks a voice: first each once, so that all are heard soon, then by their shares.
+func (c *Carriers) pick() *voice {
+	if c.heard < len(c.voices) {
+		c.heard++
+		return &c.voices[c.heard-1]
+	}
 	all := 0
 	for i := range c.voices {
 		all += c.voices[i].share
 	}
-	draw := c.rand.IntN(all)
-	for i := range c.voices {
-		v := &c.voices[i]
-		if draw -= v.share; draw >= 0 {
-			continue
+	draw, last := c.rand.IntN(all), len(c.voices)-1
+	for i := range c.voices[:last] {
+		if draw -= c.voices[i].share; draw < 0 {
+			return &c.voices[i]
 		}
-		j := v.invent(c.author, c.market)
-		j.voice = v
-		c.author.begin(j, c.market, live, now)
-		return j
 	}
-	panic("a draw that is nobody's") // cannot be: it is less than all
+	return &c.voices[last]
 }
 
 // Next returns the next message. There always is one.
