@@ -123,7 +123,7 @@ func (c *Carriers) pick() *voice {
 
 // Next returns the next message. There always is one.
 func (c *Carriers) Next() Message {
-	next := c.teller.next()
+	next := c.next()
 	if next.message != nil {
 		return *next.message
 	}
@@ -179,7 +179,7 @@ func (c *Carriers) tell(j *journey) Message {
 
 // aside tells something that gets in the way of a journey, which then goes on.
 func (c *Carriers) aside(s saying, nature Nature) Message {
-	s.nature, s.at, s.strange = nature, c.occurred(s.journey, s.journey.told, false), strangeCodes[c.rand.IntN(len(strangeCodes))]
+	s.nature, s.at, s.strange = nature, c.occurred(s.journey, s.told, false), strangeCodes[c.rand.IntN(len(strangeCodes))]
 	c.schedule(item{journey: s.journey}, c.gap(s.journey)/4)
 	return c.write(s)
 }
@@ -212,7 +212,7 @@ func (c *Carriers) advance(j *journey) {
 func (c *Carriers) write(s saying) Message {
 	c.ids++
 	s.number, s.now = c.ids, c.config.Now()
-	v := s.journey.voice
+	v := s.voice
 	body, events := v.say(s)
 	path := "events"
 	if v.path != "" && s.number%2 == 0 {
@@ -228,7 +228,7 @@ func (c *Carriers) write(s saying) Message {
 func (c *Carriers) newID() string {
 	var id uuid.UUID
 	for i := range id {
-		id[i] = byte(c.rand.Uint32())
+		id[i] = byte(c.rand.UintN(256)) //nolint:gosec // that fits
 	}
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return id.String()

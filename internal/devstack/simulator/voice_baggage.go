@@ -28,16 +28,17 @@ func sayBaggage(s saying) ([]byte, int) {
 	flight := fmt.Sprintf(".F/%s/%s/%s/Y", f.name(), dated(flightDay(f)), f.to.code)
 	kind, lines := "BPM", []string{".V/1L" + s.step.at.code}
 	add := func(more ...string) { lines = append(lines, more...) }
-	switch {
-	case s.nature == NoRead:
+	switch s.nature {
+	case NoRead:
 		add(".J/S///"+at+"/"+s.step.device, ".N/0000000000001")
 		return baggageMessage("BPM", lines), 0
-	case s.nature == UnknownCode:
+	case UnknownCode:
 		add(".J/R///"+at+"/"+s.step.device, flight, ".B/"+s.strange+"/"+tag)
 		return baggageMessage("BPM", lines), 1
-	case s.nature == Correction: // the flight is the same, the seat another
+	case Correction: // the flight is the same, the seat another
 		add(flight, ".N/"+tag, ".S/Y/22C/C/099//N")
 		return baggageMessage("BSM\r\nCHG", lines), 1
+	case Regular, Late, Resend, Mistake, Void, Malformed:
 	}
 	switch s.step.code {
 	case "checked_in":

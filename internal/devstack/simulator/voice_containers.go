@@ -27,7 +27,7 @@ func allPorts() []port {
 }
 
 // container is a container of a booking, from the shipper's empty one to the consignee's, by sea from or to Callao.
-func (a *author) container(m *market) *journey {
+func (a *author) container(*market) *journey {
 	ports := allPorts()
 	from, to := ports[0], ports[1+a.rand.IntN(len(ports)-1)]
 	if a.rand.IntN(2) == 0 {
@@ -98,14 +98,15 @@ func sayContainer(s saying) ([]byte, int) {
 		classification["eventTypeCode"], classification["equipmentEventTypeCode"] = "EQUIPMENT", s.code()
 		event["eventLocation"], event["equipmentDetails"] = place, equipment
 	}
-	switch s.nature {
-	case Correction:
+	if s.nature == Correction {
 		updated = updated.Add(time.Minute)
 		event["eventDateTime"] = s.at.Add(-time.Minute).UTC().Format(time.RFC3339)
-	case Void:
+	}
+	if s.nature == Void {
 		updated = updated.Add(time.Minute)
 		event["isRetracted"] = true
-	case Malformed:
+	}
+	if s.nature == Malformed {
 		delete(event, "eventDateTime")
 	}
 	event["eventUpdatedDateTime"] = updated.UTC().Format(time.RFC3339)

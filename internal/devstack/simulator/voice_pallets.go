@@ -57,10 +57,10 @@ func sayPallet(s saying) ([]byte, int) {
 	case s.step.code == "storing":
 		event["sensorElementList"] = []any{map[string]any{"sensorReport": []any{map[string]any{"type": "Temperature", "value": 4.2, "uom": "CEL"}}}}
 	}
-	switch s.nature {
-	case Void:
+	if s.nature == Void {
 		event["errorDeclaration"] = map[string]any{"declarationTime": s.at.Add(time.Minute).UTC().Format(time.RFC3339), "reason": "did_not_occur"}
-	case Malformed:
+	}
+	if s.nature == Malformed {
 		event["action"], events = "CREATE", 1
 	}
 	if s.number%4 == 1 { // by itself; every other one of those that are captured, which have even numbers, is in a document

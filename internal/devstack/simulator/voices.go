@@ -12,14 +12,15 @@ const (
 
 // allVoices are the demonstration carriers.
 func allVoices() []voice {
-	voices := []voice{
+	voices := make([]voice, 0, 12)
+	voices = append(voices, []voice{
 		{carrier: "demo-baggage", media: mediaText, share: 28, knows: []Nature{Correction, NoRead}, invent: bagOfMessages, say: sayBaggage},
 		{carrier: "demo-cargo-imp", media: mediaText, share: 20, invent: waybillOfMessages, say: sayCargo},
 		{carrier: "demo-dcsa", media: mediaJSON, share: 12, knows: []Nature{Correction, Void}, invent: (*author).container, say: sayContainer},
 		{carrier: "demo-epcis", media: mediaJSONLD, share: 12, knows: []Nature{Void}, invent: (*author).pallet, say: sayPallet, path: "capture"},
 		{carrier: "demo-native", media: mediaJSON, share: 6, knows: []Nature{Correction}, invent: bagOfWords, say: sayNative},
 		{carrier: "demo-cloudevents", media: mediaCloud, share: 6, knows: []Nature{Correction}, invent: bagOfWords, say: sayCloudEvent},
-	}
+	}...)
 	for _, shape := range shapes() {
 		voices = append(voices, voice{carrier: "demo-" + shape.name, media: mediaJSON, share: 3, invent: shape.invent, say: shape.say})
 	}
@@ -67,7 +68,7 @@ func (s saying) plain() wireEvent {
 func sayCloudEvent(s saying) ([]byte, int) {
 	e := s.plain()
 	sent := map[string]any{
-		"specversion": cloudevents.SpecVersion, "id": e.EventID, "source": "bhs/" + s.step.at.code, "type": e.Type, "subject": e.AggregateID, "time": e.Timestamp,
+		"specversion": cloudevents.SpecVersion, "id": e.EventID, "source": "bhs", "type": e.Type, "subject": e.AggregateID, "time": e.Timestamp,
 		"correlationid": e.CorrelationID, "kind": string(e.Kind), "datacontenttype": mediaJSON, "data": e.Payload,
 	}
 	if e.Revision > 0 {
