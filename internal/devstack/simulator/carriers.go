@@ -73,7 +73,7 @@ type saying struct {
 	// nature is Regular, Correction (of what was told wrong before), Mistake, Void (of the Mistake), UnknownCode, Malformed, NoRead.
 	nature Nature
 	at     time.Time
-	// told is when it is told.
+	// now is when it is told.
 	now time.Time
 	// id is the sender's of the event; a Correction and a Void have that of what was wrong.
 	id string
