@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -217,7 +216,11 @@ func (s *Store) Announce(ctx context.Context, while time.Duration, failed func(e
 // Listen calls wake once it listens, and then whenever a process announces changes, until ctx ends or the connection breaks.
 // It takes a connection of its own beside the pool's. A read replica cannot be listened to: the store must be the primary's. Nor
 // can a pooler that shares connections between transactions; who gets no notifications has to look by itself every so often.
-func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
+func (s *Store) Listen(ctx context.Context, wake func()) error {
+	return s.listen(ctx, changeChannel, wake)
+}
+
+func (s *Store) listen(ctx context.Context, channel string, wake func()) (err error) {
 	connecting, cancel := s.within(ctx)
 	defer cancel()
 	conn, err := connectAlone(connecting, s.pool)
@@ -231,7 +234,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
 			err = e
 		}
 	}()
-	if _, err := conn.Exec(connecting, "LISTEN "+changeChannel); err != nil {
+	if _, err := conn.Exec(connecting, "LISTEN "+channel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	wake()
@@ -249,7 +252,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
 				return err
 			}
 		default:
-			return fmt.Errorf("wait for changes: %w", err)
+			return fmt.Errorf("wait for notifications: %w", err)
 		}
 	}
 }
@@ -262,14 +265,13 @@ func (s *Store) checkListening(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if err := conn.Ping(ctx); err != nil {
-		return fmt.Errorf("wait for changes: %w", err)
+		return fmt.Errorf("wait for notifications: %w", err)
 	}
 	return nil
 }
 
-// changed returns the arguments of noteChanges. Its order is the same each time.
+// changed returns the arguments of noteChanges, in the order of the rows.
 func changed(rows []traceRow) []any {
-	slices.SortFunc(rows, func(a, b traceRow) int { return strings.Compare(a.CorrelationID, b.CorrelationID) })
 	return []any{
 		column(rows, func(r traceRow) string { return r.TenantID }),
 		column(rows, func(r traceRow) string { return r.CorrelationID }),
