@@ -88,7 +88,7 @@ func serveOps(d opsDeps) error {
 	handler, err := ops.New(ops.DefaultConfig(), ops.Deps{
 		Store: d.Store, Redriver: routers.NewRedriver(d.Codec, d.Transport), Plans: quiet.load, Logger: d.Logger, Now: time.Now,
 		Carriers: func(context.Context) (ops.Carriers, error) { return configuredCarriers(d.Files) },
-		Trial: func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
+		Trial:    func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
 	})
 	if err != nil {
 		return err
