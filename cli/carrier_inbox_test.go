@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,6 @@ func TestAnUnmappedCodeIsSeenAndApplied(t *testing.T) {
 	require.NoFileExists(t, own)
 	s.becomes("BAG-1", "unknown")
 
-	reloads := s.reloads("applied")
 	got = s.rastro("carrier", "inbox", "apply", "demo-native", "ZZ9", "arrived", "--config", s.dir, "--reason", "they said so")
 	require.Zero(t, got.code, got.failure)
 	require.Contains(t, got.out, "ZZ9 of demo-native means arrived: 2 events with it, 2 traces folded anew, 2 changed.\n")
@@ -119,8 +119,11 @@ func TestAnUnmappedCodeIsSeenAndApplied(t *testing.T) {
 	s.soundness()
 
 	// The line is read, and the edge knows the code.
-	require.Eventually(t, func() bool { return s.reloads("applied") > reloads }, 30*time.Second, 20*time.Millisecond, s.log)
-	require.NotContains(t, s.send("BAG-3", "3", "ZZ9"), "unmapped_code")
+	sent := 2
+	require.Eventually(t, func() bool {
+		sent++
+		return !strings.Contains(s.send("BAG-3", strconv.Itoa(sent), "ZZ9"), "unmapped_code")
+	}, 30*time.Second, 20*time.Millisecond, s.log)
 	s.becomes("BAG-3", "arrived")
 	s.soundness()
 
@@ -136,7 +139,7 @@ func TestAnUnmappedCodeIsSeenAndApplied(t *testing.T) {
 	require.Contains(t, got.out, "has the line already")
 	got = s.rastro("carrier", "inbox", "dismiss", "demo-native", "ZZ9", "--reason", "only a test")
 	require.Zero(t, got.code, got.failure)
-	require.Equal(t, "ZZ9 of demo-native is dismissed: 2 events with it, 2 traces folded anew, 2 changed.\n", got.out)
+	require.Regexp(t, `^ZZ9 of demo-native is dismissed: \d+ events with it, [23] traces folded anew, 2 changed.\n$`, got.out)
 	s.becomes("BAG-1", "unknown")
 	s.becomes("BAG-3", "arrived")
 	s.soundness()
