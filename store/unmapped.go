@@ -64,7 +64,7 @@ type CarrierSource struct{ Carrier, Source string }
 type UnmappedFilter struct {
 	// Sources are those of the carriers that there are. Sources of no carrier stand for themselves.
 	Sources []CarrierSource
-	// Carrier is whose codes; empty for those of all.
+	// Carrier is whose codes: a carrier's, or those that came under a source among others; empty for all.
 	Carrier string
 	// Code is the one that is meant; empty for all.
 	Code   string
@@ -106,7 +106,7 @@ WITH u AS (
     FROM u GROUP BY of_carrier, code_key
 )
 SELECT of_carrier, code, sources, kinds, count, first_at, last_at, state, decision, samples FROM g
-WHERE ($4 = '' OR of_carrier = $4) AND (cardinality($6::text[]) = 0 OR state = ANY($6::text[]))
+WHERE ($4 = '' OR of_carrier = $4 OR $4 = ANY(sources)) AND (cardinality($6::text[]) = 0 OR state = ANY($6::text[]))
     AND ($7::bigint IS NULL OR count < $7 OR count = $7 AND (of_carrier, code) > ($8, $9))
 ORDER BY count DESC, of_carrier, code LIMIT $10`
 

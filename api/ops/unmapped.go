@@ -60,6 +60,11 @@ type UnmappedInput struct {
 	Cursor string   `query:"cursor" maxLength:"8192" doc:"The next_cursor of the page before"`
 }
 
+type allUnmappedInput struct {
+	UnmappedInput
+	Of string `query:"carrier" maxLength:"1024" doc:"Only of this carrier, or that came under this source" example:"demo-native"`
+}
+
 type carrierUnmappedInput struct {
 	UnmappedInput
 	Carrier string `path:"carrier" maxLength:"1024" doc:"The carrier, or the source where that is no carrier's" example:"demo-native"`
@@ -131,15 +136,15 @@ func (h *Handler) registerUnmapped(api huma.API) {
 	}
 	all.Responses, one.Responses = page, page
 	apply.DefaultStatus, dismiss.DefaultStatus = http.StatusAccepted, http.StatusAccepted
-	huma.Register(api, all, func(ctx context.Context, in *UnmappedInput) (*huma.StreamResponse, error) {
-		return h.unmapped(ctx, in, "")
+	huma.Register(api, all, func(ctx context.Context, in *allUnmappedInput) (*huma.StreamResponse, error) {
+		return h.unmapped(ctx, &in.UnmappedInput, in.Of, false)
 	})
 	huma.Register(api, one, func(ctx context.Context, in *carrierUnmappedInput) (*huma.StreamResponse, error) {
 		carrier, err := unescaped(in.Carrier)
 		if err != nil {
 			return nil, err
 		}
-		return h.unmapped(ctx, &in.UnmappedInput, carrier)
+		return h.unmapped(ctx, &in.UnmappedInput, carrier, true)
 	})
 	huma.Register(api, job, h.codeJob)
 	huma.Register(api, withExample(apply, map[string]any{"milestone": "arrived", "reason": "their list of 12 May"}), h.applyCode)
@@ -157,8 +162,8 @@ func unescaped(part string) (string, error) {
 	return text, nil
 }
 
-// unmapped answers with the codes of a carrier, or of all when it names none.
-func (h *Handler) unmapped(ctx context.Context, in *UnmappedInput, carrier string) (*huma.StreamResponse, error) {
+// unmapped answers with the codes of a carrier, or of all when it names none. A carrier that must be there is looked for when there are none.
+func (h *Handler) unmapped(ctx context.Context, in *UnmappedInput, carrier string, must bool) (*huma.StreamResponse, error) {
 	_, tenant, err := auth.Authorize(ctx, auth.RoleOpsRead, in.Whose)
 	if err != nil {
 		return nil, err
@@ -185,7 +190,7 @@ func (h *Handler) unmapped(ctx context.Context, in *UnmappedInput, carrier strin
 	if err != nil {
 		return nil, h.failed(ctx, "read unmapped codes", err)
 	}
-	if carrier != "" && len(found) == 0 {
+	if must && len(found) == 0 {
 		if _, err := configured.Set.Lookup(tenant, carrier); err != nil {
 			filter.States, filter.After, filter.Limit = nil, nil, 1
 			if found, err := h.deps.Store.UnmappedCodes(ctx, tenant, filter); err != nil || len(found) == 0 {

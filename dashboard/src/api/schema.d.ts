@@ -3070,6 +3070,8 @@ export interface operations {
                 limit?: number;
                 /** @description The next_cursor of the page before */
                 cursor?: string;
+                /** @description Only of this carrier, or that came under this source */
+                carrier?: string;
             };
             header?: never;
             path?: never;
