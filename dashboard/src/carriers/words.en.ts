@@ -70,7 +70,7 @@ export const carrierWords: Words<typeof spanish> = {
       asProposed: (text) => `${text} (as proposed)`,
       choose: 'Choose a milestone…',
       none: 'Nothing: it does not move the trace',
-      add: (file) => `Line for the table “codes” of ${file}:`,
+      add: (file) => `Line for ${file}:`,
       copy: (code) => `Copy the line of ${code}`,
       apply: 'Apply…',
       dismiss: 'Dismiss…',

@@ -69,7 +69,7 @@ export const carrierWords = {
       asProposed: (text: string) => `${text} (lo propuesto)`,
       choose: 'Elige un hito…',
       none: 'Nada: no mueve la traza',
-      add: (file: string) => `Línea para la tabla «codes» de ${file}:`,
+      add: (file: string) => `Línea para ${file}:`,
       copy: (code: string) => `Copiar la línea de ${code}`,
       apply: 'Aplicar…',
       dismiss: 'Descartar…',
