@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -267,9 +266,8 @@ func (s *Store) checkListening(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// changed returns the arguments of noteChanges. Its order is the same each time.
+// changed returns the arguments of noteChanges, in the order of the rows.
 func changed(rows []traceRow) []any {
-	slices.SortFunc(rows, func(a, b traceRow) int { return strings.Compare(a.CorrelationID, b.CorrelationID) })
 	return []any{
 		column(rows, func(r traceRow) string { return r.TenantID }),
 		column(rows, func(r traceRow) string { return r.CorrelationID }),

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -114,28 +115,54 @@ func upper(s string) string {
 	}, s)
 }
 
-// insertFacets takes the arguments that facetArgs makes. Whoever inserts has locked the traces, so nobody else inserts the same.
-const insertFacets = `
+// insertFacets and insertUnknownFacets take the arguments that facetArgs makes. Whoever inserts has locked the traces, so nobody else
+// inserts the same. The second leaves those alone that are there, which costs twice as much.
+const (
+	insertFacets = `
 INSERT INTO trace_facets (tenant_id, facet, correlation_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])`
+	insertUnknownFacets = insertFacets + `
 ON CONFLICT DO NOTHING`
+)
 
-// facetArgs returns the facets that events bring to their traces, as columns, without those that the traces are known to have.
-func facetArgs(traces map[traceKey]*touched) []any {
-	tenants, found, correlations := []string{}, []string{}, []string{}
+// facetRow is a row of trace_facets.
+type facetRow struct{ tenant, facet, correlation string }
+
+// newFacets returns the facets that events bring to their traces, without those that the traces are known to have, in the order of their
+// index, where neighbours then find their place together. It is sure of them when no trace may have facets that it does not know.
+func newFacets(traces map[traceKey]*touched) (rows []facetRow, sure bool) {
+	sure = true
 	for key, t := range traces {
 		if len(key.tenant)+len(key.correlation) > longestFaceted {
 			continue
 		}
+		if t.locked && len(t.facets) == 0 {
+			sure = false
+		}
 		for _, e := range t.events {
 			eachFacet(e, func(letter, value string) {
 				if t.facets.add(letter, value) {
-					tenants, found, correlations = append(tenants, key.tenant), append(found, facet(letter, value)), append(correlations, key.correlation)
+					rows = append(rows, facetRow{key.tenant, facet(letter, value), key.correlation})
 				}
 			})
 		}
+		if t.facets.full() {
+			sure = false
+		}
 	}
-	return []any{tenants, found, correlations}
+	slices.SortFunc(rows, func(a, b facetRow) int {
+		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.facet, b.facet), strings.Compare(a.correlation, b.correlation))
+	})
+	return rows, sure
+}
+
+// facetArgs turns rows into columns.
+func facetArgs(rows []facetRow) []any {
+	return []any{
+		column(rows, func(r facetRow) string { return r.tenant }),
+		column(rows, func(r facetRow) string { return r.facet }),
+		column(rows, func(r facetRow) string { return r.correlation }),
+	}
 }
 
 // knownFacets are digests of facets that a trace has in trace_facets, big-endian and sorted. A facet is not looked up, and not written
@@ -147,6 +174,9 @@ const (
 	// maxKnownFacets bounds them. What is beyond is written, and found to be there, every time.
 	maxKnownFacets = 128
 )
+
+// full reports whether there may be facets that are not among them.
+func (k knownFacets) full() bool { return len(k) >= maxKnownFacets*facetDigest }
 
 // add notes a facet and reports whether it was not known yet.
 func (k *knownFacets) add(letter, value string) bool {
@@ -163,7 +193,7 @@ func (k *knownFacets) add(letter, value string) bool {
 	if at < n && binary.BigEndian.Uint64((*k)[facetDigest*at:]) == h {
 		return false
 	}
-	if n < maxKnownFacets {
+	if !k.full() {
 		*k = slices.Insert(*k, facetDigest*at, binary.BigEndian.AppendUint64(nil, h)...)
 	}
 	return true

@@ -97,16 +97,14 @@ type touched struct {
 	head   chainHead
 	events []*tracking.Event // newly inserted
 	facets knownFacets
-	// fresh says that the row was made by this transaction.
-	fresh bool
-	// locked says that the row was there to be locked.
+	// locked says that there is a row, which is locked. Where there is none, it is inserted with the events.
 	locked bool
 	// rebuild says that the state must be made from all events.
 	rebuild bool
 }
 
-// errOvertaken says that another transaction stored an event under another trace, or removed a trace, between two steps of ours.
-var errOvertaken = errors.New("another transaction stored or removed the same at the same time")
+// errOvertaken says that another transaction made a trace, or stored an event under another trace, between two steps of ours.
+var errOvertaken = errors.New("another transaction stored the same at the same time")
 
 // persistAttempts is how often a batch is tried that is overtaken. A second time is rare: it sees what the first one met.
 const persistAttempts = 8
@@ -114,15 +112,16 @@ const persistAttempts = 8
 // persistTogether stores rows in one transaction, which it repeats when it is overtaken. It returns the uids that it inserted.
 func (s *Store) persistTogether(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
 	for attempt := 1; ; attempt++ {
-		inserted, err := s.persistOnce(ctx, rows)
+		inserted, err := s.persistOnce(ctx, rows, attempt > 1)
 		if attempt == persistAttempts || !errors.Is(err, errOvertaken) {
 			return inserted, err
 		}
 	}
 }
 
-// persistOnce stores rows in one transaction of two round trips, or three when a trace must be rebuilt.
-func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID]bool, error) {
+// persistOnce stores rows in one transaction of two round trips, or three when a trace must be rebuilt. With wary it counts with facets
+// that are there though their traces do not know them.
+func (s *Store) persistOnce(ctx context.Context, rows []eventRow, wary bool) (map[uuid.UUID]bool, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	people, err := s.peopleOf(ctx, column(rows, holderOf))
@@ -157,7 +156,7 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID
 	if err := rebuild(ctx, conn, before.traces); err != nil {
 		return nil, err
 	}
-	err = writeBack(ctx, conn, fresh, before.traces, func(batch *pgx.Batch) error {
+	err = writeBack(ctx, conn, fresh, before.traces, wary, func(batch *pgx.Batch) error {
 		if err := people.store(batch, rows, inserted); err != nil {
 			return err
 		}
@@ -165,7 +164,7 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow) (map[uuid.UUID
 		return nil
 	})
 	switch {
-	case sqlState(err) == "23505": // The uid has come to be stored under a trace that we did not lock.
+	case sqlState(err) == "23505": // A trace was made, the uid has come to be stored under a trace that we did not lock, or a facet was there.
 		return nil, errOvertaken
 	case err != nil:
 		return nil, err
@@ -181,17 +180,14 @@ func (t *touched) apply() {
 	}
 }
 
-// Traces are locked in two steps, each in the order of the keys: rows that are missing are made, where a concurrent maker of the
-// same row is waited for; then all are locked and read. Whoever holds a row in the second step waits for nobody in the first,
-// so there is no circle to deadlock in. Events come last, when the locks of all their traces are held: what is stored of a trace
-// then stays so, and its chain is ours to continue.
+// What there is of the traces is locked first, in the order of the keys; rows that are missing are inserted with what the events come
+// to, in the order of the keys as well, where a concurrent maker of the same row is waited for, and has then overtaken us. Whoever
+// waits in the second step holds up nobody in the second step who comes before it, and nobody in the first step holds anything of the
+// second, so there is no circle to deadlock in. Events come last, when their traces are ours: what is stored of a trace then stays so,
+// and its chain is ours to continue.
 const (
-	makeTraces = `
-INSERT INTO traces (tenant_id, correlation_id)
-SELECT tenant_id, correlation_id FROM unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
-ORDER BY tenant_id COLLATE "C", correlation_id COLLATE "C"
-ON CONFLICT DO NOTHING
-RETURNING tenant_id, correlation_id`
+	// holdTraces keeps rows from being removed while they are found to be there, and not locked yet: see lockTraceTable.
+	holdTraces = `LOCK TABLE traces IN ROW EXCLUSIVE MODE`
 
 	lockTraces = `
 SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash, t.facets_known
@@ -233,17 +229,11 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	found.meanings.queue(&batch, rows)
+	batch.Queue(holdTraces)
 	batch.Queue("SELECT audit_epoch_join()").QueryRow(func(row pgx.Row) error { return row.Scan(&found.epoch) })
 	if err := people.queue(&batch); err != nil {
 		return looked{}, err
 	}
-	batch.Queue(makeTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation}, func() error {
-			found.traces[key].fresh = true
-			return nil
-		})
-		return err
-	})
 	batch.Queue(lockTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash, &facets}, func() error {
 			t := found.traces[key]
@@ -265,11 +255,6 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 	})
 	if err := send(ctx, conn, &batch); err != nil {
 		return looked{}, err
-	}
-	for _, t := range found.traces {
-		if !t.locked { // It was there to be made, and was removed before it could be locked.
-			return looked{}, errOvertaken
-		}
 	}
 	return found, nil
 }
@@ -309,41 +294,56 @@ func rebuild(ctx context.Context, conn *pgxpool.Conn, traces map[traceKey]*touch
 	return nil
 }
 
-// writeBack inserts the events, writes the rows of the traces that advanced, removes those that were made for nothing, does what else is
-// to be done, and commits.
+// writeBack inserts the events, writes the rows of the traces that advanced, does what else is to be done, and commits.
 func writeBack(
-	ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched, also func(*pgx.Batch) error,
+	ctx context.Context, conn *pgxpool.Conn, events []eventRow, traces map[traceKey]*touched, wary bool, also func(*pgx.Batch) error,
 ) error {
-	facets := facetArgs(traces)
+	facets, known := newFacets(traces)
 	rows := make([]traceRow, 0, len(traces))
-	var tenants, correlations []string // of the rows to remove
-	for key, t := range traces {
-		if len(t.events) > 0 {
-			row, err := traceRowOf(&t.state)
-			if err != nil {
-				return fmt.Errorf("encode trace: %w", err)
-			}
-			row.head, row.facets = t.head, t.facets
-			rows = append(rows, row)
+	for _, t := range traces {
+		if len(t.events) == 0 {
 			continue
 		}
-		if t.fresh { // Its event is stored under another correlation: uids do not repeat otherwise.
-			tenants, correlations = append(tenants, key.tenant), append(correlations, key.correlation)
+		row, err := traceRowOf(&t.state)
+		if err != nil {
+			return fmt.Errorf("encode trace: %w", err)
 		}
+		row.head, row.facets, row.fresh = t.head, t.facets, !t.locked
+		rows = append(rows, row)
 	}
+	slices.SortFunc(rows, compareRowKeys)
+	fresh, advanced := split(rows, func(r traceRow) bool { return r.fresh })
 	var batch pgx.Batch
+	if len(fresh) > 0 {
+		batch.Queue(insertTraces, traceArgs(fresh)...)
+	}
 	batch.Queue(insertEvents, insertArgs(events)...)
-	batch.Queue(updateTraces, updateArgs(rows)...)
-	if len(facets[0].([]string)) > 0 { //nolint:forcetypeassert // facetArgs made it.
-		batch.Queue(insertFacets, facets...)
+	if len(advanced) > 0 {
+		batch.Queue(updateTraces, traceArgs(advanced)...)
+	}
+	switch {
+	case len(facets) == 0:
+	case wary || !known:
+		batch.Queue(insertUnknownFacets, facetArgs(facets)...)
+	default:
+		batch.Queue(insertFacets, facetArgs(facets)...)
 	}
 	batch.Queue(noteChanges, changed(rows)...)
-	if len(tenants) > 0 {
-		batch.Queue(deleteTraces, tenants, correlations)
-	}
 	if err := also(&batch); err != nil {
 		return err
 	}
 	batch.Queue("COMMIT")
 	return send(ctx, conn, &batch)
+}
+
+// split returns the rows of which something is true, and the others, in their order.
+func split[R any](rows []R, is func(R) bool) (those, others []R) {
+	for _, r := range rows {
+		if is(r) {
+			those = append(those, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	return those, others
 }

@@ -48,6 +48,13 @@ ORDER BY t.tenant_id, t.correlation_id FOR UPDATE OF t`
 SELECT tenant_id, correlation_id FROM traces_replay WHERE (tenant_id, correlation_id) > ($1, $2) AND bereft = $4
 ORDER BY tenant_id, correlation_id LIMIT $3`
 
+	// makeTraces makes the rows that are missing.
+	makeTraces = `
+INSERT INTO traces (tenant_id, correlation_id)
+SELECT tenant_id, correlation_id FROM unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
+ORDER BY tenant_id COLLATE "C", correlation_id COLLATE "C"
+ON CONFLICT DO NOTHING`
+
 	// restoreHeads gives rows that were missing the heads of their chains.
 	restoreHeads = `
 UPDATE traces t SET chain_seq = e.seq, chain_hash = e.hash, chain_before = e.before
@@ -66,7 +73,7 @@ INSERT INTO traces_replay (tenant_id, correlation_id, bereft) SELECT *, true FRO
 	// the evidence by which an audit knows that events are gone.
 	//
 	// It must not go while Persist, which has found it to be there, waits for its lock: the table is locked against writers for
-	// the moment that removing some takes. Persist writes no row before it has inserted or met it, and then holds the table.
+	// the moment that removing some takes. Persist holds the table from before it looks: see holdTraces.
 	lockTraceTable = `LOCK TABLE traces IN SHARE ROW EXCLUSIVE MODE`
 	removeBereft   = `
 DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
@@ -280,8 +287,8 @@ func (w *replayer) removeSome(ctx context.Context, conn *pgxpool.Conn, tenants, 
 
 func (w *replayer) swapSome(ctx context.Context, conn *pgxpool.Conn, tenants, correlations []string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		// Rows that are missing are made, and are then like any other.
-		for _, sql := range []string{makeTraces, restoreHeads} {
+		// Rows that are missing are made, and are then like any other. What there is is locked before, as Persist does.
+		for _, sql := range []string{lockTraces, makeTraces, restoreHeads} {
 			if _, err := tx.Exec(ctx, sql, tenants, correlations); err != nil {
 				return err
 			}

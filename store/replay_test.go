@@ -342,7 +342,7 @@ func TestRowsAreNotRemovedUnderAWriter(t *testing.T) {
 	writer, err := s.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = writer.Rollback(context.Background()) }()
-	_, err = writer.Exec(t.Context(), makeTraces, []string{"acme"}, []string{"c"})
+	_, err = writer.Exec(t.Context(), holdTraces)
 	require.NoError(t, err)
 	swapped := make(chan error, 1)
 	go func() {

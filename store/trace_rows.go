@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -17,6 +18,12 @@ type traceRow struct {
 	aggregates, anomalies string // JSON
 	head                  chainHead
 	facets                knownFacets
+	fresh                 bool // The row is not there yet.
+}
+
+// compareRowKeys orders rows by their keys, as PostgreSQL's collation C does.
+func compareRowKeys(a, b traceRow) int {
+	return cmp.Or(strings.Compare(a.TenantID, b.TenantID), strings.Compare(a.CorrelationID, b.CorrelationID))
 }
 
 func traceRowOf(state *tracking.State) (traceRow, error) {
@@ -55,26 +62,30 @@ UPDATE traces t SET
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
     $19::timestamptz[]`
-	asFold = `)
-    AS r (tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at,
-        last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state,
-        updated_at`
-	whereFold = `)
+	foldNames = `tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at, last_event_at,
+    estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at`
+	whereFold = `
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
 
-	// updateFold takes the arguments that foldArgs makes, updateTraces those of updateArgs: the head of the chain and the facets besides. The rows
-	// are locked already, so their order does not matter.
-	updateFold   = setFold + fromFold + asFold + whereFold
-	updateTraces = setFold + ", chain_seq = r.chain_seq, chain_hash = r.chain_hash, facets_known = r.facets_known" +
-		fromFold + ", $20::bigint[], $21::bytea[], $22::bytea[]" + asFold + ", chain_seq, chain_hash, facets_known" + whereFold
+	// What stands in the row besides the fold: the head of the chain, and the facets.
+	besides     = `, $20::bigint[], $21::bytea[], $22::bytea[]`
+	besideNames = `, chain_seq, chain_hash, facets_known`
 
-	deleteTraces = `
-DELETE FROM traces t USING unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
-WHERE t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id AND t.event_count = 0`
+	// updateFold takes the arguments that foldArgs makes, updateTraces and insertTraces those of traceArgs. Rows to be updated are locked
+	// already, so their order does not matter for that; rows are inserted in the order of the keys, for the reason that lockTraces gives.
+	updateFold   = setFold + fromFold + `) AS r (` + foldNames + `)` + whereFold
+	updateTraces = setFold + `, chain_seq = r.chain_seq, chain_hash = r.chain_hash, facets_known = r.facets_known` +
+		fromFold + besides + `) AS r (` + foldNames + besideNames + `)` + whereFold
+	insertTraces = `
+INSERT INTO traces (` + foldNames + besideNames + `)
+SELECT tenant_id, correlation_id, aggregate_id, aggregates::jsonb, kind, status, exception, anomalies::jsonb, first_event_at, last_event_at,
+    estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at, chain_seq,
+    chain_hash, facets_known` + fromFold + besides + `) AS r (` + foldNames + besideNames + `)
+ORDER BY tenant_id COLLATE "C", correlation_id COLLATE "C"`
 )
 
-// updateArgs turns rows into columns.
-func updateArgs(rows []traceRow) []any {
+// traceArgs turns rows into columns.
+func traceArgs(rows []traceRow) []any {
 	return append(foldArgs(rows),
 		column(rows, func(r traceRow) int64 { return r.head.seq }),
 		column(rows, func(r traceRow) []byte { return r.head.hash }),

@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/rastrohq/rastro/tracking"
 )
 
 // refoldEvents is how many events with a code are seen to in one transaction. Of as many traces, at most, all events are read.
@@ -25,12 +23,16 @@ FOR UPDATE SKIP LOCKED`
 SELECT uid, correlation_id FROM event_store WHERE ` + decidedEvents + ` AND uid > $4 AND uid <= $5 ORDER BY uid LIMIT $6`
 
 	lockRefolded = `
-SELECT correlation_id, status || '/' || exception FROM traces WHERE tenant_id = $1 AND correlation_id = ANY($2::text[])
+SELECT correlation_id, status || '/' || exception, facets_known FROM traces WHERE tenant_id = $1 AND correlation_id = ANY($2::text[])
 ORDER BY tenant_id, correlation_id FOR UPDATE`
 
 	countRefolded = `
 SELECT count(*) FROM traces t JOIN unnest($2::text[], $3::text[]) AS b (correlation_id, standing) USING (correlation_id)
 WHERE t.tenant_id = $1 AND t.status || '/' || t.exception <> b.standing`
+
+	knowFacets = `
+UPDATE traces t SET facets_known = k.known FROM unnest($2::text[], $3::bytea[]) AS k (correlation_id, known)
+WHERE t.tenant_id = $1 AND t.correlation_id = k.correlation_id`
 
 	noteRefolded = `
 UPDATE code_jobs SET after_uid = $2, done = done + $3, traces = traces + $4, changed = changed + $5,
@@ -109,9 +111,13 @@ func refoldTraces(ctx context.Context, tx pgx.Tx, tenant string, correlations []
 	}
 	var keys []traceKey
 	var before []string
+	var known []byte
+	traces := map[traceKey]*touched{}
 	key, standing := traceKey{tenant: tenant}, ""
-	if _, err := pgx.ForEachRow(rows, []any{&key.correlation, &standing}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&key.correlation, &standing, &known}, func() error {
 		keys, before = append(keys, key), append(before, standing)
+		traces[key] = &touched{locked: true, facets: known}
+		known = nil
 		return nil
 	}); err != nil {
 		return 0, 0, fmt.Errorf("lock traces: %w", err)
@@ -123,7 +129,10 @@ func refoldTraces(ctx context.Context, tx pgx.Tx, tenant string, correlations []
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := refacet(ctx, tx, byTrace); err != nil {
+	for key, events := range byTrace {
+		traces[key].events = events
+	}
+	if err := refacet(ctx, tx, tenant, traces); err != nil {
 		return 0, 0, err
 	}
 	if _, err := tx.Exec(ctx, noteChanges, tenantsOf(keys), correlationsOf(keys)); err != nil {
@@ -136,12 +145,20 @@ func refoldTraces(ctx context.Context, tx pgx.Tx, tenant string, correlations []
 }
 
 // refacet has traces found by what the codes of their events mean by now.
-func refacet(ctx context.Context, tx pgx.Tx, byTrace map[traceKey][]*tracking.Event) error {
-	traces := make(map[traceKey]*touched, len(byTrace))
-	for key, events := range byTrace {
-		traces[key] = &touched{events: events}
+func refacet(ctx context.Context, tx pgx.Tx, tenant string, traces map[traceKey]*touched) error {
+	facets, _ := newFacets(traces)
+	if len(facets) == 0 {
+		return nil
 	}
-	if _, err := tx.Exec(ctx, insertFacets, facetArgs(traces)...); err != nil {
+	if _, err := tx.Exec(ctx, insertUnknownFacets, facetArgs(facets)...); err != nil {
+		return fmt.Errorf("write facets: %w", err)
+	}
+	var correlations []string
+	var known [][]byte
+	for key, t := range traces {
+		correlations, known = append(correlations, key.correlation), append(known, t.facets)
+	}
+	if _, err := tx.Exec(ctx, knowFacets, tenant, correlations, known); err != nil {
 		return fmt.Errorf("write facets: %w", err)
 	}
 	return nil

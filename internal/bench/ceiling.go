@@ -26,8 +26,9 @@ const (
 	// ceilingBatch is how many events go to the database at once.
 	ceilingBatch = 500
 	// ceilingTime is how long each way to store is tried, at most; ceilingRounds how often.
-	ceilingTime   = 6 * time.Second
+	ceilingTime   = 8 * time.Second
 	ceilingRounds = 200
+	warmRounds    = 10
 	// frameEvents and frameBytes are what a message of a hundred events holds, in the broker's figures.
 	frameEvents = 100
 	frameBytes  = 40 << 10
@@ -56,7 +57,7 @@ ON CONFLICT (tenant_id, correlation_id) DO UPDATE SET event_count = t.event_coun
 type database struct {
 	store  *store.Store
 	conn   *pgx.Conn
-	rounds int
+	rounds map[string]int // of each kind of journey
 	close  func() error
 }
 
@@ -69,7 +70,7 @@ func startDatabase(ctx context.Context) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
 	}
-	d := &database{}
+	d := &database{rounds: map[string]int{}}
 	d.close = func() error {
 		if d.store != nil {
 			d.store.Close()
@@ -99,16 +100,17 @@ func startDatabase(ctx context.Context) (*database, error) {
 func (d *database) batch(kind string, tenants, payload int) []*tracking.Event {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	events := make([]*tracking.Event, ceilingBatch)
-	d.rounds++
+	round := d.rounds[kind]
+	d.rounds[kind]++
 	for i := range events {
-		id := fmt.Sprintf("%s%d-%d", kind, d.rounds/floodSteps, i)
+		id := fmt.Sprintf("%s%d-%d", kind, round/floodSteps, i)
 		more := ""
 		if payload > 0 {
 			more = fmt.Sprintf(`,"more":"%0*d"`, payload, 0)
 		}
 		events[i] = &tracking.Event{
-			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", i%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, d.rounds%floodSteps),
-			CorrelationID: id, AggregateID: id, Kind: tracking.Baggage, Type: floodTypes[d.rounds%floodSteps], Classifier: tracking.Actual,
+			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", i%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, round%floodSteps),
+			CorrelationID: id, AggregateID: id, Kind: tracking.Baggage, Type: floodTypes[round%floodSteps], Classifier: tracking.Actual,
 			OccurredAt: now.Add(-time.Minute), ReceivedAt: now, Location: &tracking.Location{IATA: "LIM"},
 			Payload:    json.RawMessage(`{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045123456","weight":21.5` + more + `}`),
 			Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
@@ -197,22 +199,29 @@ func runCeiling(ctx context.Context, to *records) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	ways := d.ways()
-	times := make([][]float64, len(ways))
+	times, cpu, postgres := make([][]float64, len(ways)), make([]time.Duration, len(ways)), make([]time.Duration, len(ways))
 	for begin, round := time.Now(), 0; round < ceilingRounds && time.Since(begin) < ceilingTime*time.Duration(len(ways)); round++ {
 		for i, w := range ways {
 			events := d.batch(fmt.Sprint("way", i, "-"), 1, 0)
-			start := time.Now()
+			_, below := cpuOf(os.Getpid())
+			own, start := ownCPU(), time.Now()
 			if err := w.store(ctx, events); err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
-			if round > 10 || round%2 == 0 { // the first prepare the statements
-				times[i] = append(times[i], time.Since(start).Seconds())
+			if round < warmRounds { // They prepare the statements.
+				continue
 			}
+			times[i] = append(times[i], time.Since(start).Seconds())
+			cpu[i] += ownCPU() - own
+			_, belowAfter := cpuOf(os.Getpid())
+			postgres[i] += belowAfter - below
 		}
 	}
 	for i, w := range ways {
 		took := median(times[i])
-		to.add(w.name, quantity{ceilingBatch / took, w.unit}, quantity{1e6 * took / ceilingBatch, "us/event"})
+		events := float64(len(times[i]) * ceilingBatch)
+		to.add(w.name, quantity{ceilingBatch / took, w.unit}, quantity{1e6 * took / ceilingBatch, "us/event"},
+			quantity{1e6 * cpu[i].Seconds() / events, "rastro-cpu-us/event"}, quantity{1e6 * postgres[i].Seconds() / events, "postgres-cpu-us/event"})
 	}
 	return brokerCeiling(ctx, to)
 }

@@ -6,14 +6,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // clockTick is the unit of /proc's times: Linux tells user space 100 a second, whatever it counts in.
 const clockTick = time.Second / 100
 
-// cpu returns the CPU time that rastro has used, and that of its PostgreSQL, its ended processes included; zero where there is no
-// /proc.
-func (s *stack) cpu() (process, database time.Duration) {
+// cpu returns the CPU time that rastro has used, and that of its PostgreSQL.
+func (s *stack) cpu() (process, database time.Duration) { return cpuOf(s.cmd.Process.Pid) }
+
+// cpuOf returns the CPU time that a process has used, and that of all below it, ended ones included; zero where there is no /proc.
+func cpuOf(root int) (own, below time.Duration) {
 	parents, used := map[int]int{}, map[int]time.Duration{}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -24,28 +28,37 @@ func (s *stack) cpu() (process, database time.Duration) {
 		if err != nil {
 			continue
 		}
-		parent, own, ended, ok := statOf(pid)
+		parent, itself, ended, ok := statOf(pid)
 		if !ok {
 			continue
 		}
-		parents[pid], used[pid] = parent, own
-		if pid != s.cmd.Process.Pid {
+		parents[pid], used[pid] = parent, itself
+		if pid != root {
 			used[pid] += ended
 		}
 	}
 	for pid, time := range used {
 		for at := pid; at > 1; at = parents[at] {
-			if at == s.cmd.Process.Pid {
+			if at == root {
 				if pid == at {
-					process += time
+					own += time
 				} else {
-					database += time
+					below += time
 				}
 				break
 			}
 		}
 	}
-	return process, database
+	return own, below
+}
+
+// ownCPU returns the CPU time that this process has used; unlike cpuOf it costs next to nothing.
+func ownCPU() time.Duration {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // statOf reads a process's parent, its own CPU time and that of its children that have ended.

@@ -378,7 +378,8 @@ func (f queryFigures) print() {
 	fmt.Printf("\n%d events of %d journeys, %d MiB, filled in %.0f s; %d clients, %d requests a kind\n\n%-38s %9s %10s %10s %10s\n",
 		f.Events, f.Traces, f.Bytes>>20, f.Filled, queryClients, queryRounds, "GET", "p50", "p95", "p99", "max")
 	for _, q := range f.Queries {
-		fmt.Printf("%-38s %v   %d answers with something\n", q.What, q.Took, q.Found)
+		fmt.Printf("%-38s %6.1f ms %7.1f ms %7.1f ms %7.1f ms   %d answers with something\n",
+			q.What, q.Took.P50, q.Took.P95, q.Took.P99, q.Took.Max, q.Found)
 	}
 	for _, p := range f.Plans {
 		fmt.Printf("\n--- %s\n%s\n", p.What, p.Plan)

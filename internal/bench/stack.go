@@ -32,6 +32,9 @@ func startStack(ctx context.Context, binary, data string, args ...string) (*stac
 	start := time.Now()
 	cmd := exec.Command(binary, append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--simulate", "off"}, args...)...) //nolint:gosec,noctx // the binary is what we were asked to measure; stop ends it
 	cmd.Env = append(os.Environ(), "RASTRO_LOG_LEVEL=error")
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
 	log, err := os.Create(filepath.Join(data, "rastro.log")) //nolint:gosec // a file of our own
 	if err != nil {
 		return nil, fmt.Errorf("make log: %w", err)
