@@ -82,7 +82,7 @@ func (a *inboxApply) run(cmd *cobra.Command, c *carrierCommand) error {
 		if meaning, err = tables.Said(a.milestone, a.exception); err != nil {
 			return exitWith(exitUsage, err)
 		}
-	} else if change, meaning, err = a.change(c, files, tables); err != nil {
+	} else if change, meaning, err = a.change(files, tables); err != nil {
 		return err
 	}
 	if a.dryRun {
@@ -107,7 +107,7 @@ func (a *inboxApply) run(cmd *cobra.Command, c *carrierCommand) error {
 }
 
 // change finds what is to be written into the carrier's file, and what the code then means.
-func (a *inboxApply) change(c *carrierCommand, files configuration, tables carriers.Tables) (fileChange, tracking.Meaning, error) {
+func (a *inboxApply) change(files configuration, tables carriers.Tables) (fileChange, tracking.Meaning, error) {
 	none := tracking.Meaning{}
 	sources, err := sourcesOf(files, "carriers/*.yaml")
 	if err != nil {

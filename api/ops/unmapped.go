@@ -317,7 +317,7 @@ func (h *Handler) codeJob(ctx context.Context, in *codeJobInput) (*codeJobOutput
 }
 
 func writeUnmappedCursor(c store.UnmappedCursor) string {
-	encoded, _ := json.Marshal(c) // texts and a number always can be
+	encoded, _ := json.Marshal(c) //nolint:errchkjson // texts and a number always can be
 	return base64.RawURLEncoding.EncodeToString(encoded)
 }
 
