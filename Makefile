@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 ARGS ?=
 CHAOS ?=
 
-.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak soak-dashboard fuzz clean
+.PHONY: help run build dashboard api test test-go examples tidy test-dashboard deploy-check verify-deploy lint docs fmt bench bench-baseline bench-growth bench-query conformance e2e chaos chaos-short soak soak-dashboard pictures fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -87,6 +87,10 @@ soak: ## outages of a minute and an overload of five, of which `make test` runs 
 soak-dashboard: build ## the dashboard under twenty updates a second for ten minutes: its memory must not grow; RASTRO_E2E_SOAK takes other minutes
 	@.ci/need postgres chromium
 	RASTRO_E2E_SOAK=$${RASTRO_E2E_SOAK:-10} RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 40m -run 'TestDashboardSoak' -v ./cli
+
+pictures: build ## pictures of every page of the dashboard, in both themes, to docs/images
+	@.ci/need postgres chromium
+	RASTRO_E2E_PICTURES=$(CURDIR)/docs/images RASTRO_BINARY=$(CURDIR)/bin/rastro go test -tags e2e -count=1 -timeout 30m -run 'TestDashboardPictures' -v ./cli
 
 conformance: routers/sqs/testdata/fauxqs/node_modules ## the whole of Watermill's suite on every transport, SQS on two servers, without the race detector, which `make test` uses on a part of it
 	RASTRO_CONFORMANCE=full go test -count=1 -timeout 15m -run Conformance ./routers/nats ./routers/sqs

@@ -404,6 +404,39 @@ func TestDashboardSoak(t *testing.T) {
 	s.interrupt()
 }
 
+// Pictures of every page for the documentation, in both themes, of a system that has seen some traffic and some trouble;
+// RASTRO_E2E_PICTURES says where to.
+func TestDashboardPictures(t *testing.T) {
+	folder := os.Getenv("RASTRO_E2E_PICTURES")
+	if folder == "" {
+		t.Skip("RASTRO_E2E_PICTURES is not set: run `make pictures`")
+	}
+	s := start(t, dataFolder(t), "127.0.0.1:0", "--simulate", "60")
+	var late strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&late, `{"correlation_id":"0045%06d","aggregate_id":"0045%06d","event_type":"loaded","timestamp":%q,"source":"H2-baggage","payload":{"location":"LIM"}}`+"\n",
+			i, i, time.Now().Add(time.Duration(i+1)*time.Hour).Format(time.RFC3339))
+	}
+	status, _, body := s.do("POST", "/api/v1/events", s.token(), "application/x-ndjson", strings.NewReader(late.String()))
+	require.Equal(t, http.StatusAccepted, status, string(body))
+	var ended struct {
+		Items []struct {
+			ID string `json:"correlation_id"`
+		} `json:"items"`
+	}
+	require.Eventually(t, func() bool {
+		_, _, body := s.do("GET", "/api/v1/traces?kind=baggage&status=delivered&limit=20", s.token(), "", nil)
+		return json.Unmarshal(body, &ended) == nil && len(ended.Items) == 20
+	}, 10*time.Minute, time.Second, "journeys end")
+	cmd := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e", "--", "pages", "--project", "desktop-light")
+	cmd.Dir = "../dashboard"
+	cmd.Env = append(os.Environ(), "RASTRO_E2E_URL="+s.url, "RASTRO_E2E_TRACE="+ended.Items[0].ID)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	t.Log(string(out))
+	s.interrupt()
+}
+
 // Every acknowledged event is stored once, although the process is killed in the middle and everything that was not
 // acknowledged is sent again.
 func TestEndToEndKill(t *testing.T) {

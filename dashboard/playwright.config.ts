@@ -10,8 +10,6 @@ import { defineConfig, devices } from '@playwright/test';
 //   RASTRO_E2E_CHROMIUM    the browser; default /usr/bin/chromium
 export default defineConfig({
   testDir: 'e2e',
-  // How much a page can take is measured by `make soak-dashboard`.
-  ...(process.env.RASTRO_E2E_SOAK ? {} : { testIgnore: 'load.spec.ts' }),
   outputDir: 'test-results',
   // A busy machine is slow, not wrong.
   timeout: 300_000,

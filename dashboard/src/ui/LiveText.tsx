@@ -27,5 +27,7 @@ export function LiveText({ text, className, testId }: LiveTextProps) {
 }
 
 function write(element: HTMLElement | null, text: string): void {
-  if (element && element.textContent !== text) element.textContent = text;
+  const written = element?.firstChild;
+  if (!written) element?.append(text);
+  else if (written.nodeValue !== text) written.nodeValue = text;
 }
