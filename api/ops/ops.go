@@ -1,5 +1,5 @@
-// Package ops is the edge from which the system is looked after: its dead letters, the jobs that redrive and discard them, the codes
-// of carriers that nothing knows, and the record of who did what.
+// Package ops is the edge from which the system is looked after: its dead letters, the jobs that redrive and discard them, the stages
+// that are paused, the codes of carriers that nothing knows, and the record of who did what.
 package ops
 
 import (
@@ -90,7 +90,9 @@ func cached[T any](read func(context.Context) (T, error), now func() time.Time) 
 
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {
-	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal, h.registerUnmapped} {
+	for _, register := range []func(huma.API){
+		h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal, h.registerStages, h.registerUnmapped,
+	} {
 		register(api)
 	}
 }
