@@ -158,6 +158,32 @@ func TestDeploymentsRunEveryRole(t *testing.T) {
 	}
 }
 
+// Metrics name tenants: they are told apart from the API, and asked for where they are told.
+func TestDeploymentsTellMetricsApart(t *testing.T) {
+	const port = "9464"
+	for _, d := range deployments(t) {
+		require.Regexp(t, `RASTRO_METRICS_LISTEN.*(`+port+`|local\.metrics)`, d.text(t), d.name)
+	}
+	for path, asked := range map[string]string{
+		"../deploy/prometheus/prometheus.yaml":                  `"processor:` + port + `"`,
+		"../deploy/terraform/modules/services/main.tf":          `metrics  = "127.0.0.1:` + port + `"`,
+		"../deploy/helm/rastro/templates/deployments.yaml":      `{name: metrics, containerPort: ` + port + `}`,
+		"../deploy/helm/rastro/templates/networkpolicy.yaml":    `port: ` + port + `}`,
+		"../deploy/helm/rastro/templates/monitoring.yaml":       "port: metrics\n",
+		"../deploy/terraform/modules/services/load_balancer.tf": `["` + metricsPath + `"]`,
+		"../deploy/compose/gateway/nginx.conf":                  "location = " + metricsPath + " { return 404; }",
+	} {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Contains(t, string(text), asked, path)
+	}
+	text, err := os.ReadFile("../deploy/prometheus/prometheus.yaml")
+	require.NoError(t, err)
+	for _, target := range regexp.MustCompile(`targets: \["(\w+):(\d+)"\], labels`).FindAllStringSubmatch(string(text), -1) {
+		require.Equal(t, port, target[2], target[1])
+	}
+}
+
 // Queues are those of the shipped pipelines, as the commands print them that the pages name.
 func TestDeploymentsHaveThePipelinesQueues(t *testing.T) {
 	registry, err := options{}.registry()

@@ -104,6 +104,7 @@ func newApp(o options, s surroundings) *fx.App {
 		),
 		// Modules start in this order and stop in the opposite one: no request comes before, or after, everything behind it
 		// is there.
+		fx.Module("metrics", fx.Invoke(serveMetrics)),
 		fx.Module("topics", fx.Invoke(provision)),
 		s.module(roleProcessor, fx.Provide(newModules, newPauses, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),

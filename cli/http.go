@@ -23,7 +23,6 @@ import (
 	fiberrecover "github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/gofiber/fiber/v2/middleware/requestid"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/fx"
 
@@ -107,7 +106,11 @@ func newServer(d serverDeps) *httpServer {
 	app.Get(readyPath, ready)
 	app.Get("/api/v1/events/health", ready)
 	app.Get("/api/v1/trace/health", ready)
-	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(d.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true})))
+	if d.Process.MetricsListen == "" {
+		app.Get(metricsPath, adaptor.HTTPHandler(metricsHandler(d.Gatherer)))
+	} else { // the dashboard would answer with its page
+		app.All(metricsPath, func(*fiber.Ctx) error { return fiber.ErrNotFound })
+	}
 	for _, m := range d.Surroundings.mounts {
 		app.All(m.path+"/*", adaptor.HTTPHandler(m.handler))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/live"
 	"github.com/rastrohq/rastro/api/ops"
+	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
 	"github.com/rastrohq/rastro/routers/nats"
 	"github.com/rastrohq/rastro/store"
@@ -24,9 +25,14 @@ type pauseStand struct {
 	query string // the address of who answers
 }
 
-func newPauseStand(t *testing.T, stages string) *pauseStand {
+func newPauseStand(t *testing.T, kind, stages string) *pauseStand {
 	t.Helper()
-	s := &pauseStand{cluster: newCluster(t)}
+	s := &pauseStand{}
+	if kind == config.BrokerNATS {
+		s.cluster = newCluster(t)
+	} else {
+		s.cluster = newClusterOver(t, kind)
+	}
 	s.process.ConfigDir = t.TempDir()
 	dir := filepath.Join(s.process.ConfigDir, "pipelines")
 	require.NoError(t, os.Mkdir(dir, 0o750))
@@ -67,20 +73,20 @@ func (s *pauseStand) stands(stage string, processes, still int) (found live.Stag
 func TestAPausedStageHoldsEverythingAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		stages, hop string
-		with        []string
+		kind, stages, hop string
+		with              []string
 	}{
-		"apart": {apart, "persist", []string{"tracking.persist"}},
-		"fused": {fusedEnd, "enrich", []string{"tracking.enrich", "tracking.persist"}},
+		"apart":    {config.BrokerNATS, apart, "persist", []string{"tracking.persist"}},
+		"fused":    {config.BrokerNATS, fusedEnd, "enrich", []string{"tracking.enrich", "tracking.persist"}},
+		"over SQS": {config.BrokerSQS, apart, "persist", []string{"tracking.persist"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newPauseStand(t, c.stages)
+			s := newPauseStand(t, c.kind, c.stages)
 			ingest := s.play(roleIngest)
 			s.query = s.play(roleQuery)
 			first := s.play(roleProcessor)
-			topic := nats.StreamName("tracking." + c.hop)
-			sent := s.ledger("paused-" + name)
+			sent := s.ledger("paused-" + c.hop)
 			stop := sent.load(ingest, 2, 20*time.Millisecond)
 			defer stop()
 			stored := func() int { return s.cluster.query("SELECT count(*) FROM event_store") }
@@ -93,14 +99,14 @@ func TestAPausedStageHoldsEverythingAndLosesNothing(t *testing.T) {
 			require.Equal(t, "the warehouse moves", answer.Pause.Reason)
 			s.stands("tracking.persist", 1, 1)
 			// What was in hand is finished, and from then on nothing comes.
-			require.Eventually(t, func() bool { _, inHand := s.waiting(topic, "tracking"); return inHand == 0 }, time.Minute, 20*time.Millisecond)
+			require.Eventually(t, func() bool { _, inHand := s.queued(c.hop); return inHand == 0 }, time.Minute, 20*time.Millisecond)
 			held := stored()
 
 			second := s.play(roleProcessor)
 			s.stands("tracking."+c.hop, 2, 2)
 			before := sent.count(http.StatusAccepted)
 			require.Eventually(t, func() bool {
-				pending, _ := s.waiting(topic, "tracking")
+				pending, _ := s.queued(c.hop)
 				return sent.count(http.StatusAccepted) >= before+40 && pending > 5
 			}, time.Minute, 20*time.Millisecond, "ingest goes on, and the queue grows")
 			require.Equal(t, held, stored())
@@ -129,12 +135,30 @@ func TestAPausedStageHoldsEverythingAndLosesNothing(t *testing.T) {
 				s.get("stats/balance", &balance)
 				return balance.Settled && balance.Pipelines[0].Twice == 0 && int(balance.Pipelines[0].Received) == stored()
 			}, time.Minute, 100*time.Millisecond, "the books balance")
-			_, again := s.deliveries()
-			require.Zero(t, again, "nothing was received twice")
+			if s.js != nil {
+				_, again := s.deliveries()
+				require.Zero(t, again, "nothing was received twice")
+			}
 			s.stands("tracking.persist", 2, 0)
 			require.Equal(t, []string{"stages.resume it has moved", "stages.pause the warehouse moves"}, s.noted())
 		})
 	}
+}
+
+// queued returns how many frames wait before a hop, and how many are in hand: as the broker has it, or over SQS as the system tells.
+func (s *pauseStand) queued(hop string) (ready, inHand int) {
+	s.t.Helper()
+	if s.js != nil {
+		return s.waiting(nats.StreamName("tracking."+hop), "tracking")
+	}
+	var queues live.QueueList
+	s.get("queues", &queues)
+	for _, queue := range queues.Items {
+		if queue.Stage == hop && queue.Paused != nil && queue.Ready != nil {
+			return int(*queue.Ready), int(*queue.InFlight)
+		}
+	}
+	return 0, 1
 }
 
 // requireShown requires that whoever looks sees that the stage stands still, since when, by whom and why.
@@ -187,7 +211,7 @@ func (s *pauseStand) noted() (noted []string) {
 // Who may not, or asks for what there is not, is told so, and nothing is done.
 func TestPausingAStageIsRefusedWithWhy(t *testing.T) {
 	t.Parallel()
-	s := newPauseStand(t, fusedEnd)
+	s := newPauseStand(t, config.BrokerNATS, fusedEnd)
 	s.query = s.play(roleQuery)
 	pause := func(roles []string, args ...string) ran {
 		return s.rastro(roles, append([]string{"pipeline", "pause"}, args...)...)

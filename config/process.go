@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"reflect"
 	"strings"
 	"text/tabwriter"
@@ -19,8 +20,10 @@ import (
 // Process is the configuration of a process, by environment variables. Every field has a default that works for `rastro dev`;
 // `rastro serve` needs what Validate says it needs.
 type Process struct {
-	Listen    string `env:"RASTRO_LISTEN" envDefault:":8080" help:"address to listen on"`
-	PublicURL string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
+	Listen string `env:"RASTRO_LISTEN" envDefault:":8080" help:"address to listen on"`
+	// MetricsListen is empty by default.
+	MetricsListen string `env:"RASTRO_METRICS_LISTEN" help:"address to tell metrics at, such as :9464, which those who use the API do not reach: metrics name tenants; that of RASTRO_LISTEN when empty"`
+	PublicURL     string `env:"RASTRO_PUBLIC_URL" help:"URL that browsers reach the dashboard at; derived from the request when empty"`
 	// Environment is empty by default.
 	Environment string `env:"RASTRO_ENVIRONMENT" help:"what this Rastro is called, such as production or staging; the dashboard shows it beside its name, in red when it begins with prod"`
 	ConfigDir   string `env:"RASTRO_CONFIG_DIR" help:"folder of pipelines, carriers, milestones and reference data that stand before the built-in ones"`
@@ -225,6 +228,11 @@ func (p Process) Validate() error {
 		}
 	}
 	check(p.Listen != "", "RASTRO_LISTEN is empty")
+	if p.MetricsListen != "" {
+		_, _, err := net.SplitHostPort(p.MetricsListen)
+		check(err == nil, "RASTRO_METRICS_LISTEN is %q; it is HOST:PORT or :PORT", p.MetricsListen)
+		check(p.MetricsListen != p.Listen, "RASTRO_METRICS_LISTEN is %s, as RASTRO_LISTEN is; leave it empty to have both there", p.MetricsListen)
+	}
 	check(p.Broker.Kind == BrokerNATS || p.Broker.Kind == BrokerSQS, "RASTRO_BROKER is %q; it is nats or sqs", p.Broker.Kind)
 	check(p.Database.MaxConns >= 2, "RASTRO_DATABASE_MAX_CONNS is %d; a process needs 2 or more", p.Database.MaxConns)
 	check(p.Database.Auth == DatabaseAuthPassword || p.Database.Auth == DatabaseAuthIAM,

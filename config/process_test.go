@@ -80,6 +80,21 @@ func TestSecretsMayBeInFiles(t *testing.T) {
 	require.Equal(t, 8, strings.Count(help.String(), "_FILE: the file that holds it"))
 }
 
+func TestMetricsHaveAnAddressOfTheirOwnOrThatOfTheAPI(t *testing.T) {
+	for address, wrong := range map[string]string{
+		"": "", ":9464": "", "127.0.0.1:9464": "", "9464": "RASTRO_METRICS_LISTEN is \"9464\"; it is HOST:PORT or :PORT", ":8080": "as RASTRO_LISTEN is",
+	} {
+		process, err := config.Default()
+		require.NoError(t, err)
+		process.MetricsListen = address
+		if err = process.Validate(); wrong == "" {
+			require.NoError(t, err, address)
+		} else {
+			require.ErrorContains(t, err, wrong)
+		}
+	}
+}
+
 // Every variable has its line in the help, with what it is for.
 func TestHelpListsEveryVariable(t *testing.T) {
 	var help strings.Builder

@@ -40,6 +40,9 @@ ARG CYCLONEDX_VERSION=v1.9.0
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     GOFLAGS= go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@${CYCLONEDX_VERSION} \
     bin -json -noserial -output /out/rastro.cdx.json /out/rastro
+# It says when it was made, which must not make the image another one.
+ARG SOURCE_DATE_EPOCH=0
+RUN sed -i "s/\"timestamp\": *\"[^\"]*\"/\"timestamp\": \"$(date -u -d "@${SOURCE_DATE_EPOCH}" +%Y-%m-%dT%H:%M:%SZ)\"/" /out/rastro.cdx.json
 
 FROM scratch AS sbom
 COPY --from=inventory /out/rastro.cdx.json /rastro.cdx.json

@@ -49,25 +49,26 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* A secret of a process: the variable, and the key of the secret that holds it. */}}
+{{/* A secret of a process: the variable, and the key of the secret that holds it, of the roles' one unless another is named. */}}
 {{- define "rastro.secretVariable" -}}
 - name: {{ .name }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "rastro.secret" .root }}
+      name: {{ .secret | default (include "rastro.secret" .root) }}
       key: {{ .key }}
 {{- end }}
 
 {{/* The environment of a process: what all roles share. */}}
 {{- define "rastro.environment" -}}
 {{- $root := .root -}}
+{{- $secret := .secret -}}
 {{- $optional := $root.Values.secrets.optional -}}
-{{ include "rastro.secretVariable" (dict "root" $root "name" "RASTRO_DATABASE_URL" "key" "database-url") }}
+{{ include "rastro.secretVariable" (dict "root" $root "secret" $secret "name" "RASTRO_DATABASE_URL" "key" "database-url") }}
 {{- if $root.Values.database.readReplica }}
-{{ include "rastro.secretVariable" (dict "root" $root "name" "RASTRO_DATABASE_READ_URL" "key" "database-read-url") }}
+{{ include "rastro.secretVariable" (dict "root" $root "secret" $secret "name" "RASTRO_DATABASE_READ_URL" "key" "database-read-url") }}
 {{- end }}
 {{- if has "personal-key" $optional }}
-{{ include "rastro.secretVariable" (dict "root" $root "name" "RASTRO_PERSONAL_KEY" "key" "personal-key") }}
+{{ include "rastro.secretVariable" (dict "root" $root "secret" $secret "name" "RASTRO_PERSONAL_KEY" "key" "personal-key") }}
 {{- end }}
 - {name: RASTRO_DATABASE_AUTH, value: {{ $root.Values.database.auth | quote }}}
 {{- with $root.Values.database.caFile }}
@@ -87,6 +88,7 @@ seccompProfile:
 {{- $root := .root -}}
 {{- $optional := $root.Values.secrets.optional -}}
 - {name: RASTRO_LISTEN, value: ":8080"}
+- {name: RASTRO_METRICS_LISTEN, value: ":9464"}
 - {name: RASTRO_BROKER, value: {{ $root.Values.broker.kind }}}
 {{- if eq $root.Values.broker.kind "sqs" }}
 {{- with $root.Values.broker.sqs.region }}
@@ -134,16 +136,41 @@ volumeMounts:
 {{- end }}
 
 {{- define "rastro.configVolume" -}}
-{{- if .Values.configFiles }}
+{{- if .root.Values.configFiles }}
 volumes:
   - name: config
     configMap:
-      name: {{ include "rastro.fullname" . }}-config
+      name: {{ .name }}
       items:
-        {{- range $path, $_ := .Values.configFiles }}
+        {{- range $path, $_ := .root.Values.configFiles }}
         - {key: {{ $path | replace "/" "__" | quote }}, path: {{ $path | quote }}}
         {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* What the migration needs of its own, because it runs before everything else: the annotations of a hook that is gone when it has succeeded. */}}
+{{- define "rastro.beforeMigration" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: "0"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{- define "rastro.configData" -}}
+{{- range $path, $text := .Values.configFiles }}
+{{ $path | replace "/" "__" }}: {{ $text | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "rastro.externalSecretSpec" -}}
+refreshInterval: {{ .root.Values.externalSecrets.refreshInterval }}
+secretStoreRef:
+  kind: {{ .root.Values.externalSecrets.secretStoreRef.kind }}
+  name: {{ required "externalSecrets.secretStoreRef.name: say which store" .root.Values.externalSecrets.secretStoreRef.name }}
+target:
+  name: {{ .name }}
+  creationPolicy: Owner
+dataFrom:
+  - extract: {key: {{ .root.Values.externalSecrets.remoteKey | quote }}}
 {{- end }}
 
 {{/* The roles that are enabled, by name. */}}

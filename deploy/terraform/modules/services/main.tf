@@ -5,6 +5,7 @@ data "aws_partition" "current" {}
 
 locals {
   port     = 8080
+  metrics  = "127.0.0.1:9464"
   fronted  = toset(["ingest", "query", "dashboard"])
   all_sqs  = concat(values(var.queue_arns), values(var.dead_letter_queue_arns))
   database = "postgres://${var.database.user}@${var.database.endpoint}:5432/${var.database.name}"
@@ -12,6 +13,7 @@ locals {
   environment = merge({
     RASTRO_ENVIRONMENT      = var.environment_name
     RASTRO_LISTEN           = ":${local.port}"
+    RASTRO_METRICS_LISTEN   = local.metrics # the collector of the same task reads them, and nobody else
     RASTRO_BROKER           = "sqs"
     RASTRO_SQS_REGION       = data.aws_region.current.region
     RASTRO_SQS_PREFIX       = var.sqs_prefix
@@ -51,7 +53,7 @@ locals {
       prometheus = { config = { scrape_configs = [{
         job_name        = "rastro"
         scrape_interval = "60s"
-        static_configs  = [{ targets = ["127.0.0.1:${local.port}"] }]
+        static_configs  = [{ targets = [local.metrics] }]
         metric_relabel_configs = [{
           source_labels = ["__name__"]
           regex         = "rastro_(balance_events|queue_messages|figures_updated_timestamp_seconds|breaker_state)"
