@@ -244,6 +244,17 @@ func (s *attackStand) learn(p *party) {
 		get("/api/v1/carriers", &carriers)
 		return balance.Settled && len(trace.Events) == 2 && jobs.Items[0].State == "done" && len(carriers.Items) > 0 && carriers.Items[0].Stored > 2
 	}, 30*time.Second, 50*time.Millisecond)
+	code, err := s.db.DecideCode(t.Context(), store.CodeDecision{
+		TenantID: p.tenant, Carrier: p.names["source"], Sources: []string{p.names["source"]}, Code: p.names["type"],
+		Meaning: tracking.Meaning{Milestone: tracking.Loaded}, Reason: p.names["known"] + " code",
+	})
+	require.NoError(t, err)
+	p.names["code-job"] = code.ID.String()
+	require.Eventually(t, func() bool {
+		var job store.CodeJob
+		get("/api/v1/carriers/unmapped/jobs/"+code.ID.String(), &job)
+		return job.State == "done"
+	}, 30*time.Second, 50*time.Millisecond)
 	var trace struct {
 		Events []struct{ UID string }
 	}

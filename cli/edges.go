@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -87,7 +88,8 @@ func serveOps(d opsDeps) error {
 	quiet.logger = slog.New(slog.DiscardHandler) // what may be wrong was said at the start
 	handler, err := ops.New(ops.DefaultConfig(), ops.Deps{
 		Store: d.Store, Redriver: routers.NewRedriver(d.Codec, d.Transport), Plans: quiet.load, Logger: d.Logger, Now: time.Now,
-		Trial: func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
+		Carriers: func(context.Context) (ops.Carriers, error) { return configuredCarriers(d.Files) },
+		Trial:    func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
 	})
 	if err != nil {
 		return err

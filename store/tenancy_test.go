@@ -22,6 +22,7 @@ var confined = []string{
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
 	"retention_cuts", "captures",
+	"unmapped_codes", "code_meanings", "code_jobs",
 }
 
 // hidden are the tables that nobody who queries sees anything of.
@@ -62,6 +63,11 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 	require.NoError(t, err)
 	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
+	e = newEvent(tenant, "c2", "ZZ9")
+	e.Enrichment.Milestone = tracking.Unknown
+	persistAll(t, s, e)
+	_, err = s.DecideCode(t.Context(), CodeDecision{TenantID: tenant, Carrier: e.Source, Sources: []string{e.Source}, Code: e.Type})
+	require.NoError(t, err)
 	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
 	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
 	require.NoError(t, s.SaveCaptures(t.Context(), []Capture{{TenantID: tenant, ID: newUID(), CreatedAt: time.Now(), FinishedAt: time.Now()}}))

@@ -44,6 +44,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/unmapped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Codes of all carriers that nothing knows
+         * @description Codes that neither the carrier's table nor milestones.yaml knew when events with them were stored: how often they came, samples, and what they may mean, with the line for the carrier's table. Needs the role ops:read.
+         */
+        get: operations["list-unmapped-codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/unmapped/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far traces are folded anew
+         * @description The job of a decision about a code. Needs the role ops:read.
+         */
+        get: operations["get-code-job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carriers/{carrier}/capture": {
         parameters: {
             query?: never;
@@ -106,6 +146,66 @@ export interface paths {
          * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard, and a single event of one of the format epcis with 201. Needs the role events:write.
          */
         post: operations["post-carrier-events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Codes of a carrier that nothing knows
+         * @description Codes that neither the carrier's table nor milestones.yaml knew when events with them were stored: how often they came, samples, and what they may mean, with the line for the carrier's table. Needs the role ops:read.
+         */
+        get: operations["list-carrier-unmapped-codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped/{code}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what a code means
+         * @description From now on it means that, for events that are in the store as for those to come, and the traces concerned are folded anew: a job does it, the answer comes before it is done. Events themselves stay as they were stored. The line belongs into the carrier's table as well, for stages and subscribers to know the code. What was decided before is replaced. Needs the role ops:write.
+         */
+        post: operations["apply-code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped/{code}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss a code
+         * @description It is not shown any more unless it is asked for. A meaning that it was given is taken back, and the traces concerned are folded anew. Needs the role ops:write.
+         */
+        post: operations["dismiss-code"];
         delete?: never;
         options?: never;
         head?: never;
@@ -807,6 +907,14 @@ export interface components {
             /** @description What would happen; only for a dry run */
             trial?: components["schemas"]["Trial"];
         };
+        ApplyBody: {
+            /** @description The exception that it means */
+            exception?: string;
+            /** @description The milestone that it means, none for a code that moves nothing, or a word that milestones.yaml knows */
+            milestone?: string;
+            /** @description Why, for the record */
+            reason?: string;
+        };
         AuditEntry: {
             /** @description What was done */
             action: string;
@@ -1072,6 +1180,92 @@ export interface components {
             /** @description Its stages that were added, changed or removed; none when only files changed that they read */
             stages: string[] | null;
         };
+        CodeDecided: {
+            /**
+             * Format: date-time
+             * @description When
+             */
+            at: string;
+            /** @description The exception that it means */
+            exception?: string;
+            /** @description The milestone that it means */
+            milestone?: string;
+            /** @description Why, in the words of who decided */
+            reason?: string;
+            /** @description Who decided */
+            who: string;
+        };
+        CodeJob: {
+            /**
+             * @description What was decided
+             * @enum {string}
+             */
+            action: "apply" | "dismiss";
+            /** @description Whose code */
+            carrier: string;
+            /**
+             * Format: int64
+             * @description How many of these have another status or other trouble than before
+             */
+            changed: number;
+            /** @description The code */
+            code: string;
+            /**
+             * Format: date-time
+             * @description When
+             */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description How many of them have been seen to
+             */
+            done: number;
+            /** @description The exception that it means from now on */
+            exception?: string;
+            /**
+             * Format: date-time
+             * @description When all traces had been folded anew
+             */
+            finished_at?: string;
+            /** @description Identifies the job */
+            id: string;
+            /** @description The milestone that it means from now on */
+            milestone?: string;
+            /** @description Why, in the words of who decided */
+            reason?: string;
+            /**
+             * @description How it stands
+             * @enum {string}
+             */
+            state: "running" | "done";
+            /**
+             * Format: int64
+             * @description How many events there are with the code
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description How many traces were folded anew; a long one may count more than once
+             */
+            traces: number;
+            /** @description Who decided */
+            who: string;
+        };
+        CodesProposal: {
+            /**
+             * Format: double
+             * @description How sure that is, from 0 to 1: for an order, no probability
+             */
+            confidence: number;
+            /** @description The exception */
+            exception?: string;
+            /** @description The line for the carrier's table of codes */
+            line: string;
+            /** @description The milestone */
+            milestone?: string;
+            /** @description What it is taken from */
+            why: string;
+        };
         ConfigFile: {
             /** @description The file */
             file: string;
@@ -1116,6 +1310,10 @@ export interface components {
              * @description How many there are, or the bound when there are more
              */
             value: number;
+        };
+        DismissBody: {
+            /** @description Why, for the record */
+            reason?: string;
         };
         DuplicateSource: {
             /**
@@ -2879,6 +3077,63 @@ export interface components {
              */
             tried: number;
         };
+        UnmappedCode: {
+            /** @description The carrier that sends it, or the source where that is no carrier's */
+            carrier: string;
+            /** @description The code, as it was sent first */
+            code: string;
+            /**
+             * Format: int64
+             * @description How many events came with it that were stored
+             */
+            count: number;
+            /** @description Who decided, and what */
+            decision?: components["schemas"]["CodeDecided"];
+            /** @description The file of the configuration in which its meaning is to be written */
+            file: string;
+            /**
+             * Format: date-time
+             * @description When the first of them was received
+             */
+            first_at: string;
+            /** @description The code as a key in YAML */
+            key: string;
+            /** @description The kinds of things that the events are about */
+            kinds: string[] | null;
+            /**
+             * Format: date-time
+             * @description When the last of them was received
+             */
+            last_at: string;
+            /** @description What it may mean; missing when nothing tells */
+            proposal?: components["schemas"]["CodesProposal"];
+            /** @description Some of the last events with it that are in the store */
+            samples: components["schemas"]["UnmappedSample"][] | null;
+            /** @description The sources of the events */
+            sources: string[] | null;
+            /**
+             * @description What was decided about it
+             * @enum {string}
+             */
+            state: "open" | "applied" | "dismissed";
+        };
+        UnmappedPage: {
+            /** @description Those that came most often first */
+            items: components["schemas"]["UnmappedCode"][] | null;
+            /** @description For the next page; missing on the last. Counts go up meanwhile, so that a code may be on two pages */
+            next_cursor?: string;
+        };
+        UnmappedSample: {
+            /** @description Its journey */
+            correlation_id: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            timestamp: string;
+            /** @description The event */
+            uid: string;
+        };
         Whereabouts: {
             city?: string;
             country?: string;
@@ -3011,6 +3266,181 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-unmapped-codes": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description What was decided about them. Default: open */
+                state?: ("open" | "applied" | "dismissed" | "all")[] | null;
+                /** @description Codes a page */
+                limit?: number;
+                /** @description The next_cursor of the page before */
+                cursor?: string;
+                /** @description Only of this carrier, or that came under this source */
+                carrier?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of codes */
+            200: {
+                headers: {
+                    /** @description Identifies this state of the page, for If-None-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnmappedPage"];
+                };
+            };
+            /** @description The page is as it was when it had the ETag that If-None-Match gives */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-code-job": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3572,6 +4002,275 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-carrier-unmapped-codes": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description What was decided about them. Default: open */
+                state?: ("open" | "applied" | "dismissed" | "all")[] | null;
+                /** @description Codes a page */
+                limit?: number;
+                /** @description The next_cursor of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of codes */
+            200: {
+                headers: {
+                    /** @description Identifies this state of the page, for If-None-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnmappedPage"];
+                };
+            };
+            /** @description The page is as it was when it had the ETag that If-None-Match gives */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "apply-code": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+                /** @description The code; case does not matter */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "dismiss-code": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+                /** @description The code; case does not matter */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DismissBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
         };
