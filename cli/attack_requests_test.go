@@ -25,6 +25,8 @@ type underAttack struct {
 	moving bool
 	// audited says that who asks leaves a trace of it, as who writes does.
 	audited bool
+	// everybodys says that it is done to all tenants at once: it needs tenants:all, whoever asks.
+	everybodys bool
 }
 
 // operationsUnderAttack has every operation there is.
@@ -56,9 +58,11 @@ var operationsUnderAttack = map[string]underAttack{
 	"list-queues":            {silent: true, moving: true},
 	"list-stage-samples":     {parameters: map[string]string{"id": "tracking.dedupe"}, silent: true, moving: true},
 	"list-stages":            {silent: true, moving: true},
+	"pause-stage":            {parameters: map[string]string{"id": "tracking.dedupe"}, body: `{"reason":"{known}"}`, silent: true, everybodys: true},
 	"post-carrier-events":    {parameters: map[string]string{"carrier": "{carrier}"}, body: "{{event}}", silent: true, moving: true},
 	"post-events":            {body: "{{event}}", silent: true, moving: true},
 	"redrive-dead-letters":   {body: `{"filter":{"id":["{letter}"]},"reason":"{known}"}`, parameters: map[string]string{"dryRun": "true"}, silent: true, moving: true},
+	"resume-stage":           {parameters: map[string]string{"id": "tracking.dedupe"}, body: `{"reason":"{known}"}`, silent: true, everybodys: true},
 	"search":                 {parameters: map[string]string{"q": "{trace}"}},
 	"search-events":          {},
 	"search-traces":          {},
@@ -209,6 +213,9 @@ func TestNoTenantReachesAnother(t *testing.T) { //nolint:tparallel // what it do
 	}
 	require.ElementsMatch(t, known, ids, "every operation must be in operationsUnderAttack, and nothing else")
 	for _, o := range operations { // What is attacked is there to be had: by its owner, and with the same requests.
+		if operationsUnderAttack[o.OperationID].everybodys {
+			continue
+		}
 		for _, p := range []*party{s.attacker, s.victim} {
 			got := s.send(p, s.ask(o, p))
 			require.Less(t, got.status, 300, "%s of %s: %s", o.OperationID, p.tenant, got.body)
@@ -230,7 +237,9 @@ func TestNoTenantReachesAnother(t *testing.T) { //nolint:tparallel // what it do
 			require.Equal(t, before, s.holdings())
 			got := s.send(s.victim, s.ask(operations[slices.Index(ids, "get-personal-data")], s.victim))
 			require.Contains(t, got.body, victimSecret, "who was to be forgotten")
-		}}, {"streams", s.streams}, {"crossings", s.crossings},
+			require.Zero(t, s.count("SELECT count(*) FROM stage_controls"), "nobody's stage was paused")
+			require.Zero(t, s.count("SELECT count(*) FROM ops_audit WHERE action LIKE 'stages.%'"))
+		}}, {"streams", s.streams}, {"crossings", s.crossings}, {"what is done to all", s.toEverybody},
 	} {
 		t.Run(part.name, func(inner *testing.T) {
 			s.t = inner
@@ -239,6 +248,28 @@ func TestNoTenantReachesAnother(t *testing.T) { //nolint:tparallel // what it do
 			s.requireSafe()
 		})
 	}
+}
+
+// toEverybody tries what is done to all tenants at once: it is to be had with tenants:all and the role of the operation, and not with
+// either alone.
+func (s *attackStand) toEverybody(*testing.T) {
+	s.t.Helper()
+	for _, o := range s.document.operations() {
+		if operationsUnderAttack[o.OperationID].everybodys {
+			s.forEverybody(o)
+		}
+	}
+}
+
+func (s *attackStand) forEverybody(o apiOperation) {
+	s.t.Helper()
+	for _, p := range []*party{s.attacker, s.victim, s.party("talma-mx", roleTenantsAll), s.party("talma-mx", roleTenantsAll, roleOpsRead)} {
+		got := s.send(p, s.ask(o, s.attacker))
+		require.Equal(s.t, http.StatusForbidden, got.status, "%s: %s", o.OperationID, got.body)
+	}
+	got := s.send(s.party("talma-mx", roleTenantsAll, roleOpsWrite), s.ask(o, s.attacker))
+	require.Less(s.t, got.status, 300, "%s: %s", o.OperationID, got.body)
+	require.Contains(s.t, got.body, `"changed":true`)
 }
 
 // everything puts every value into every place of every operation.

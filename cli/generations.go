@@ -171,7 +171,7 @@ func (g *generations) run(ctx context.Context, plans []pipeline.Plan) (map[strin
 		if err == nil {
 			processor, err = routers.NewProcessor(routers.ProcessorConfig{ //nolint:contextcheck // its handlers have their messages' contexts
 				Plan: plan, Transport: g.in.Transport, Settings: g.settings, Letters: g.in.Store, Ledger: g.in.Store,
-				Recorder: g.in.Recorder, Metrics: g.in.Metrics, Logger: g.in.Logger, Tracers: g.in.Tracers,
+				Recorder: g.in.Recorder, Pauses: g.in.Pauses, Metrics: g.in.Metrics, Logger: g.in.Logger, Tracers: g.in.Tracers,
 			}, g.in.Codec)
 		}
 		if err != nil {

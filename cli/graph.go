@@ -106,7 +106,7 @@ func newApp(o options, s surroundings) *fx.App {
 		// is there.
 		fx.Module("metrics", fx.Invoke(serveMetrics)),
 		fx.Module("topics", fx.Invoke(provision)),
-		s.module(roleProcessor, fx.Provide(newModules, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
+		s.module(roleProcessor, fx.Provide(newModules, newPauses, stageSettings, newGenerations), fx.Invoke(runProcessors, retainBySchedule)),
 		s.module(roleIngest, fx.Invoke(serveIngest)),
 		s.module(roleQuery, fx.Invoke(serveQuery, serveLive, serveOps, keepFigures)),
 		s.module(roleDashboard, fx.Invoke(serveDashboard)),
@@ -208,6 +208,7 @@ type processors struct {
 	Tracers   *sdktrace.TracerProvider
 	Metrics   *routers.Metrics
 	Recorder  routers.Recorder
+	Pauses    *routers.Pauses
 	// Modules are WebAssembly modules that were compiled.
 	Modules *wasm.Cache
 	// Alone says that no other process uses the broker.
@@ -218,7 +219,13 @@ type processors struct {
 func runProcessors(p processors, g *generations) {
 	keepPartitions(p)
 	announceChanges(p)
+	p.Lifecycle.Append(fx.StartStopHook(p.Pauses.Start, p.Pauses.Close)) // known before anything is received
 	p.Lifecycle.Append(fx.Hook{OnStart: g.start, OnStop: g.close})
+}
+
+// newPauses returns which stages are paused by hand.
+func newPauses(db *store.Store, logger *slog.Logger) *routers.Pauses {
+	return routers.NewPauses(db, logger)
 }
 
 func newModules(lc fx.Lifecycle) *wasm.Cache {

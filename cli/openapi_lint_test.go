@@ -158,5 +158,5 @@ func (d apiDocument) schema(t *testing.T, text json.RawMessage) *jsonschema.Sche
 
 // ofNoTenant are the operations that are about no tenant's data, or about that of who asks.
 func ofNoTenant() []string {
-	return []string{"get-config", "get-me", "post-events", "post-carrier-events"}
+	return []string{"get-config", "get-me", "post-events", "post-carrier-events", "pause-stage", "resume-stage"}
 }

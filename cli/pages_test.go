@@ -71,6 +71,13 @@ func TestTheLivePageSaysWhatHappens(t *testing.T) {
 	require.Greater(t, pageSaysWhatHappens(t, "live.md"), 2)
 }
 
+func TestThePausingPageSaysWhatHappens(t *testing.T) {
+	e := newEnvironment(t)
+	query, _ := e.serve(t, roleQuery)
+	e.readerOf(t, query, roleOpsRead, roleOpsWrite, roleTenantsAll)
+	require.Equal(t, 4, pageSaysWhatHappens(t, "pausing.md"))
+}
+
 func TestThePersonalDataPageSaysWhatHappens(t *testing.T) {
 	e := newEnvironment(t)
 	old := seal.NewMaster()

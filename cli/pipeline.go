@@ -51,8 +51,9 @@ func newPipelineCommand(o options, streams streams) *cobra.Command {
 	p := &pipelineCommand{options: o, streams: streams}
 	cmd := &cobra.Command{
 		Use:   "pipeline",
-		Short: "Write, check, test, run and explain pipelines; needs no broker and no database",
-		Long: `Write, check, test, run and explain pipelines. Nothing here needs a broker or a database.
+		Short: "Write, check, test, run and explain pipelines, with no broker and no database; pause their stages",
+		Long: `Write, check, test, run and explain pipelines. Nothing of it needs a broker or a database. The stages of a running system are
+paused and resumed here too, which asks its server.
 
 The pipelines are pipelines/*.yaml of the configuration: of the folder that --config names (or RASTRO_CONFIG_DIR), with the
 built-in files behind.
@@ -80,7 +81,7 @@ Exit codes: 0 done, 1 something is wrong with a pipeline, 2 the command line is 
 	}
 	cmd.PersistentFlags().StringVar(&p.config, "config", "", "`folder` whose files stand before the built-in ones (default $RASTRO_CONFIG_DIR)")
 	cmd.AddCommand(p.lintCommand(), p.testCommand(), p.runCommand(), p.newCommand(), p.listCommand(), p.planCommand(), p.graphCommand(), p.topicsCommand(), p.describeCommand(), p.schemaCommand(),
-		p.costCommand(), p.tidyCommand())
+		p.costCommand(), p.tidyCommand(), p.pauseCommand(), p.resumeCommand(), p.pausedCommand())
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import { defineConfig, devices } from '@playwright/test';
 //   RASTRO_E2E_URL         where it is; default http://127.0.0.1:8080
 //   RASTRO_E2E_TRACE       a correlation id whose events have been sent; without it the trace is not looked for
 //   RASTRO_E2E_USER        the name of the demo user to sign in as; default Rosa Quispe
+//   RASTRO_E2E_OPERATOR    the name of the demo user who runs the system for all tenants; default Eva Soto
 //   RASTRO_E2E_SCREENSHOT  where to save a picture of the trace; those of other pages go beside it
 //   RASTRO_E2E_CHROMIUM    the browser; default /usr/bin/chromium
 export default defineConfig({

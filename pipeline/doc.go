@@ -17,7 +17,8 @@
 //  7. A claim binds a business key to the UID that came first: the same UID again is a redelivery and passes, another is a
 //     duplicate and is dropped. A crash between claim and publish loses nothing. (store: Claim, stages/dedupe)
 //  8. An outage is not a poison message: while a stage's dependency is down its hop receives nothing, and nothing burns
-//     through its receive count or its attempts: those are used up only while the stage works. (routers: Gate, breakers, Chain)
+//     through its receive count or its attempts: those are used up only while the stage works. Nor does anything while
+//     somebody has paused the stage. (routers: Gate, breakers, Pauses, Chain)
 //  9. Fusing stages changes where queues lie, not what becomes of events; `when`, `retry`, `timeout` and `breaker` are each
 //     stage's own either way. (Chain, Plan)
 //  10. A trace is a pure fold of its events: any order, duplication or redelivery of them gives the same trace. (tracking: Fold)

@@ -77,6 +77,24 @@ func (p Plan) Entry(stage string) (topic, entry string, ok bool) {
 	return "", "", false
 }
 
+// HopOf returns the hop that a stage runs in.
+func (p Plan) HopOf(stage string) (hop Hop, ok bool) {
+	i := slices.IndexFunc(p.Hops, func(h Hop) bool { return slices.Contains(h.StageNames(), stage) })
+	if i < 0 {
+		return Hop{}, false
+	}
+	return p.Hops[i], true
+}
+
+// StageNames returns the names of the hop's stages, in their order.
+func (h Hop) StageNames() []string {
+	names := make([]string, len(h.Stages))
+	for i, stage := range h.Stages {
+		names[i] = stage.Name
+	}
+	return names
+}
+
 // Topics returns the topics that the hop writes to, each once.
 func (h Hop) Topics() []string {
 	topics := slices.Clone(h.To)

@@ -10,14 +10,15 @@ import (
 	"github.com/rastrohq/rastro/pipeline"
 )
 
-// breakers are the circuit breakers of a hop's stages. While any of them is open its hop receives nothing. They implement
-// pipeline.Guard.
+// breakers are the circuit breakers of a hop's stages. While any of them is open, or somebody has paused the hop, it receives nothing.
+// They implement pipeline.Guard.
 type breakers struct {
 	gate   *Gate
 	stages map[string]*stageBreaker // never changed once made
 
-	mu   sync.Mutex
-	open map[string]bool
+	mu     sync.Mutex
+	open   map[string]bool
+	paused bool
 }
 
 type stageBreaker struct {
@@ -52,7 +53,17 @@ func (b *breakers) set(stage string, open bool) {
 	} else {
 		delete(b.open, stage)
 	}
-	b.gate.set(len(b.open) > 0)
+	b.gate.set(b.paused || len(b.open) > 0)
+}
+
+// pause notes that the hop was paused, or is to go on.
+//
+// Invariant 8: what waits for it burns no receive count either.
+func (b *breakers) pause(paused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paused = paused
+	b.gate.set(b.paused || len(b.open) > 0)
 }
 
 // Allow implements pipeline.Guard.

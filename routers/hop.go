@@ -22,6 +22,7 @@ type hop struct {
 	processor *Processor
 	observer  stageObserver
 	gate      Gate
+	breakers  *breakers
 	incoming  chan *delivery
 	gathering chan struct{} // held by the worker that gathers
 	logger    *slog.Logger
@@ -59,8 +60,9 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 		incoming: make(chan *delivery), gathering: make(chan struct{}, 1),
 		logger: p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
 	}
+	h.breakers = newBreakers(p, planned, &h.gate, h.logger)
 	var err error
-	h.chain, err = planned.Build(p.config.Plan.Pipeline, p.config.Settings, newBreakers(p, planned, &h.gate, h.logger))
+	h.chain, err = planned.Build(p.config.Plan.Pipeline, p.config.Settings, h.breakers)
 	return h, err
 }
 

@@ -15,6 +15,7 @@ type Metrics struct {
 	batchSize *prometheus.HistogramVec
 	latency   *prometheus.HistogramVec
 	breaker   *prometheus.GaugeVec
+	paused    *prometheus.GaugeVec
 	frames    *prometheus.CounterVec
 }
 
@@ -40,11 +41,14 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "rastro_breaker_state", Help: "State of a stage's circuit breaker: 0 closed, 1 half open, 2 open.",
 		}, stage),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "rastro_stage_paused", Help: "Whether a stage stands still because it, or one that is fused with it, was paused by hand: 1 or 0; with the topic that it then leaves alone.",
+		}, append(stage, "topic")),
 		frames: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rastro_hop_frames_total", Help: "Frames that a hop received and published.",
 		}, append(stage, "direction")),
 	}
-	for _, c := range []prometheus.Collector{m.events, m.duration, m.batchSize, m.latency, m.breaker, m.frames} {
+	for _, c := range []prometheus.Collector{m.events, m.duration, m.batchSize, m.latency, m.breaker, m.paused, m.frames} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

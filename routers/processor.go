@@ -32,8 +32,10 @@ type ProcessorConfig struct {
 	// Ledger takes what became of events; nil keeps none.
 	Ledger   LedgerStore
 	Recorder Recorder
-	Metrics  *Metrics
-	Logger   *slog.Logger
+	// Pauses are the stages that are paused by hand; nil pauses none.
+	Pauses  *Pauses
+	Metrics *Metrics
+	Logger  *slog.Logger
 	// Tracers make the spans of hops; nil makes none.
 	Tracers trace.TracerProvider
 }
@@ -55,6 +57,8 @@ type Processor struct {
 
 	letters *deadLetters
 	tracer  trace.Tracer
+	// unfollow has the hops go by what is paused no longer
+	unfollow func()
 
 	work    context.Context // ends when work in hand must be let go
 	abandon context.CancelFunc
@@ -95,6 +99,7 @@ func NewProcessor(config ProcessorConfig, codec *Codec) (*Processor, error) {
 		}
 		return nil, errors.Join(err, p.closeChains())
 	}
+	p.unfollow = p.followPauses() // before anything is received
 	return p, nil
 }
 
@@ -172,6 +177,7 @@ func (p *Processor) Close(ctx context.Context) error {
 }
 
 func (p *Processor) close(ctx context.Context) error {
+	defer p.unfollow()
 	p.drain()
 	var drains sync.WaitGroup
 	failed := make([]error, len(p.subs))

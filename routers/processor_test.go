@@ -45,6 +45,7 @@ type bench struct {
 	js        jetstream.JetStream
 	metrics   *prometheus.Registry // of the last run
 	tracers   trace.TracerProvider // may be nil
+	pauses    *routers.Pauses      // may be nil
 }
 
 type letterBox struct {
@@ -125,7 +126,7 @@ func (b *bench) runOn(transport routers.Transport) (stop func(ctx context.Contex
 	p, err := routers.NewProcessor(routers.ProcessorConfig{
 		Plan: b.plan, Transport: transport, Letters: b.letters, Recorder: noCounts{}, Metrics: metrics,
 		Settings: pipeline.Settings{Logger: slog.New(slog.DiscardHandler), Now: time.Now}, Logger: slog.New(slog.DiscardHandler),
-		Tracers: b.tracers,
+		Tracers: b.tracers, Pauses: b.pauses,
 	}, b.codec)
 	require.NoError(b.t, err)
 	done := make(chan error, 1)

@@ -80,7 +80,20 @@ func (r *StatsRecorder) RecordBatch(pipelineName, stage string, batch *pipeline.
 func (r *StatsRecorder) RecordBreaker(pipelineName, stage, state string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.timings.states[stageName{pipelineName, stage}] = state
+	name := stageName{pipelineName, stage}
+	of := r.timings.states[name]
+	of.breaker = state
+	r.timings.states[name] = of
+}
+
+// RecordPaused implements TimingsRecorder.
+func (r *StatsRecorder) RecordPaused(pipelineName, stage string, paused bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := stageName{pipelineName, stage}
+	of := r.timings.states[name]
+	of.paused = paused
+	r.timings.states[name] = of
 }
 
 // Close adds what is left and stops.

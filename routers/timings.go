@@ -26,6 +26,8 @@ type TimingsRecorder interface {
 	RecordBatch(pipelineName, stage string, batch *pipeline.Batch, took time.Duration, now time.Time)
 	// RecordBreaker notes the state of a stage's circuit breaker: "closed", "half-open" or "open".
 	RecordBreaker(pipelineName, stage, state string)
+	// RecordPaused notes whether a stage stands still because it, or one that is fused with it, was paused by hand.
+	RecordPaused(pipelineName, stage string, paused bool)
 }
 
 const (
@@ -43,7 +45,13 @@ const (
 // replaces what was stored of it: nothing counts twice.
 type timings struct {
 	minutes map[time.Time]*minuteTimings
-	states  map[stageName]string
+	states  map[stageName]stageState
+}
+
+// stageState is how a stage stands in this process.
+type stageState struct {
+	breaker string
+	paused  bool
 }
 
 type stageName struct{ pipeline, stage string }
@@ -60,7 +68,7 @@ type stageTimesKey struct{ tenant, pipeline, stage string }
 type sourceKey struct{ tenant, source string }
 
 func newTimings() timings {
-	return timings{minutes: map[time.Time]*minuteTimings{}, states: map[stageName]string{}}
+	return timings{minutes: map[time.Time]*minuteTimings{}, states: map[stageName]stageState{}}
 }
 
 func (t *timings) minute(now time.Time) *minuteTimings {
@@ -176,8 +184,8 @@ func (t *timings) take() (times []store.StageTimes, sources []store.SourceStats,
 			sources = append(sources, c)
 		}
 	}
-	for name, breaker := range t.states {
-		states = append(states, store.StageState{Pipeline: name.pipeline, Stage: name.stage, Breaker: breaker})
+	for name, state := range t.states {
+		states = append(states, store.StageState{Pipeline: name.pipeline, Stage: name.stage, Breaker: state.breaker, Paused: state.paused})
 	}
 	slices.SortFunc(times, func(a, b store.StageTimes) int {
 		return cmp.Or(strings.Compare(a.TenantID, b.TenantID), a.Minute.Compare(b.Minute), strings.Compare(a.Pipeline, b.Pipeline), strings.Compare(a.Stage, b.Stage))

@@ -216,7 +216,11 @@ func (s *Store) Announce(ctx context.Context, while time.Duration, failed func(e
 // Listen calls wake once it listens, and then whenever a process announces changes, until ctx ends or the connection breaks.
 // It takes a connection of its own beside the pool's. A read replica cannot be listened to: the store must be the primary's. Nor
 // can a pooler that shares connections between transactions; who gets no notifications has to look by itself every so often.
-func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
+func (s *Store) Listen(ctx context.Context, wake func()) error {
+	return s.listen(ctx, changeChannel, wake)
+}
+
+func (s *Store) listen(ctx context.Context, channel string, wake func()) (err error) {
 	connecting, cancel := s.within(ctx)
 	defer cancel()
 	conn, err := connectAlone(connecting, s.pool)
@@ -230,7 +234,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
 			err = e
 		}
 	}()
-	if _, err := conn.Exec(connecting, "LISTEN "+changeChannel); err != nil {
+	if _, err := conn.Exec(connecting, "LISTEN "+channel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	wake()
@@ -248,7 +252,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) (err error) {
 				return err
 			}
 		default:
-			return fmt.Errorf("wait for changes: %w", err)
+			return fmt.Errorf("wait for notifications: %w", err)
 		}
 	}
 }
@@ -261,7 +265,7 @@ func (s *Store) checkListening(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if err := conn.Ping(ctx); err != nil {
-		return fmt.Errorf("wait for changes: %w", err)
+		return fmt.Errorf("wait for notifications: %w", err)
 	}
 	return nil
 }

@@ -101,6 +101,8 @@ func TestQueryRoleCanDoNothingElse(t *testing.T) {
 		"SELECT * FROM dedupe_claims",
 		"SELECT * FROM aggregate_members",
 		"SELECT * FROM stage_processes",
+		"SELECT * FROM stage_controls",
+		"DELETE FROM stage_controls",
 		"DELETE FROM trace_changes",
 		"DELETE FROM aggregate_windows",
 		"UPDATE ledger_totals SET received = 0",

@@ -43,7 +43,9 @@ type StageState struct {
 	Stage    string
 	// Breaker is "closed", "half-open" or "open".
 	Breaker string
-	SeenAt  time.Time
+	// Paused says that it stands still there because it, or a stage that is fused with it, was paused.
+	Paused bool
+	SeenAt time.Time
 }
 
 // Rows are written in the order of their key, so that concurrent callers never wait for each other in a circle. A process writes
@@ -67,9 +69,9 @@ ON CONFLICT (tenant_id, minute, source, process) DO UPDATE SET
     delay = excluded.delay, last_at = excluded.last_at`
 
 	putStageStates = `
-INSERT INTO stage_processes (process, pipeline, stage, breaker)
-SELECT $1, pipeline, stage, breaker FROM unnest($2::text[], $3::text[], $4::text[]) AS d (pipeline, stage, breaker)
-ON CONFLICT (process, pipeline, stage) DO UPDATE SET breaker = excluded.breaker, seen_at = now()`
+INSERT INTO stage_processes (process, pipeline, stage, breaker, paused)
+SELECT $1, pipeline, stage, breaker, paused FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[]) AS d (pipeline, stage, breaker, paused)
+ON CONFLICT (process, pipeline, stage) DO UPDATE SET breaker = excluded.breaker, paused = excluded.paused, seen_at = now()`
 )
 
 // PutTimings writes what a process says of minutes in place of what it said of them before, and of its stages. To write the same
@@ -103,7 +105,8 @@ func (s *Store) PutTimings(ctx context.Context, process uuid.UUID, times []Stage
 	}
 	if len(states) > 0 {
 		batch.Queue(putStageStates, process, column(states, func(c StageState) string { return c.Pipeline }),
-			column(states, func(c StageState) string { return c.Stage }), column(states, func(c StageState) string { return c.Breaker }))
+			column(states, func(c StageState) string { return c.Stage }), column(states, func(c StageState) string { return c.Breaker }),
+			column(states, func(c StageState) bool { return c.Paused }))
 	}
 	batch.Queue("COMMIT")
 	if err := send(ctx, conn, &batch); err != nil {
@@ -233,7 +236,7 @@ func (s *Store) StageStates(ctx context.Context) ([]StageState, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
-SELECT process, pipeline, stage, breaker, seen_at FROM stage_processes WHERE seen_at > now() - $1::interval ORDER BY pipeline, stage, process`,
+SELECT process, pipeline, stage, breaker, paused, seen_at FROM stage_processes WHERE seen_at > now() - $1::interval ORDER BY pipeline, stage, process`,
 		stateFreshness)
 	if err != nil {
 		return nil, fmt.Errorf("read states of stages: %w", err)

@@ -42,6 +42,7 @@ type Overview struct {
 	DeadLetters int                 `json:"dead_letters_open" doc:"Dead letters that are open"`
 	LastHour    int                 `json:"dead_letters_last_hour" doc:"Events that were dead-lettered in the last hour and are still open"`
 	Now         Gauges              `json:"now" doc:"How the stages get on just now"`
+	Paused      []Pause             `json:"paused" doc:"The stages that somebody paused, in the order of pipeline and stage"`
 	Balance     []store.Balance     `json:"balance" doc:"What became of all events, by pipeline"`
 	Failures    []store.LetterGroup `json:"failures" doc:"Why events were dead-lettered in the window, the most frequent reasons first"`
 	Slowest     []CarrierLag        `json:"slowest" doc:"The sources whose events come the latest after they occurred"`
@@ -94,6 +95,9 @@ func (h *Handler) overview(ctx context.Context, in *WindowInput) (*overviewOutpu
 	})
 	if err != nil {
 		return nil, h.unavailable(ctx, "read the overview", err)
+	}
+	if o.Paused, err = h.pauses(ctx); err != nil {
+		return nil, h.unavailable(ctx, "read which stages are paused", err)
 	}
 	return &overviewOutput{o}, nil
 }

@@ -32,6 +32,7 @@ type Queue struct {
 	Trend       string     `json:"trend" enum:"growing,draining,steady,unknown" doc:"How the depth has changed since the reading before"`
 	DrainMS     *float64   `json:"drain_ms,omitempty" doc:"How long until it is empty at the pace of the last readings; missing while it does not shrink"`
 	ReadAt      *time.Time `json:"read_at,omitempty" doc:"When the broker told"`
+	Paused      *Pause     `json:"paused,omitempty" doc:"Why nothing is read from it: who paused a stage that it is read for; missing when it is"`
 }
 
 // QueueList are all queues.
@@ -82,7 +83,7 @@ func (h *Handler) queues(ctx context.Context, in *struct{ Whose }) (*queuesOutpu
 			q := Queue{Topic: topic.Name, Reader: reader, Approximate: h.deps.Approximate, In: edges[topic.Name].Rate, Trend: "unknown"}
 			for _, s := range stages {
 				if s.Pipeline == reader && s.Topic == topic.Name && s.Hop == s.Name {
-					q.Stage, q.Out = s.Name, s.Now.In
+					q.Stage, q.Out, q.Paused = s.Name, s.Now.In, s.Paused
 					if s.Age != nil {
 						q.OldestMS = &s.Age.Max
 					}
@@ -123,6 +124,9 @@ func (q *Queue) deepen(told *depths) {
 		q.Trend = "growing"
 	case depth < before:
 		q.Trend = "draining"
+		if q.Paused != nil { // what was in hand is finished, and no more
+			break
+		}
 		drain := milliseconds(time.Duration(float64(depth) / float64(before-depth) * float64(elapsed)))
 		q.DrainMS = &drain
 	default:

@@ -30,6 +30,8 @@ type Stage struct {
 	To        []string       `json:"to" doc:"The topics that the hop writes to"`
 	Workers   int            `json:"workers" doc:"Batches that the hop works on at once in a process"`
 	Processes int            `json:"processes" doc:"Processes that run it"`
+	Paused    *Pause         `json:"paused,omitempty" doc:"Why it stands still: it was paused, or a stage that is fused with it; missing when it does not"`
+	Standing  int            `json:"paused_processes" doc:"Of the processes that run it, those that have it stand still by now: all follow within a few seconds"`
 	Breaker   string         `json:"breaker" enum:"closed,half-open,open,unknown" doc:"The worst state of its circuit breakers in these processes"`
 	Now       StageGauge     `json:"now" doc:"How it does just now"`
 	Took      *Latency       `json:"took,omitempty" doc:"What it took for the batches that events were in, in the window"`
@@ -159,6 +161,10 @@ func (h *Handler) stages(ctx context.Context, in WindowInput) ([]Stage, []pipeli
 	if err != nil {
 		return nil, nil, h.unavailable(ctx, "read how stages do", err)
 	}
+	stages, err = h.withPauses(ctx, plans, stages)
+	if err != nil {
+		return nil, nil, h.unavailable(ctx, "read which stages are paused", err)
+	}
 	return stages, plans, nil
 }
 
@@ -218,6 +224,9 @@ func (s *Stage) measure(hop pipeline.Hop, times store.StageTimes, stats []store.
 	for _, state := range states {
 		if state.Pipeline == s.Pipeline && state.Stage == s.Name {
 			s.Processes++
+			if state.Paused {
+				s.Standing++
+			}
 			if slices.Index(worse, state.Breaker) > slices.Index(worse, s.Breaker) {
 				s.Breaker = state.Breaker
 			}

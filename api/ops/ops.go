@@ -1,5 +1,5 @@
-// Package ops is the edge from which the system is looked after: its dead letters, the jobs that redrive and discard them, and
-// the record of who did what.
+// Package ops is the edge from which the system is looked after: its dead letters, the jobs that redrive and discard them, the stages
+// that are paused, and the record of who did what.
 package ops
 
 import (
@@ -81,7 +81,7 @@ func cached(read func(context.Context) ([]pipeline.Plan, error), now func() time
 
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {
-	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal} {
+	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal, h.registerStages} {
 		register(api)
 	}
 }

@@ -32,11 +32,11 @@ export const user = process.env.RASTRO_E2E_USER ?? 'Rosa Quispe';
 export const traceId = process.env.RASTRO_E2E_TRACE;
 
 /** Opens the dashboard and signs in on the way, as whoever comes for the first time does. */
-export async function signIn(page: Page, path = './'): Promise<void> {
+export async function signIn(page: Page, path = './', as = user): Promise<void> {
   await page.goto(path);
   await page
-    .getByRole('button', { name: user })
-    .or(page.getByRole('link', { name: user }))
+    .getByRole('button', { name: as })
+    .or(page.getByRole('link', { name: as }))
     .first()
     .click();
   await expect(page.getByRole('navigation').first()).toBeVisible();

@@ -508,6 +508,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stages/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a stage
+         * @description Has a stage receive nothing, and those that are fused with it, until it is resumed: events wait in its queue, none is lost, and ingest goes on. What is in hand is finished. Every process that runs it follows within a second or two, those that start later too. It holds for the events of all tenants, and is noted in the audit of none. What is so already is left as it is, and is no error. Needs the role tenants:all as well. Needs the role ops:write.
+         */
+        post: operations["pause-stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stages/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume a stage
+         * @description Has a stage go on that was paused. Every process that runs it follows within a second or two, those that start later too. It holds for the events of all tenants, and is noted in the audit of none. What is so already is left as it is, and is no error. Needs the role tenants:all as well. Needs the role ops:write.
+         */
+        post: operations["resume-stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stages/{id}/samples": {
         parameters: {
             query?: never;
@@ -1784,6 +1824,8 @@ export interface components {
             oldest_ms?: number;
             /** @description From received to stored, 19 of 20 events, in milliseconds */
             p95_ms: components["schemas"]["KPI"];
+            /** @description The stages that somebody paused, in the order of pipeline and stage */
+            paused: components["schemas"]["Pause"][] | null;
             /** @description The sources whose events come the latest after they occurred */
             slowest: components["schemas"]["CarrierLag"][] | null;
             /** @description Events stored a second */
@@ -1873,6 +1915,31 @@ export interface components {
             waited_ms?: number;
             /** @description Who did it; absent when nobody did */
             who?: string;
+        };
+        Pause: {
+            /** @description The stage that was paused, as pipeline.stage */
+            id: string;
+            /** @description Who paused it, as the issuer knows them */
+            paused_by: string;
+            /** @description Who paused it, for people */
+            paused_by_name?: string;
+            /** @description The pipeline */
+            pipeline: string;
+            /** @description Why, in their words */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when
+             */
+            since: string;
+            /** @description The stage that was paused */
+            stage: string;
+            /** @description The stages that stand still with it: it, and those that are fused with it; none when no pipeline has it any more */
+            stages: string[] | null;
+        };
+        PauseStageInputBody: {
+            /** @description Why, for the record and for who looks at the stage: operators of all tenants read it */
+            reason: string;
         };
         Personal: {
             /** @description There is personal data; GET /api/v1/events/{uid}/personal opens it */
@@ -2011,6 +2078,8 @@ export interface components {
              * @description The tenant's events a second that are read from it
              */
             out_per_second: number;
+            /** @description Why nothing is read from it: who paused a stage that it is read for; missing when it is */
+            paused?: components["schemas"]["Pause"];
             /**
              * Format: date-time
              * @description When the broker told
@@ -2094,6 +2163,10 @@ export interface components {
             /** @description What is odd about the event, at a carrier's address */
             warnings?: components["schemas"]["Field"][] | null;
         };
+        ResumeStageInputBody: {
+            /** @description Why, for the record */
+            reason?: string;
+        };
         Samples: {
             /** @description The latest samples, the earliest of them first */
             items: components["schemas"]["StageSample"][] | null;
@@ -2172,6 +2245,13 @@ export interface components {
             outcomes: {
                 [key: string]: number;
             };
+            /** @description Why it stands still: it was paused, or a stage that is fused with it; missing when it does not */
+            paused?: components["schemas"]["Pause"];
+            /**
+             * Format: int64
+             * @description Of the processes that run it, those that have it stand still by now: all follow within a few seconds
+             */
+            paused_processes: number;
             /** @description The pipeline */
             pipeline: string;
             /**
@@ -2192,6 +2272,20 @@ export interface components {
              * @description Batches that the hop works on at once in a process
              */
             workers: number;
+        };
+        StageControl: {
+            /** @description Whether it was not so before */
+            changed: boolean;
+            /** @description Those of them that are paused: they stand still until none is */
+            held_by: string[] | null;
+            /** @description pipeline.stage */
+            id: string;
+            /** @description Who paused it, since when and why; of who did first. Missing when it is not paused */
+            pause?: components["schemas"]["StagePause"];
+            /** @description Whether it is paused */
+            paused: boolean;
+            /** @description The stages that stand still and go on together: it, and those that are fused with it */
+            stages: string[] | null;
         };
         StageDetail: {
             /** @description How long ago events that it let pass had been received, in the window */
@@ -2222,6 +2316,13 @@ export interface components {
             outcomes: {
                 [key: string]: number;
             };
+            /** @description Why it stands still: it was paused, or a stage that is fused with it; missing when it does not */
+            paused?: components["schemas"]["Pause"];
+            /**
+             * Format: int64
+             * @description Of the processes that run it, those that have it stand still by now: all follow within a few seconds
+             */
+            paused_processes: number;
             /** @description The pipeline */
             pipeline: string;
             /**
@@ -2291,6 +2392,23 @@ export interface components {
             items: components["schemas"]["Stage"][] | null;
             /** @description Identifies the configuration of all pipelines */
             version: string;
+        };
+        StagePause: {
+            /** @description Who paused it, as the issuer knows them */
+            paused_by: string;
+            /** @description Who paused it, for people */
+            paused_by_name?: string;
+            /** @description The pipeline */
+            pipeline: string;
+            /** @description Why, in their words */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when
+             */
+            since: string;
+            /** @description The stage that was paused */
+            stage: string;
         };
         StageSample: {
             /** @description The event as the stage left it; empty when that is the same */
@@ -4714,6 +4832,168 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StageDetail"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "pause-stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description pipeline.stage */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseStageInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageControl"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "resume-stage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description pipeline.stage */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeStageInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageControl"];
                 };
             };
             /** @description Unauthorized */

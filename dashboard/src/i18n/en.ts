@@ -57,6 +57,7 @@ export const en: Catalog = {
     warn: 'Attention',
     bad: 'Bad',
     idle: 'No data',
+    paused: 'Paused',
   },
   ui: {
     seeAll: 'See all',

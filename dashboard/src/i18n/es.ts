@@ -59,6 +59,7 @@ export const es = {
     warn: 'Atención',
     bad: 'Mal',
     idle: 'Sin datos',
+    paused: 'En pausa',
   },
   ui: {
     seeAll: 'Ver todo',

@@ -25,7 +25,15 @@ interface Known {
 export function troubles({ stages, queues, overview }: Known, t: Catalog, f: Formats): Trouble[] {
   const words = t.overview.attention;
   const found: Trouble[] = [];
+  for (const pause of overview?.paused ?? [])
+    found.push({
+      id: `paused ${pause.id}`,
+      health: 'paused',
+      text: words.paused(pause.id, pause.paused_by_name || pause.paused_by, pause.reason),
+      stage: pause.id,
+    });
   for (const stage of stages) {
+    if (stage.paused) continue; // it stands still on purpose
     const at = { stage: stage.id };
     if (stage.breaker === 'open')
       found.push({ ...at, id: `breaker ${stage.id}`, health: 'bad', text: words.breaker(stage.id) });
@@ -51,7 +59,7 @@ export function troubles({ stages, queues, overview }: Known, t: Catalog, f: For
   }
   for (const queue of queues) {
     const health = healthOfQueue(queue);
-    if (health === 'ok') continue;
+    if (health === 'ok' || health === 'paused') continue;
     const depth = f.count(queue.depth ?? 0);
     const text =
       queue.trend === 'growing'

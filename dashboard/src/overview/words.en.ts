@@ -43,6 +43,7 @@ export const overviewWords: Words<typeof spanish> = {
       none: 'All is well: nothing is late, nothing is lost.',
       unknown: 'Checking…',
       more: (n) => plural(n, 'and 1 more notice', `and ${n} more notices`),
+      paused: (stage, who, reason) => `${stage} was paused by ${who}: ${reason}`,
       breaker: (stage) => `${stage} is cut off: it no longer calls a service that fails`,
       halfOpen: (stage) => `${stage} tries a service again that failed`,
       late: (stage, age) => `${stage} is ${age} behind`,

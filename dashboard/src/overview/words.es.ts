@@ -41,6 +41,7 @@ export const overviewWords = {
       none: 'Todo en orden: nada va tarde, nada se pierde.',
       unknown: 'Comprobando…',
       more: (n: number) => plural(n, 'y 1 aviso más', `y ${n} avisos más`),
+      paused: (stage: string, who: string, reason: string) => `${stage} está en pausa, por ${who}: ${reason}`,
       breaker: (stage: string) => `${stage} está cortada: deja de llamar a un servicio que falla`,
       halfOpen: (stage: string) => `${stage} prueba de nuevo un servicio que fallaba`,
       late: (stage: string, age: string) => `${stage} va ${age} por detrás`,

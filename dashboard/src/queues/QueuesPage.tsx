@@ -10,6 +10,7 @@ import type { Catalog } from '../i18n/es';
 import type { Formats } from '../i18n/format';
 import { useI18n } from '../i18n/i18n';
 import { useInterval } from '../live/live';
+import { PausedMark } from '../stages/PausedMark';
 import { healthOfQueue, urgency } from '../topology/health';
 import { DataTable } from '../ui/DataTable';
 import { Empty } from '../ui/Empty';
@@ -64,6 +65,7 @@ export function QueuesPage() {
 /** How long it will take until a queue is empty; never while it grows. */
 function drain(queue: Queue, t: Catalog, f: Formats): string {
   if (queue.depth === 0) return t.queues.drained;
+  if (queue.paused) return t.health.paused;
   if (queue.drain_ms !== undefined) return f.ms(queue.drain_ms);
   return queue.trend === 'growing' ? t.queues.never : t.time.unknown;
 }
@@ -93,6 +95,7 @@ function columnsOf(t: Catalog, f: Formats): ColumnDef<Queue, unknown>[] {
           ) : (
             <span className="secondary">{t.queues.internal}</span>
           )}
+          {q.paused && <PausedMark pause={q.paused} />}
         </span>
       ),
     }),

@@ -186,6 +186,8 @@ export const queuesWords: Words<typeof spanish> = {
       'personal.show': 'Show personal data',
       'personal.forget': 'Forget a person',
       'tenants.apply': 'Apply settings',
+      'stages.pause': 'Pause a stage',
+      'stages.resume': 'Resume a stage',
       'tenants.access': 'Look from another organisation',
       'dead_letters.cancel': 'Cancel a job',
     },

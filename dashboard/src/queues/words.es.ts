@@ -188,6 +188,8 @@ export const queuesWords = {
       'personal.show': 'Mostrar datos personales',
       'personal.forget': 'Olvidar a una persona',
       'tenants.apply': 'Aplicar ajustes',
+      'stages.pause': 'Pausar una etapa',
+      'stages.resume': 'Reanudar una etapa',
       'tenants.access': 'Mirar desde otra organización',
       'dead_letters.cancel': 'Cancelar un trabajo',
     },

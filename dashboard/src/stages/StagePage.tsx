@@ -16,6 +16,8 @@ import { StaleNote } from '../ui/StaleNote';
 import { useTitle } from '../ui/useTitle';
 import { BreakerMark } from './BreakerMark';
 import { Figures } from './Figures';
+import { PauseBanner } from './PauseBanner';
+import { PauseControl } from './PauseControl';
 import { stageQuery } from './queries';
 import type { StageTab } from './routes';
 import { Samples } from './Samples';
@@ -43,6 +45,7 @@ export function StagePage() {
   return (
     <div className={classes.page}>
       <Head id={id} stage={stage.data} />
+      {stage.data?.paused && <PauseBanner stage={stage.data} pause={stage.data.paused} />}
       {stage.isError && <StaleNote onRetry={() => void stage.refetch()} />}
       <Tabs id={id} active={tab} />
       {!stage.data ? (
@@ -69,6 +72,7 @@ function Head({ id, stage }: { id: string; stage: Schema<'StageDetail'> | undefi
         {name}
       </h1>
       {stage && <BreakerMark state={stage.breaker} />}
+      {stage && <PauseControl stage={stage} />}
       <p className={classes.summary} lang="en">
         {stage?.summary ?? ' '}
       </p>

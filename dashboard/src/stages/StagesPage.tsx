@@ -20,6 +20,7 @@ import { StaleNote } from '../ui/StaleNote';
 import { TableSkeleton } from '../ui/TableSkeleton';
 import { useTitle } from '../ui/useTitle';
 import { BreakerMark } from './BreakerMark';
+import { PausedMark } from './PausedMark';
 import { stagesQuery } from './queries';
 import classes from './stages.module.css';
 
@@ -79,6 +80,7 @@ function columnsOf(t: Catalog, f: Formats): ColumnDef<Stage, unknown>[] {
         <Link to="/stages/$id" params={{ id: s.id }} className={classes.name}>
           <span className="secondary">{s.pipeline}.</span>
           <strong>{s.name}</strong>
+          {s.paused && <PausedMark pause={s.paused} />}
         </Link>
       ),
     }),

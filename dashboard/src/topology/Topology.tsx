@@ -185,7 +185,7 @@ const QueueLabel = memo(function QueueLabel({
         <span className={classes.unit}>{t.overview.perSecond}</span>
       </span>
       <span className={`${classes.waits} num`}>
-        {health !== 'ok' && <HealthMark health={health} size={12} />}
+        {health !== 'ok' && health !== 'paused' && <HealthMark health={health} size={12} />}
         {age === undefined ? t.topology.waiting(depth) : t.topology.waitingFor(depth, f.ms(age))}
         {arrow && <span title={queue?.trend === 'growing' ? t.topology.growing : t.topology.draining}>{arrow}</span>}
       </span>
@@ -199,6 +199,7 @@ const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; le
   const health = useLive((s) => healthOfStage(stage, gauge(s, stage)));
   const trail = useLive((s) => s.trails[stage.id]);
   const second = (s: LiveState): string => {
+    if (stage.paused) return t.health.paused;
     const now = gauge(s, stage);
     if (now.rejected_per_second > 0) return t.topology.rejected(f.rate(now.rejected_per_second));
     const all = now.in_per_second;

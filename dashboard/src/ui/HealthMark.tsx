@@ -1,9 +1,9 @@
-import { Circle, CircleCheck, OctagonX, TriangleAlert } from 'lucide-react';
+import { Circle, CircleCheck, CirclePause, OctagonX, TriangleAlert } from 'lucide-react';
 import { useI18n } from '../i18n/i18n';
 import type { Health } from '../topology/health';
 import classes from './ui.module.css';
 
-const icons = { ok: CircleCheck, warn: TriangleAlert, bad: OctagonX, idle: Circle };
+const icons = { ok: CircleCheck, warn: TriangleAlert, bad: OctagonX, idle: Circle, paused: CirclePause };
 
 /** How something does: a glyph of its own for each, and its word for who does not see it. */
 export function HealthMark({ health, size = 14 }: { health: Health; size?: number }) {

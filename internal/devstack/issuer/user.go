@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -15,7 +16,7 @@ type User struct {
 	Email      string
 	// Tenant is the tenant claim.
 	Tenant string
-	// Roles are the realm roles: events:write, traces:read, ops:read, ops:write.
+	// Roles are the realm roles: events:write, traces:read, ops:read, ops:write, tenants:all.
 	Roles []string
 	// Title says in one Spanish and one English word what the user does.
 	Title Title
@@ -32,11 +33,13 @@ func (u User) Subject() string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://rastro.example/users/"+u.Username)).String()
 }
 
-// DemoUsers are an operator, a viewer and a carrier for each of the four demo tenants. The people are made up.
+// DemoUsers are an operator, a viewer and a carrier for each of the four demo tenants, and somebody who runs the system for all of them.
+// The people are made up.
 func DemoUsers() []User {
 	operator := Title{ES: "Operaciones", EN: "Operator"}
 	viewer := Title{ES: "Consulta", EN: "Viewer"}
 	carrier := Title{ES: "Transportista", EN: "Carrier"}
+	platform := Title{ES: "Plataforma", EN: "Platform"}
 	demo := func(tenant, given, family string, title Title, roles ...string) User {
 		username := strings.ToLower(given + "." + family)
 		username = strings.NewReplacer("á", "a", "é", "e", "í", "i", "ó", "o", "ú", "u", "ñ", "n").Replace(username)
@@ -50,6 +53,7 @@ func DemoUsers() []User {
 		demo("talma-pe", "Rosa", "Quispe", operator, all...),
 		demo("talma-pe", "Iván", "Cárdenas", viewer, "traces:read"),
 		demo("talma-pe", "Lucía", "Paredes", carrier, "events:write"),
+		demo("talma-pe", "Eva", "Soto", platform, append(slices.Clone(all), "tenants:all")...),
 		demo("talma-ec", "Andrés", "Villacís", operator, all...),
 		demo("talma-ec", "Paola", "Cevallos", viewer, "traces:read"),
 		demo("talma-ec", "Byron", "Quinde", carrier, "events:write"),
