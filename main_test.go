@@ -28,6 +28,7 @@ var rooms = map[string]float64{
 	"api/reference":           4,
 	"api/auth":                3.5,
 	"api/problem":             3.2,
+	"api/conditional":         3.2,
 	"stages":                  3,
 	"routers":                 3,
 	"pipeline/trial":          2.5,

@@ -221,6 +221,11 @@ func (c *Carrier) Meaning(kind tracking.Kind, code string) (tracking.Meaning, bo
 	return c.tables.catalog.Lookup(kind, code)
 }
 
+// SentUnder lists the sources that events of the carrier have; what is below them, after a slash, is the carrier's as well.
+func (c *Carrier) SentUnder() []string {
+	return append([]string{c.Defaults.Source}, slices.DeleteFunc(slices.Clone(c.Sources), func(s string) bool { return s == c.Defaults.Source })...)
+}
+
 // Unmapped reports whether nothing says what the code of a decoded event means.
 func Unmapped(r formats.Result) bool {
 	return r.OK() && slices.ContainsFunc(r.Findings, func(f formats.Finding) bool { return f.Code == CodeUnmapped })

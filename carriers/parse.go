@@ -176,6 +176,38 @@ func MeaningText(m tracking.Meaning) string {
 	}
 }
 
+// Said is the meaning that a milestone or a word that the catalogue knows and the name of an exception say, as `codes` of a file have
+// them; each may be empty, but not both. An error says what may have been meant.
+func (t Tables) Said(milestone, exception string) (tracking.Meaning, error) {
+	m := tracking.Meaning{Exception: exception}
+	if exception != "" && !exceptionForm.MatchString(exception) {
+		return m, &SaidError{"exception", fmt.Sprintf("exception %q must be a short name in snake_case, such as on_hold", exception)}
+	}
+	if milestone == "" {
+		if exception == "" {
+			return m, &SaidError{"milestone", "say a milestone, an exception or both"}
+		}
+		return m, nil
+	}
+	known, ok := t.ParseMeaning(milestone)
+	switch {
+	case !ok:
+		return m, &SaidError{"milestone", fmt.Sprintf("%q is no milestone, and no word that milestones.yaml knows; %s", milestone, didYouMean(milestone, milestoneNames()))}
+	case exception == "":
+		return known, nil
+	case known.Exception != "" && known.Exception != exception:
+		return m, &SaidError{"exception", fmt.Sprintf("%q says the exception %q already", milestone, known.Exception)}
+	}
+	m.Milestone = known.Milestone
+	return m, nil
+}
+
+// SaidError is what is wrong about what a code is said to mean.
+type SaidError struct{ Field, Message string }
+
+// Error implements error.
+func (e *SaidError) Error() string { return e.Message }
+
 func milestoneNames() []string {
 	names := make([]string, 0, 17)
 	for _, m := range tracking.Milestones() {

@@ -104,6 +104,8 @@ func (s *attackStand) configureCarriers() {
 	for _, tenant := range []string{"talma-pe", "talma-ec", victimKnown + "-tenant"} {
 		file := fmt.Sprintf("carrier: %s\nsummary: One of %s's\ntenant: %s\nformat: native\n", carrierOf(tenant), tenant, tenant)
 		require.NoError(s.t, os.WriteFile(filepath.Join(dir, carrierOf(tenant)+".yaml"), []byte(file), 0o600))
+		file = strings.NewReplacer(carrierOf(tenant), epcisCarrierOf(tenant), "native", "epcis").Replace(file)
+		require.NoError(s.t, os.WriteFile(filepath.Join(dir, epcisCarrierOf(tenant)+".yaml"), []byte(file), 0o600))
 	}
 }
 
@@ -111,6 +113,9 @@ func (s *attackStand) configureCarriers() {
 func carrierOf(tenant string) string {
 	return fmt.Sprintf("carrier-%d", len(tenant)*7+int(tenant[len(tenant)-1]))
 }
+
+// epcisCarrierOf returns the carrier of a party that sends EPCIS.
+func epcisCarrierOf(tenant string) string { return carrierOf(tenant) + "2" }
 
 // start runs the system.
 func (s *attackStand) start() {
@@ -152,7 +157,7 @@ func (s *attackStand) settle(tenant, known, secret string) *party {
 	for name, value := range map[string]string{
 		"trace": known + "-trace", "thing": known + "-thing", "source": known + "-source", "event": known + "-event",
 		"type": known + "-type", "dead": known + "-dead", "subject": known + "-subject", "known": known,
-		"carrier": carrierOf(tenant),
+		"carrier": carrierOf(tenant), "epcis-carrier": epcisCarrierOf(tenant), "capture": uuid.NewString(),
 	} {
 		p.names[name] = value
 	}
@@ -167,6 +172,11 @@ func (s *attackStand) settle(tenant, known, secret string) *party {
 	send(p.names["trace"], p.names["thing"], p.names["type"], known+"-event-2", "2026-06-20T23:55:01-05:00")
 	send(secret+"-trace", secret+"-thing", secret+"-type", secret+"-event", "2026-06-21T10:00:00-05:00")
 	send(p.names["dead"], p.names["thing"], "loaded", known+"-event-3", time.Now().Add(48*time.Hour).Format(time.RFC3339))
+	now := time.Now().UTC()
+	require.NoError(t, s.db.SaveCaptures(t.Context(), []store.Capture{{
+		TenantID: tenant, ID: uuid.MustParse(p.names["capture"]), Carrier: p.names["epcis-carrier"], CreatedAt: now, FinishedAt: now, Behaviour: "proceed",
+		Accepted: 1, Rejected: 1, Errors: json.RawMessage(`[{"type":"epcisException:ValidationException","detail":"` + secret + ` fault","eventID":"` + p.names["event"] + `"}]`),
+	}}))
 	s.settlePersonal(p, secret)
 	s.settleAlert(p, secret, actor)
 	s.settleLetters(p, secret, actor)
@@ -249,6 +259,17 @@ func (s *attackStand) learn(p *party) {
 		var carriers struct{ Items []struct{ Stored int } }
 		get("/api/v1/carriers", &carriers)
 		return balance.Settled && len(trace.Events) == 2 && jobs.Items[0].State == "done" && len(carriers.Items) > 0 && carriers.Items[0].Stored > 2
+	}, 30*time.Second, 50*time.Millisecond)
+	code, err := s.db.DecideCode(t.Context(), store.CodeDecision{
+		TenantID: p.tenant, Carrier: p.names["source"], Sources: []string{p.names["source"]}, Code: p.names["type"],
+		Meaning: tracking.Meaning{Milestone: tracking.Loaded}, Reason: p.names["known"] + " code",
+	})
+	require.NoError(t, err)
+	p.names["code-job"] = code.ID.String()
+	require.Eventually(t, func() bool {
+		var job store.CodeJob
+		get("/api/v1/carriers/unmapped/jobs/"+code.ID.String(), &job)
+		return job.State == "done"
 	}, 30*time.Second, 50*time.Millisecond)
 	var trace struct {
 		Events []struct{ UID string }

@@ -40,12 +40,13 @@ Exit codes: 0 done, 1 something is wrong with a carrier, 2 the command line is w
   rastro carrier lint --config ./own
   rastro carrier test --config ./own --update   # writes what becomes of the samples, to be looked at
   rastro carrier test --config ./own
-  rastro carrier list`,
+  rastro carrier list
+  rastro carrier inbox                         # the codes that nothing knows`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&c.config, "config", "", "`folder` whose files stand before the built-in ones (default $RASTRO_CONFIG_DIR)")
-	cmd.AddCommand(c.listCommand(), c.lintCommand(), c.testCommand(), c.newCommand())
+	cmd.AddCommand(c.listCommand(), c.lintCommand(), c.testCommand(), c.newCommand(), c.inboxCommand())
 	return cmd
 }
 

@@ -24,6 +24,7 @@ type carrierClient struct {
 	client   *apiClient
 	carrier  string
 	media    string // of all bodies; empty: by their names
+	capture  string // by the capture interface of EPCIS, and what becomes of the others when an event is wrong; empty: not by it
 	patience time.Duration
 	trouble  func(error)
 }
@@ -99,7 +100,12 @@ func mediaOf(name string) string {
 // send sends a body. An error means that it is not known what became of it, or that no other will fare better.
 func (c *carrierClient) send(ctx context.Context, name string, body []byte) (sentBody, error) {
 	sent := sentBody{File: name}
-	answer, err := c.client.postPatiently(ctx, "/api/v1/carriers/"+url.PathEscape(c.carrier)+"/events", firstOf(c.media, mediaOf(name)), body, c.patience, c.trouble)
+	address, media, headers := "/api/v1/carriers/"+url.PathEscape(c.carrier)+"/events", firstOf(c.media, mediaOf(name)), []string(nil)
+	if c.capture != "" {
+		address, media = strings.TrimSuffix(address, "events")+"capture", firstOf(c.media, "application/ld+json")
+		headers = []string{"GS1-Capture-Error-Behaviour", c.capture}
+	}
+	answer, err := c.client.postPatiently(ctx, address, media, body, c.patience, c.trouble, headers...)
 	if err != nil {
 		return sent, err
 	}
@@ -107,9 +113,13 @@ func (c *carrierClient) send(ctx context.Context, name string, body []byte) (sen
 	if json.Valid(answer.body) {
 		sent.Answer = answer.body
 	}
+	_, captured := answer.header["Location"] // as a job, which says what is wrong
 	switch answer.status {
-	case http.StatusOK, http.StatusAccepted, http.StatusUnprocessableEntity:
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusConflict:
+	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusConflict, http.StatusNotAcceptable:
+		if answer.status == http.StatusBadRequest && captured {
+			break
+		}
 		sent.Remarks = []remark{{Severity: "error", reason: reason{Message: answer.problem()}}}
 		return sent, nil
 	case http.StatusNotFound:
@@ -124,7 +134,7 @@ func (c *carrierClient) send(ctx context.Context, name string, body []byte) (sen
 	return sent, sent.read(answer)
 }
 
-// read reads what an answer says of items, in our form or in that of DCSA.
+// read reads what an answer says of items, in our form, in that of DCSA or in that of the capture interface of EPCIS.
 func (s *sentBody) read(answer *response) error {
 	var a struct {
 		Results []struct {
@@ -133,6 +143,11 @@ func (s *sentBody) read(answer *response) error {
 			Warnings []problem.Field `json:"warnings"`
 		} `json:"results"`
 		Feedback []struct{ Severity, Message, PropertyPath string } `json:"feedbackElements"`
+		// Errors are those of a capture job, or of the problem that it is refused with.
+		Errors []struct {
+			Index, Position                       *int
+			Field, Pointer, Code, Message, Detail string
+		} `json:"errors"`
 	}
 	if err := json.Unmarshal(answer.body, &a); err != nil {
 		return fmt.Errorf("the server answers %d with something that is not its API's: %w", answer.status, err)
@@ -143,6 +158,13 @@ func (s *sentBody) read(answer *response) error {
 				s.Remarks = append(s.Remarks, remark{Index: &r.Index, Severity: severity, reason: reason{f.Field, f.Code, f.Message}})
 			}
 		}
+	}
+	for _, e := range a.Errors {
+		at := e.Index
+		if at == nil {
+			at = e.Position
+		}
+		s.Remarks = append(s.Remarks, remark{Index: at, Severity: "error", reason: reason{firstOf(e.Field, e.Pointer), e.Code, firstOf(e.Message, e.Detail)}})
 	}
 	severities := map[string]string{"ERROR": "error", "WARN": "warning"}
 	for _, f := range a.Feedback {
@@ -159,7 +181,7 @@ func sendAsCarrier(cmd *cobra.Command, streams streams, options sendOptions, fil
 	}
 	defer client.close()
 	trouble := newTrouble(cmd.ErrOrStderr(), options.retryFor)
-	c := &carrierClient{client: client, carrier: options.carrier, media: options.media, patience: options.retryFor, trouble: trouble}
+	c := &carrierClient{client: client, carrier: options.carrier, media: options.media, capture: options.capture, patience: options.retryFor, trouble: trouble}
 	all, accepted, rejected, refused := []sentBody{}, 0, 0, false
 	for _, name := range files {
 		body, err := readWhole(cmd.InOrStdin(), name)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/rastrohq/rastro/api/ops"
 	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/pipeline"
 )
@@ -46,6 +47,16 @@ func checkedCarriers(files fs.FS) (*carriers.Set, pipeline.Findings, error) {
 		return nil, found.Warnings(), wrong
 	}
 	return set, found.Warnings(), nil
+}
+
+// configuredCarriers reads the carriers for the edge from which the system is looked after. One that has faults is left out there: what it
+// sent before can be seen to all the same.
+func configuredCarriers(files fs.FS) (c ops.Carriers, err error) {
+	if c.Tables, err = carriers.LoadTables(files); err != nil {
+		return c, err
+	}
+	c.Set, _, err = carriers.Load(files, nil)
+	return c, err
 }
 
 // Lookup implements ingest.Carriers.

@@ -144,8 +144,8 @@ type response struct {
 	body   []byte
 }
 
-// do sends one request. An error means that there was no answer; every status is an answer.
-func (c *apiClient) do(ctx context.Context, method, path, contentType string, body []byte) (*response, error) {
+// do sends one request, with further headers by name and value. An error means that there was no answer; every status is an answer.
+func (c *apiClient) do(ctx context.Context, method, path, contentType string, body []byte, headers ...string) (*response, error) {
 	token, err := c.bearer()
 	if err != nil {
 		return nil, err
@@ -158,6 +158,9 @@ func (c *apiClient) do(ctx context.Context, method, path, contentType string, bo
 	request.Header.Set("Accept", "application/json, "+problem.ContentType)
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {

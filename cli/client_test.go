@@ -250,7 +250,7 @@ func (r testRun) do(t *testing.T, args ...string) ran {
 	}
 	root := &cobra.Command{Use: "rastro", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(newTokenCommand(s), newSendCommand(s), newTraceCommand(s), newDLQCommand(s), newBalanceCommand(s), newDuplicatesCommand(s), newForgetCommand(s), newPersonalCommand(s),
-		newAuditCommand(s), newRetainCommand(s), newWatchCommand(s), newAlertsCommand(s), newPipelineCommand(options{}, s))
+		newAuditCommand(s), newRetainCommand(s), newWatchCommand(s), newCarrierCommand(s), newAlertsCommand(s), newPipelineCommand(options{}, s))
 	root.SetArgs(args)
 	root.SetOut(&out)
 	root.SetErr(&errOut)

@@ -43,7 +43,7 @@ func newDevCommand(o options) *cobra.Command {
 		Short: "Run everything on this machine: broker, database, sign-in, all roles, and carriers that play traffic",
 		Long: `Run all of Rastro in one process, with what it needs embedded: a NATS JetStream broker, a real PostgreSQL, an OpenID
 Connect issuer with demo users, and a simulator that plays the traffic of four demo tenants (talma-pe, talma-ec, talma-co,
-talma-mx). The data stays in the data folder from one run to the next. Ctrl-C stops everything.
+talma-mx), that of talma-pe's demonstration carriers in each carrier's own format. The data stays in the data folder from one run to the next. Ctrl-C stops everything.
 
 PostgreSQL is the one that RASTRO_DATABASE_URL names when that is set; else programs found on this machine are run in the
 data folder; else they are downloaded.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -57,11 +58,12 @@ func serveIngest(d ingestDeps) error {
 	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: publisher, Tenants: ingest.NewTenants(d.Store, tenantFreshness, time.Now, d.Logger),
-		Carriers: d.Carriers, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
+		Carriers: d.Carriers, Captures: d.Store, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
+	d.Lifecycle.Append(fx.StartStopHook(handler.Start, handler.Close))
 	handler.Register(d.Server.app.Group("/api/v1"))
 	ingest.Document(d.Server.api)
 	return nil
@@ -86,7 +88,8 @@ func serveOps(d opsDeps) error {
 	quiet.logger = slog.New(slog.DiscardHandler) // what may be wrong was said at the start
 	handler, err := ops.New(ops.DefaultConfig(), ops.Deps{
 		Store: d.Store, Redriver: routers.NewRedriver(d.Codec, d.Transport), Plans: quiet.load, Logger: d.Logger, Now: time.Now,
-		Trial: func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
+		Carriers: func(context.Context) (ops.Carriers, error) { return configuredCarriers(d.Files) },
+		Trial:    func(clock trial.Clock) pipeline.Settings { return inMemory(d.Files, clock, persist.NewMemory()) },
 	})
 	if err != nil {
 		return err

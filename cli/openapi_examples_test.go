@@ -36,9 +36,14 @@ func newExampleStand(t *testing.T) *attackStand {
 		Enrichment: tracking.Enrichment{Milestone: tracking.Loaded},
 		Personal:   &tracking.Personal{Subject: "C-20817", Data: json.RawMessage(`{"name":"Quispe"}`)},
 	}
-	results, err := s.db.Persist(t.Context(), []*tracking.Event{event})
+	unmapped := event.Clone()
+	unmapped.UID, unmapped.Source, unmapped.EventID, unmapped.CorrelationID, unmapped.Type = uuid.MustParse("0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e10"), "demo-native", "2", "0045123457", "ZZ9"
+	unmapped.Enrichment.Milestone, unmapped.Personal = tracking.Unknown, nil
+	unmapped.Payload = json.RawMessage(`{"description":"Arrived at the belt"}`)
+	results, err := s.db.Persist(t.Context(), []*tracking.Event{event, unmapped})
 	require.NoError(t, err)
 	require.True(t, results[0].Inserted)
+	require.True(t, results[1].Inserted)
 	event.Personal = nil
 	body, err := json.Marshal(event)
 	require.NoError(t, err)
@@ -47,6 +52,9 @@ func newExampleStand(t *testing.T) *attackStand {
 VALUES ('0197a6f0-1c2b-7c3d-8e4f-000000000001', $1, 'talma-pe', 'tracking', 'validate', 'schema', 'location is missing', '/payload/location', 'LA-baggage', 'loaded', '0045123456', 1, $2, '', now())`,
 		`INSERT INTO dead_letter_jobs (id, tenant_id, action, filter, reason, rate, who, state, total, started_at, finished_at)
 SELECT '0197a6f0-1c2b-7c3d-8e4f-000000000002', 'talma-pe', 'redrive', '{}', 'mended', 100, 'rosa', 'done', 0, now(), now() WHERE $1::uuid IS NOT NULL AND $2::bytea IS NOT NULL`,
+		`INSERT INTO code_jobs (id, tenant_id, carrier, code, sources, action, milestone, exception, reason, who, finished_at, state, total, done, traces, changed, after_uid, upto_uid)
+SELECT '0197a6f0-1c2b-7c3d-8e4f-000000000002', 'talma-pe', 'demo-native', 'ZZ9', '{demo-native}', 'apply', 'arrived', '', 'their list of 12 May', 'rosa', now(), 'done',
+    1, 1, 1, 1, $1, $1 WHERE $2::bytea IS NOT NULL`,
 		`INSERT INTO stage_samples (tenant_id, pipeline, stage, at, uid, correlation_id, source, event_type, outcome, code, message, attempt, batch, took, before, after)
 SELECT 'talma-pe', 'tracking', 'enrich', now(), $1::uuid, '0045123456', 'LA-baggage', 'loaded', 'pass', '', '', 1, 32, 1250, convert_from($2::bytea, 'UTF8'), ''`,
 	} {
@@ -58,6 +66,10 @@ SELECT 'talma-pe', 'tracking', 'enrich', now(), $1::uuid, '0045123456', 'LA-bagg
 		TenantID: "talma-pe", ID: "carrier-silent:LA-baggage", Kind: "carrier-silent", Subject: store.AlertSubject{Source: "LA-baggage"},
 		Severity: store.AlertWarning, Value: 2_520_000, Threshold: 600_000, Since: now.Add(-42 * time.Minute), FiredAt: &now, SeenAt: now,
 	}}, nil))
+	require.NoError(t, s.db.SaveCaptures(t.Context(), []store.Capture{{
+		TenantID: "talma-pe", ID: uuid.MustParse("0197a6f0-1c2b-7c3d-8e4f-000000000003"), Carrier: "demo-epcis", CreatedAt: at, FinishedAt: at, Behaviour: "rollback",
+		Accepted: 1, Errors: json.RawMessage("[]"),
+	}}))
 	return s
 }
 
@@ -92,6 +104,11 @@ func TestEveryExampleOfTheAPIWorks(t *testing.T) {
 			got := s.send(as, r)
 			asked++
 			if !assert.Less(t, got.status, 300, "%s: %s", r, got.body) {
+				continue
+			}
+			if got.status == http.StatusNoContent {
+				assert.Empty(t, got.body, r)
+				assert.Contains(t, o.Responses, "204", r)
 				continue
 			}
 			media, _, _ := strings.Cut(got.header.Get("Content-Type"), ";")

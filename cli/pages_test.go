@@ -39,9 +39,9 @@ func TestTheIdentityPageSaysWhatHappens(t *testing.T) {
 
 func TestTheCarriersPageSaysWhatHappens(t *testing.T) {
 	e := newEnvironment(t)
-	url, _ := e.serve(t, roleIngest)
-	e.readerOf(t, url, roleEventsWrite)
-	require.Greater(t, pageSaysWhatHappens(t, "carriers.md"), 10)
+	url, _ := e.serve(t, roleIngest, roleProcessor, roleQuery)
+	e.readerOf(t, url, roleEventsWrite, roleTracesRead, roleOpsRead, roleOpsWrite)
+	require.Greater(t, pageSaysWhatHappens(t, "carriers.md"), 16)
 }
 
 func TestTheLivePageSaysWhatHappens(t *testing.T) {

@@ -25,6 +25,7 @@ type sendOptions struct {
 
 	carrier string // whose format the files are in; empty for our own
 	media   string // of the bodies of a carrier
+	capture string // rollback or proceed; empty: not by the capture interface of EPCIS
 }
 
 func (o *sendOptions) validate() error {
@@ -37,6 +38,10 @@ func (o *sendOptions) validate() error {
 		return errors.New("--retry-for must not be negative")
 	case o.media != "" && o.carrier == "":
 		return errors.New("--content-type goes with --carrier; otherwise it is recognised")
+	case o.capture != "" && o.carrier == "":
+		return errors.New("--capture goes with --carrier: it is the interface of carriers of the format epcis")
+	case o.capture != "" && o.capture != "rollback" && o.capture != "proceed":
+		return fmt.Errorf("--capture=%s: when an event is wrong the others are taken back or go on; write rollback or proceed", o.capture)
 	default:
 		return nil
 	}
@@ -55,13 +60,15 @@ and for "-". Large files are cut into requests as they are read. A server that i
 Events that carry an event_id may be sent again at any time: the second one is dropped as a duplicate.
 
 With --carrier each file is one body in the carrier's own format, sent to the carrier's address as it is, one after the other. What of
-it is rejected, and what is odd about the rest, is said item by item.
+it is rejected, and what is odd about the rest, is said item by item. --capture sends EPCIS documents to the capture interface of that
+standard: all of a document is taken or nothing, or with --capture=proceed what is right of it.
 
 Exit code 3: some events were rejected, or a file is of a format that the endpoint does not take. 5: the server cannot be
 reached, or does not let us in.`,
 		Example: `  rastro send events.ndjson
   zcat archive.ndjson.gz | rastro send --batch 500 --json > results.json
-  rastro send --carrier demo-cargo-imp messages/*.txt`,
+  rastro send --carrier demo-cargo-imp messages/*.txt
+  rastro send --carrier demo-epcis --capture document.jsonld`,
 		Args: usage(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if err := options.validate(); err != nil {
@@ -88,6 +95,8 @@ reached, or does not let us in.`,
 	flags.BoolVar(&options.json, "json", false, "print one JSON object with the result of every event")
 	flags.StringVar(&options.carrier, "carrier", "", "the `carrier` whose format the files are in: each file is sent whole, to its address")
 	flags.StringVar(&options.media, "content-type", "", "the media type of the bodies, with --carrier (default: by the names of the files)")
+	flags.StringVar(&options.capture, "capture", "", "send by EPCIS' capture interface, with --carrier; when an event is wrong, rollback or proceed")
+	flags.Lookup("capture").NoOptDefVal = "rollback"
 	return cmd
 }
 

@@ -109,7 +109,7 @@ func (s *sender) post(ctx context.Context, b *batch) (*response, error) {
 
 // postPatiently sends a request, again and again for as long as patience lasts, until it has an answer that is worth having. trouble is
 // told of each try that is not the last.
-func (c *apiClient) postPatiently(ctx context.Context, path, media string, body []byte, patience time.Duration, trouble func(error)) (*response, error) {
+func (c *apiClient) postPatiently(ctx context.Context, path, media string, body []byte, patience time.Duration, trouble func(error), headers ...string) (*response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -117,7 +117,7 @@ func (c *apiClient) postPatiently(ctx context.Context, path, media string, body 
 	pace.InitialInterval, pace.MaxInterval = 250*time.Millisecond, 10*time.Second
 	limit := max(patience, time.Nanosecond) // zero would mean for ever
 	return backoff.Retry(ctx, func() (*response, error) {
-		answer, err := c.do(ctx, http.MethodPost, path, media, body)
+		answer, err := c.do(ctx, http.MethodPost, path, media, body, headers...)
 		if err != nil {
 			if _, ok := errors.AsType[*unreachableError](err); ok {
 				return nil, err

@@ -97,6 +97,8 @@ func TestSendAsACarrier(t *testing.T) {
 	require.Contains(t, got.out, `"field": "$.events[1].eventID"`)
 	require.Equal(t, exitNotFound, testRun{}.do(t, "send", "--carrier", "nobody", one).code)
 	require.Equal(t, exitUsage, testRun{}.do(t, "send", "--content-type", "text/plain", one).code)
+	require.Equal(t, exitUsage, testRun{}.do(t, "send", "--capture", one).code)
+	require.Equal(t, exitUsage, testRun{}.do(t, "send", "--carrier", "acme", "--capture=maybe", one).code)
 }
 
 // drop is a folder that is watched.

@@ -45,7 +45,7 @@ type storedRow struct {
 }
 
 // storedColumns is what scanStored reads, in order.
-const storedColumns = eventColumns + `, chain_epoch, chain_seq, chain_prev, chain_hash`
+const storedColumns = storedEventColumns + `, chain_epoch, chain_seq, chain_prev, chain_hash`
 
 func (r *storedRow) targets() []any {
 	return []any{

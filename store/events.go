@@ -119,11 +119,15 @@ func column[R, T any](rows []R, value func(R) T) []T {
 	return values
 }
 
-// eventColumns is what scanEvent reads, in order.
-const eventColumns = `uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
+// storedEventColumns are those of an event as it was persisted.
+const storedEventColumns = `uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
     milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details`
 
-// scanEvent reads an event back as it was persisted.
+// eventColumns is what scanEvent reads, in order.
+const eventColumns = storedEventColumns + `,
+    CASE WHEN milestone = 'unknown' THEN code_meaning(tenant_id, source, event_type) END`
+
+// scanEvent reads an event back as it was persisted, but with the meaning that was decided for its code since, where nothing knew it then.
 func scanEvent(row pgx.CollectableRow) (*tracking.Event, error) {
 	var (
 		e            tracking.Event
@@ -133,9 +137,10 @@ func scanEvent(row pgx.CollectableRow) (*tracking.Event, error) {
 		payload      []byte
 		decoded      details
 		at, received time.Time
+		meaning      *string
 	)
 	if err := row.Scan(&e.UID, &e.TenantID, &e.CorrelationID, &e.AggregateID, &e.Source, &e.EventID, &e.Revision, &e.Kind, &e.Type,
-		&e.Classifier, &milestone, &e.TimeQuality, &at, &offset, &received, &payload, &encoded); err != nil {
+		&e.Classifier, &milestone, &e.TimeQuality, &at, &offset, &received, &payload, &encoded, &meaning); err != nil {
 		return nil, err
 	}
 	if encoded != nil {
@@ -154,5 +159,6 @@ func scanEvent(row pgx.CollectableRow) (*tracking.Event, error) {
 	if decoded.Personal {
 		e.Personal = &tracking.Personal{}
 	}
+	meant(&e, meaning)
 	return &e, nil
 }

@@ -66,6 +66,17 @@ func TestASilentDatabaseIsAnError(t *testing.T) {
 			_, err := s.MatchTraces(ctx, "talma-pe", TraceFilter{Sources: []string{"x"}}, []string{"SILENT"})
 			return err
 		},
+		"captures": func(ctx context.Context) error {
+			return s.SaveCaptures(ctx, []Capture{{TenantID: "talma-pe", ID: event.UID, CreatedAt: time.Now(), FinishedAt: time.Now()}})
+		},
+		"capture": func(ctx context.Context) error {
+			_, err := s.Capture(ctx, "talma-pe", "x", event.UID)
+			return known(err, ErrNotFound)
+		},
+		"list captures": func(ctx context.Context) error {
+			_, err := s.Captures(ctx, "talma-pe", "x", nil, 1)
+			return err
+		},
 		"prune timings":  func(ctx context.Context) error { return s.PruneTimings(ctx, time.Now()) },
 		"prune changes":  func(ctx context.Context) error { return s.PruneChanges(ctx, time.Now()) },
 		"prune personal": func(ctx context.Context) error { _, err := s.PrunePersonal(ctx, time.Now()); return err },

@@ -147,7 +147,7 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow, wary bool) (ma
 	for _, row := range fresh {
 		inserted[row.UID] = true
 		t := before.traces[traceKey{row.TenantID, row.CorrelationID}]
-		t.events = append(t.events, row.Event)
+		t.events = append(t.events, before.meanings.of(row))
 	}
 	chain(fresh, before.traces, before.epoch)
 	for _, t := range before.traces {
@@ -156,7 +156,13 @@ func (s *Store) persistOnce(ctx context.Context, rows []eventRow, wary bool) (ma
 	if err := rebuild(ctx, conn, before.traces); err != nil {
 		return nil, err
 	}
-	err = writeBack(ctx, conn, fresh, before.traces, wary, func(batch *pgx.Batch) error { return people.store(batch, rows, inserted) })
+	err = writeBack(ctx, conn, fresh, before.traces, wary, func(batch *pgx.Batch) error {
+		if err := people.store(batch, rows, inserted); err != nil {
+			return err
+		}
+		queueUnmapped(batch, fresh)
+		return nil
+	})
 	switch {
 	case sqlState(err) == "23505": // A trace was made, the uid has come to be stored under a trace that we did not lock, or a facet was there.
 		return nil, errOvertaken
@@ -200,12 +206,14 @@ type looked struct {
 	traces map[traceKey]*touched
 	stored map[uuid.UUID]bool
 	epoch  int64
+	// meanings is what was decided about codes that nothing knew when the events were enriched.
+	meanings meanings
 }
 
 // lockAndLook opens the transaction: it joins the epoch, locks the traces that rows belong to, reads their states and heads, and
 // looks which rows are stored. Rows are sorted by their uids.
 func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, people *people) (looked, error) {
-	found := looked{traces: make(map[traceKey]*touched, len(rows)), stored: map[uuid.UUID]bool{}}
+	found := looked{traces: make(map[traceKey]*touched, len(rows)), stored: map[uuid.UUID]bool{}, meanings: meanings{}}
 	var tenants, correlations []string
 	for _, row := range rows {
 		key := traceKey{row.TenantID, row.CorrelationID}
@@ -220,6 +228,7 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 	var uid uuid.UUID
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	found.meanings.queue(&batch, rows)
 	batch.Queue(holdTraces)
 	batch.Queue("SELECT audit_epoch_join()").QueryRow(func(row pgx.Row) error { return row.Scan(&found.epoch) })
 	if err := people.queue(&batch); err != nil {

@@ -315,7 +315,7 @@ func (w *replayer) swapSome(ctx context.Context, conn *pgxpool.Conn, tenants, co
 				return err
 			}
 		}
-		if err := refold(ctx, tx, stale); err != nil {
+		if _, err := refold(ctx, tx, stale); err != nil {
 			return err
 		}
 		w.mu.Lock()
@@ -326,29 +326,29 @@ func (w *replayer) swapSome(ctx context.Context, conn *pgxpool.Conn, tenants, co
 	})
 }
 
-// refold folds traces anew whose rows are locked, and writes them.
-func refold(ctx context.Context, tx pgx.Tx, keys []traceKey) error {
+// refold folds traces anew whose rows are locked, and writes them. It returns their events.
+func refold(ctx context.Context, tx pgx.Tx, keys []traceKey) (map[traceKey][]*tracking.Event, error) {
 	if len(keys) == 0 {
-		return nil
+		return map[traceKey][]*tracking.Event{}, nil
 	}
 	byTrace, err := eventsOf(ctx, tx, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	folded := make([]traceRow, 0, len(byTrace))
 	for _, events := range byTrace {
 		state := tracking.Rebuild(events)
 		row, err := traceRowOf(&state)
 		if err != nil {
-			return fmt.Errorf("encode trace: %w", err)
+			return nil, fmt.Errorf("encode trace: %w", err)
 		}
 		folded = append(folded, row)
 	}
 	slices.SortFunc(folded, func(a, b traceRow) int { return bytes.Compare([]byte(a.CorrelationID), []byte(b.CorrelationID)) })
 	if _, err := tx.Exec(ctx, updateFold, foldArgs(folded)...); err != nil {
-		return fmt.Errorf("write traces: %w", err)
+		return nil, fmt.Errorf("write traces: %w", err)
 	}
-	return nil
+	return byTrace, nil
 }
 
 // eventsOf reads all events of traces.

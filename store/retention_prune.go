@@ -31,8 +31,8 @@ DELETE FROM retention_runs WHERE ctid = ANY (ARRAY(SELECT ctid FROM retention_ru
 // runDays is how long runs are listed.
 const runDays = 400
 
-// prune removes what is old and no event: letters that were settled, counts by the minute, personal data of which the events are gone,
-// and what other jobs prune besides.
+// prune removes what is old and no event: letters that were settled, counts by the minute, what became of captured documents, personal data of
+// which the events are gone, and what other jobs prune besides.
 func (w *retainer) prune(ctx context.Context) error {
 	if err := w.pruneDeadLetters(ctx); err != nil {
 		return err
@@ -43,6 +43,9 @@ func (w *retainer) prune(ctx context.Context) error {
 		}
 	}
 	if err := w.pruneUntilDone(ctx, "retention_runs", pruneRuns, w.Now.AddDate(0, 0, -runDays)); err != nil {
+		return err
+	}
+	if err := w.pruneUntilDone(ctx, "captures", pruneCaptures, w.Now.AddDate(0, 0, -captureDays)); err != nil {
 		return err
 	}
 	people, err := w.store.PrunePersonal(ctx, w.Now)

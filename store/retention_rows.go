@@ -55,11 +55,14 @@ FROM event_store e LEFT JOIN unnest($3::text[]) AS k (correlation_id) USING (cor
 WHERE e.tenant_id = $1 AND e.chain_epoch = ANY ($2::bigint[])
 ORDER BY e.tenant_id, e.chain_epoch, e.chain_hash`
 
-	// What a row can be searched by is told by the row.
+	// What a row can be searched by is told by the row, and by what was decided about its code.
 	deleteFacets = `
 DELETE FROM trace_facets f USING (
     SELECT DISTINCT e.correlation_id, x.facet
-    FROM event_store e, event_facets(e.source, e.event_type, e.kind, e.classifier, e.milestone, e.details::jsonb) AS x (facet)
+    FROM event_store e
+    CROSS JOIN LATERAL (SELECT e.milestone UNION SELECT split_part(code_meaning(e.tenant_id, e.source, e.event_type), '/', 1) WHERE e.milestone = 'unknown')
+        AS m (milestone)
+    CROSS JOIN LATERAL event_facets(e.source, e.event_type, e.kind, e.classifier, m.milestone, e.details::jsonb) AS x (facet)
     WHERE e.uid = ANY ($2::uuid[]) AND e.uid BETWEEN $3 AND $4 AND e.tenant_id = $1
 ) g WHERE f.tenant_id = $1 AND f.correlation_id = g.correlation_id AND f.facet = g.facet`
 

@@ -69,6 +69,10 @@ func (f EventFilter) search(tenant string) search {
 	return b
 }
 
+// effectiveMilestone is the milestone that an event is read with.
+const effectiveMilestone = `CASE WHEN t.milestone = 'unknown'
+    THEN coalesce(split_part(code_meaning(t.tenant_id, t.source, t.event_type), '/', 1), 'unknown') ELSE t.milestone END`
+
 func (f EventFilter) ids(q *query) {
 	if len(f.UIDs) > 0 {
 		q.where("t.uid = ANY(?::uuid[])", f.UIDs)
@@ -87,7 +91,7 @@ func (f EventFilter) columns(q *query) {
 		values    []string
 	}{
 		{"t.source = ANY(?::text[])", f.Sources}, {"t.event_type = ANY(?::text[])", f.EventTypes}, {"t.kind = ANY(?::text[])", f.Kinds},
-		{"t.milestone = ANY(?::text[])", f.Milestones}, {"t.classifier = ANY(?::text[])", f.Classifiers},
+		{effectiveMilestone + " = ANY(?::text[])", f.Milestones}, {"t.classifier = ANY(?::text[])", f.Classifiers},
 		{"event_places(t.details::jsonb) && ?::text[]", f.Locations}, {"event_carrier(t.details::jsonb) = ANY(?::text[])", f.Carriers},
 		{"event_flight(t.details::jsonb) = ANY(?::text[])", f.Flights},
 	} {

@@ -21,7 +21,8 @@ var confined = []string{
 	"trace_changes", "stage_times", "source_stats", "stage_watches", "stage_samples",
 	"credentials",
 	"personal_indexes", "subject_keys", "personal_data",
-	"retention_cuts",
+	"retention_cuts", "captures",
+	"unmapped_codes", "code_meanings", "code_jobs",
 	"alerts", "alert_silences",
 }
 
@@ -63,11 +64,17 @@ INSERT INTO credentials (id, tenant_id, kind, name, carrier, source, roles) VALU
 	require.NoError(t, err)
 	require.NoError(t, s.PutTimings(t.Context(), newUID(), []StageTimes{{TenantID: tenant, Minute: time.Now()}},
 		[]SourceStats{{TenantID: tenant, Minute: time.Now()}}, nil))
+	e = newEvent(tenant, "c2", "ZZ9")
+	e.Enrichment.Milestone = tracking.Unknown
+	persistAll(t, s, e)
+	_, err = s.DecideCode(t.Context(), CodeDecision{TenantID: tenant, Carrier: e.Source, Sources: []string{e.Source}, Code: e.Type})
+	require.NoError(t, err)
 	require.NoError(t, s.WatchStage(t.Context(), StageWatch{tenant, "p", "s"}))
 	require.NoError(t, s.AddStageSamples(t.Context(), []StageSample{{TenantID: tenant, Pipeline: "p", Stage: "s", At: time.Now(), UID: newUID()}}))
 	require.NoError(t, s.PutAlerts(t.Context(), time.Now(), []AlertState{{TenantID: tenant, ID: "a", Severity: AlertNotice, Since: time.Now(), SeenAt: time.Now()}}, nil))
 	_, err = s.SilenceAlert(t.Context(), AlertSilence{TenantID: tenant, AlertID: "a", At: time.Now(), Until: time.Now().Add(time.Hour)}, Actor{})
 	require.NoError(t, err)
+	require.NoError(t, s.SaveCaptures(t.Context(), []Capture{{TenantID: tenant, ID: newUID(), CreatedAt: time.Now(), FinishedAt: time.Now()}}))
 }
 
 // Invariant 13: the database confines who reads, also where a query forgets to.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,6 +97,30 @@ func (c *Catalog) LookupReason(kind Kind, code, reason string) (Meaning, bool) {
 func (c *Catalog) LookupIn(vocabulary, code string) (Meaning, bool) {
 	m, ok := c.vocabularies[vocabulary][foldCase(code)]
 	return m, ok
+}
+
+// CatalogEntry is a code of a catalogue, in lower case: of a vocabulary, or of a kind of thing.
+type CatalogEntry struct {
+	Vocabulary string // empty for one of a kind
+	Kind       Kind
+	Code       string
+	Meaning
+}
+
+// Entries lists what the catalogue knows: vocabularies first, each in the order of its codes.
+func (c *Catalog) Entries() []CatalogEntry {
+	var all []CatalogEntry
+	for _, vocabulary := range slices.Sorted(maps.Keys(c.vocabularies)) {
+		for _, code := range slices.Sorted(maps.Keys(c.vocabularies[vocabulary])) {
+			all = append(all, CatalogEntry{Vocabulary: vocabulary, Code: code, Meaning: c.vocabularies[vocabulary][code]})
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(c.kinds)) {
+		for _, code := range slices.Sorted(maps.Keys(c.kinds[kind])) {
+			all = append(all, CatalogEntry{Kind: kind, Code: code, Meaning: c.kinds[kind][code]})
+		}
+	}
+	return all
 }
 
 func (c *Catalog) exact(kind Kind, folded string) (Meaning, bool) {

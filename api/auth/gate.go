@@ -107,18 +107,28 @@ func (s *sender) opens(c *fiber.Ctx) error {
 	return nil
 }
 
-// sendsTo reports whether a request sends events, and to which carrier's address; the empty one is that for events of our own form.
+// sendsTo reports whether a request sends events, and to which carrier's address; the empty one is that for events of our own form. Who
+// sends documents of EPCIS may also ask what became of them.
 func sendsTo(c *fiber.Ctx) (carrier string, sends bool) {
 	path := strings.TrimSuffix(c.Path(), "/")
-	if c.Method() != http.MethodPost {
-		return "", false
-	}
 	if path == "/api/v1/events" {
-		return "", true
+		return "", c.Method() == http.MethodPost
 	}
 	rest, below := strings.CutPrefix(path, "/api/v1/carriers/")
-	carrier, ok := strings.CutSuffix(rest, "/events")
-	if !below || !ok || carrier == "" || strings.Contains(carrier, "/") {
+	carrier, what, _ := strings.Cut(rest, "/")
+	if !below || carrier == "" {
+		return "", false
+	}
+	what, job, ofJob := strings.Cut(what, "/")
+	switch c.Method() {
+	case http.MethodPost:
+		sends = !ofJob && (what == "events" || what == "capture")
+	case http.MethodOptions:
+		sends = !ofJob && what == "capture"
+	case http.MethodGet:
+		sends = what == "capture" && !strings.Contains(job, "/") && (job != "" || !ofJob)
+	}
+	if !sends {
 		return "", false
 	}
 	return strings.Clone(carrier), true

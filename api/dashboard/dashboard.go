@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/conditional"
 	"github.com/rastrohq/rastro/api/problem"
 )
 
@@ -180,19 +181,8 @@ func (d *site) file(c *fiber.Ctx, name string, f *file) error {
 			body = f.gzipped
 		}
 	}
-	if matches(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
+	if conditional.Matches(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
 		return c.SendStatus(http.StatusNotModified)
 	}
 	return c.Send(body)
-}
-
-// matches compares an If-None-Match header with a tag (RFC 9110, section 13.1.2): weakly, any of a list, or *.
-func matches(header, etag string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
-			return true
-		}
-	}
-	return false
 }

@@ -23,9 +23,12 @@ type admission struct {
 	stay     *stay             // in the carrier's bulkhead
 	maxBody  int               // bytes
 	raw      []byte            // the body as it was sent; nil while it has not been read
-	message  *auth.Message     // nil unless the request is a signed message
-	response Response          // what became of the events, once that is known
-	taken    bool              // it is known
+	// behaviour is what becomes of events when others are refused: empty, or behaviourProceed, when they are accepted all the same.
+	behaviour string
+	single    bool          // the body is one event of EPCIS, with no document around it
+	message   *auth.Message // nil unless the request is a signed message
+	response  Response      // what became of the events, once that is known
+	taken     bool          // it is known
 }
 
 // admit finds out who sends and by which rules, and makes room for the body. The body of a signed message is read for that. carrier is

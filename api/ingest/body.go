@@ -17,6 +17,7 @@ import (
 	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/tracking/formats"
 	"github.com/rastrohq/rastro/tracking/formats/cloudevents"
+	"github.com/rastrohq/rastro/tracking/formats/epcis"
 	"github.com/rastrohq/rastro/tracking/formats/native"
 )
 
@@ -76,6 +77,8 @@ func (h *Handler) decode(c *fiber.Ctx, in *admission) ([]formats.Result, error) 
 	if err != nil {
 		return nil, fmt.Errorf("decode body: %w", err)
 	}
+	in.single = in.carrier != nil && in.carrier.Format == carriers.EPCIS && in.behaviour == "" &&
+		len(results) > 0 && results[len(results)-1].Index == 0 && epcis.IsEvent(body)
 	if len(results) == 0 && in.carrier == nil { // of carriers there are bodies of nothing, such as a manifest of an empty flight
 		return nil, problem.New(http.StatusBadRequest, "empty", "The body holds no events; send at least one.")
 	}

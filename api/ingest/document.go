@@ -33,6 +33,7 @@ type SentEvent struct {
 func Document(api huma.API) {
 	documentEvents(api)
 	documentCarriers(api)
+	documentCapture(api)
 }
 
 func documentEvents(api huma.API) {
@@ -106,6 +107,13 @@ func documentCarriers(api huma.API) {
 			}},
 		}}}}},
 	}
+	responses["201"] = &huma.Response{
+		Description: "Of carriers of the format epcis: one event, which came by itself, was stored by the broker; Location is where it is to be found",
+		Headers:     map[string]*huma.Header{"Location": {Description: "The event, or the first of those that it became", Schema: &huma.Schema{Type: huma.TypeString}}},
+		Content: map[string]*huma.MediaType{"application/json": {Schema: accepted, Example: Response{Accepted: 1, Results: []Result{{
+			UID: "0197a6f0-1c2b-7c3d-8e4f-5a6b7c8d9e10", EventID: "urn:uuid:831c0292-4de1-430a-8255-2aca821abaab", Status: "accepted",
+		}}}}},
+	}
 	responses["200"] = &huma.Response{
 		Description: "Of carriers of the format dcsa: at least one event was stored; the elements say what is to be said of the others",
 		Content: map[string]*huma.MediaType{"application/json": {Schema: feedback, Example: Feedback{[]dcsa.FeedbackElement{{
@@ -124,7 +132,7 @@ func documentCarriers(api huma.API) {
 		Summary: "Send a carrier's own format",
 		Description: "Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers " +
 			"only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that " +
-			"nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.",
+			"nothing knows. Carriers of the format dcsa are answered in the form of that standard, and a single event of one of the format epcis with 201. Needs the role events:write.",
 		Security:   []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"webhook": {}}},
 		Parameters: []*huma.Param{carrierParameter()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{

@@ -76,6 +76,7 @@ type Deps struct {
 	Publisher Publisher
 	Tenants   *Tenants
 	Carriers  Carriers // nil: there are none
+	Captures  CaptureStore
 	Recorder  routers.Recorder
 	Metrics   *Metrics
 	Logger    *slog.Logger
@@ -91,9 +92,10 @@ type Handler struct {
 	unproven  *semaphore.Weighted
 	lane      *lane // to the broker
 	bulkheads *bulkheads
+	jobs      *captureJobs
 }
 
-// New returns the edge's handler.
+// New returns the edge's handler, which must be started and closed.
 func New(config Config, deps Deps) (*Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -102,8 +104,15 @@ func New(config Config, deps Deps) (*Handler, error) {
 		config: config, deps: deps, room: semaphore.NewWeighted(config.MaxInFlightBytes),
 		unproven: semaphore.NewWeighted(max(config.MaxInFlightBytes/unprovenPart, int64(config.MaxBodyBytes), minBody)),
 		lane:     newLane(config.MaxInFlightBytes, config.Timeout/2), bulkheads: newBulkheads(config, deps.Now),
+		jobs: newCaptureJobs(deps.Captures, deps.Logger),
 	}, nil
 }
+
+// Start does what is done beside requests until Close.
+func (h *Handler) Start() { h.jobs.start() }
+
+// Close ends it, when no request comes any more.
+func (h *Handler) Close(ctx context.Context) { h.jobs.close(ctx) }
 
 // ReadsBody reports whether a request is one whose body the edge reads itself, when there is room for it.
 func ReadsBody(method, path string) bool {
@@ -112,8 +121,9 @@ func ReadsBody(method, path string) bool {
 
 // Register adds the operations to a router whose requests were authenticated before they come here.
 func (h *Handler) Register(router fiber.Router) {
-	router.Post("/events", auth.RequireSender(), h.postEvents)
-	router.Post("/carriers/:carrier/events", auth.RequireSender(), h.postEvents)
+	router.Post("/events", auth.RequireSender(), h.measured(h.accept))
+	router.Post("/carriers/:carrier/events", auth.RequireSender(), h.measured(h.accept))
+	h.registerCapture(router)
 }
 
 // Response is the answer to a batch of events: one result an event, in the order they were sent.
@@ -142,17 +152,20 @@ type Rejection struct {
 	Response
 }
 
-func (h *Handler) postEvents(c *fiber.Ctx) error {
-	start := h.deps.Now()
-	err := h.accept(c)
-	status := c.Response().StatusCode()
-	if p, ok := errors.AsType[*problem.Problem](err); ok {
-		status = p.Status
-	} else if err != nil {
-		status = http.StatusInternalServerError
+// measured measures how long a request takes that sends events.
+func (h *Handler) measured(handle fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		start := h.deps.Now()
+		err := handle(c)
+		status := c.Response().StatusCode()
+		if p, ok := errors.AsType[*problem.Problem](err); ok {
+			status = p.Status
+		} else if err != nil {
+			status = http.StatusInternalServerError
+		}
+		h.deps.Metrics.requests.WithLabelValues(strconv.Itoa(status)).Observe(h.deps.Now().Sub(start).Seconds())
+		return err
 	}
-	h.deps.Metrics.requests.WithLabelValues(strconv.Itoa(status)).Observe(h.deps.Now().Sub(start).Seconds())
-	return err
 }
 
 func (h *Handler) accept(c *fiber.Ctx) (err error) {
@@ -168,28 +181,53 @@ func (h *Handler) accept(c *fiber.Ctx) (err error) {
 	if in.message != nil && in.message.Repeated {
 		return again(c, in)
 	}
-	results, err := h.decode(c, in)
+	response, results, err := h.take(ctx, soon, c, in)
 	if err != nil {
 		return err
 	}
+	return in.answer(c, response, results)
+}
+
+// take decodes and checks a request's events, and hands those that are accepted to the broker: when it returns without an error, the
+// broker has them. They must come to their turn while soon lasts.
+func (h *Handler) take(ctx, soon context.Context, c *fiber.Ctx, in *admission) (Response, []formats.Result, error) {
+	none := Response{}
+	results, err := h.decode(c, in)
+	if err != nil {
+		return none, nil, err
+	}
 	if err := refuseOtherTenants(results, in.identity.TenantID); err != nil {
-		return err
+		return none, nil, err
 	}
 	if err := h.reserve(c, in, len(results)); err != nil {
-		return err
+		return none, nil, err
 	}
 	events, response := h.check(results, in, telemetry.SpanOf(ctx))
+	if in.behaviour == behaviourRollback && response.Rejected > 0 {
+		events = nil
+		response.rollBack()
+	}
 	if err := h.publish(ctx, soon, events, in); errors.Is(err, errLaneFull) {
-		return later(c, h.overloaded())
+		return none, nil, later(c, h.overloaded())
 	} else if err != nil {
 		// Nothing is acknowledged, so the sender keeps it all; what the broker did take is dropped as duplicates next time.
 		h.deps.Logger.ErrorContext(ctx, "cannot hand events to the broker", slog.Int("events", len(events)), slog.Any("error", err))
-		return later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
+		return none, nil, later(c, problem.New(http.StatusServiceUnavailable, "unavailable",
 			"The events could not be stored just now, and none was accepted. Send the same request again after Retry-After seconds."))
 	}
 	h.count(in, response)
 	in.response, in.taken = response, true
-	return in.answer(c, response, results)
+	return response, results, nil
+}
+
+// rollBack has none of the events be accepted. Those with which nothing is wrong are refused without an error of their own.
+func (r *Response) rollBack() {
+	r.Rejected, r.Accepted = r.Rejected+r.Accepted, 0
+	for i := range r.Results {
+		if r.Results[i].Status == "accepted" {
+			r.Results[i].Status, r.Results[i].UID, r.Results[i].Warnings = "rejected", "", nil
+		}
+	}
 }
 
 // reserve takes events out of the rates of the tenant and of the carrier.
@@ -328,11 +366,11 @@ func (h *Handler) count(in *admission, r Response) {
 
 // answer answers in the form of the carrier's standard, where it has one, or else in ours.
 func (in *admission) answer(c *fiber.Ctx, r Response, results []formats.Result) error {
-	if in.carrier != nil { // for whoever does not read the standard's answer
-		c.Set("X-Rastro-Accepted", strconv.Itoa(r.Accepted))
-		c.Set("X-Rastro-Rejected", strconv.Itoa(r.Rejected))
-	}
+	in.sayCounts(c, r)
 	switch {
+	case in.single && r.Accepted > 0 && r.Rejected == 0:
+		c.Set(fiber.HeaderLocation, "/api/v1/events/"+r.Results[0].UID)
+		return c.Status(http.StatusCreated).JSON(r)
 	case in.carrier != nil && in.carrier.Format == carriers.DCSA:
 		return answerDCSA(c, r, results)
 	case r.Accepted > 0 || r.Rejected == 0:
@@ -340,6 +378,14 @@ func (in *admission) answer(c *fiber.Ctx, r Response, results []formats.Result) 
 	}
 	p := problem.New(http.StatusUnprocessableEntity, "rejected", "None of the events was accepted; results says why, event by event.")
 	return c.Status(http.StatusUnprocessableEntity).JSON(Rejection{p, r}, problem.ContentType)
+}
+
+// sayCounts says what became of a carrier's events to whoever does not read the standard's answer.
+func (in *admission) sayCounts(c *fiber.Ctx, r Response) {
+	if in.carrier != nil {
+		c.Set("X-Rastro-Accepted", strconv.Itoa(r.Accepted))
+		c.Set("X-Rastro-Rejected", strconv.Itoa(r.Rejected))
+	}
 }
 
 // Feedback is the answer to events of DCSA Track & Trace: PostEventsResponse of 3.0.0, or PostEventsError when none was accepted.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,6 +69,20 @@ func (s *shared) ClaimWebhook(ctx context.Context, m store.WebhookMessage, hold,
 	return s.Store.ClaimWebhook(ctx, m, hold, remember)
 }
 
+func (s *shared) SaveCaptures(ctx context.Context, captures []store.Capture) error {
+	if s.away.Load() {
+		return errAway
+	}
+	return s.Store.SaveCaptures(ctx, captures)
+}
+
+func (s *shared) Capture(ctx context.Context, tenant, carrier string, id uuid.UUID) (store.Capture, error) {
+	if s.away.Load() {
+		return store.Capture{}, errAway
+	}
+	return s.Store.Capture(ctx, tenant, carrier, id)
+}
+
 func newShared(t *testing.T) *shared {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{URL: databases.URL(t)})
@@ -84,6 +99,7 @@ type process struct {
 	*edge
 	shared   *shared
 	registry *prometheus.Registry
+	stop     func()
 }
 
 func (s *shared) process() *process {
@@ -102,9 +118,12 @@ func (s *shared) process() *process {
 	c.MaxBodyBytes, c.MaxInFlightBytes = 64<<10, 256<<10
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: e, Tenants: ingest.NewTenants(e, 5*time.Second, s.now, logger), Recorder: e, Metrics: metrics, Logger: logger, Now: s.now,
-		Carriers: carrierSet(t),
+		Carriers: carrierSet(t), Captures: s,
 	})
 	require.NoError(t, err)
+	handler.Start()
+	p.stop = sync.OnceFunc(func() { handler.Close(context.Background()) })
+	t.Cleanup(p.stop)
 	refusals := auth.NewRefusals(logger)
 	require.NoError(t, refusals.Register(p.registry))
 	verifier := auth.NewVerifier(auth.DefaultConfig("https://nowhere.invalid"), http.DefaultClient, logger)

@@ -1,5 +1,5 @@
 // Package ops is the edge from which the system is looked after: its dead letters, the jobs that redrive and discard them, the stages
-// that are paused, and the record of who did what.
+// that are paused, the codes of carriers that nothing knows, and the record of who did what.
 package ops
 
 import (
@@ -28,6 +28,8 @@ type Deps struct {
 	Redriver *routers.Redriver
 	// Plans returns the pipelines as they are configured today.
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
+	// Carriers returns the carriers as they are configured today.
+	Carriers func(ctx context.Context) (Carriers, error)
 	// Trial returns what stages are given when they are only tried: nothing that they do with it lasts.
 	Trial  func(clock trial.Clock) pipeline.Settings
 	Logger *slog.Logger
@@ -36,8 +38,9 @@ type Deps struct {
 
 // Handler serves the operations and runs the jobs.
 type Handler struct {
-	deps   Deps
-	runner *runner
+	deps     Deps
+	runner   *runner
+	refolder *refolder
 }
 
 // New returns the edge's handler.
@@ -45,43 +48,51 @@ func New(config Config, deps Deps) (*Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	read := deps.Plans
-	deps.Plans = cached(read, deps.Now)
-	return &Handler{deps: deps, runner: newRunner(config, deps)}, nil
+	deps.Plans, deps.Carriers = cached(deps.Plans, deps.Now), cached(deps.Carriers, deps.Now)
+	return &Handler{deps: deps, runner: newRunner(config, deps), refolder: newRefolder(config, deps)}, nil
 }
 
 // Start runs jobs until Close is called.
-func (h *Handler) Start() { h.runner.start() }
+func (h *Handler) Start() {
+	h.runner.start()
+	h.refolder.start()
+}
 
 // Close lets go of the jobs that run here, for other processes to go on with.
-func (h *Handler) Close() { h.runner.close() }
+func (h *Handler) Close() {
+	h.runner.close()
+	h.refolder.close()
+}
 
-// planFreshness is how old the pipelines may be that letters are redriven into.
+// planFreshness is how old the configuration may be that letters are redriven into, and codes are looked up in.
 const planFreshness = 5 * time.Second
 
 // cached returns read with what it returned last, while that is fresh.
-func cached(read func(context.Context) ([]pipeline.Plan, error), now func() time.Time) func(context.Context) ([]pipeline.Plan, error) {
+func cached[T any](read func(context.Context) (T, error), now func() time.Time) func(context.Context) (T, error) {
 	var mu sync.Mutex
-	var plans []pipeline.Plan
+	var last T
 	var at time.Time
-	return func(ctx context.Context) ([]pipeline.Plan, error) {
+	return func(ctx context.Context) (T, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if plans != nil && now().Sub(at) < planFreshness {
-			return plans, nil
+		if !at.IsZero() && now().Sub(at) < planFreshness {
+			return last, nil
 		}
 		fresh, err := read(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
+			var none T
+			return none, fmt.Errorf("read the configuration: %w", err)
 		}
-		plans, at = fresh, now()
-		return plans, nil
+		last, at = fresh, now()
+		return last, nil
 	}
 }
 
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {
-	for _, register := range []func(huma.API){h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal, h.registerStages} {
+	for _, register := range []func(huma.API){
+		h.registerReads, h.registerActions, h.registerJobs, h.registerPersonal, h.registerStages, h.registerUnmapped,
+	} {
 		register(api)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/conditional"
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -144,7 +145,7 @@ func (h *Handler) trace(ctx context.Context, of auth.Whose, what, id string, tim
 	if err != nil {
 		return nil, fmt.Errorf("encode trace: %w", err)
 	}
-	return tagged(body, false), nil
+	return conditional.JSON(body, false), nil
 }
 
 func (h *Handler) unavailable(ctx context.Context, doing string, err error) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/conditional"
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/internal/suggest"
 	"github.com/rastrohq/rastro/store"
@@ -247,38 +248,5 @@ func answerSearch[T any](ctx context.Context, h *Handler, p *Paging, k kind[T], 
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", k.name, err)
 	}
-	return tagged(body, true), nil
-}
-
-// tagged answers with JSON and its entity tag, or with 304 when the client has just that.
-func tagged(body []byte, weak bool) *huma.StreamResponse {
-	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		sum := sha256.Sum256(body)
-		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
-		if weak {
-			tag = "W/" + tag
-		}
-		ctx.SetHeader("ETag", tag)
-		ctx.SetHeader("Cache-Control", "private, no-cache")
-		ctx.SetHeader("Vary", "Accept, Authorization, Cookie")
-		if matches(ctx.Header("If-None-Match"), tag) {
-			ctx.SetStatus(http.StatusNotModified)
-			return
-		}
-		ctx.SetHeader("Content-Type", typeJSON)
-		ctx.SetStatus(http.StatusOK)
-		_, _ = ctx.BodyWriter().Write(body) // into memory: it does not fail
-	}}
-}
-
-// matches is the weak comparison of RFC 9110, section 13.1.2.
-func matches(header, tag string) bool {
-	tag = strings.TrimPrefix(tag, "W/")
-	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == "*" || candidate == tag {
-			return true
-		}
-	}
-	return false
+	return conditional.JSON(body, true), nil
 }

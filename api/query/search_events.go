@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rastrohq/rastro/api/auth"
+	"github.com/rastrohq/rastro/api/conditional"
 	"github.com/rastrohq/rastro/api/problem"
 	"github.com/rastrohq/rastro/store"
 	"github.com/rastrohq/rastro/tracking"
@@ -157,5 +158,5 @@ func (h *Handler) getEvent(ctx context.Context, in *eventInput) (*huma.StreamRes
 	if err != nil {
 		return nil, fmt.Errorf("encode passport: %w", err)
 	}
-	return tagged(body, false), nil
+	return conditional.JSON(body, false), nil
 }

@@ -127,6 +127,50 @@ test('a dead letter is looked at, tried and redriven', async ({ page }, info) =>
   await expect(page.getByTestId('timeline').getByRole('button').first()).toBeVisible();
 });
 
+test('a code that nothing knows is given its meaning, and its trace moves', async ({ page }, info) => {
+  const id = `E2E-CODE-${info.project.name}-${Date.now()}`;
+  const code = `X/${info.project.name}.${Date.now()}-Arrived`;
+  await signIn(page);
+  const sent = await page.request.post('api/v1/events', {
+    headers: { 'X-Rastro-CSRF': '1', 'Sec-Fetch-Site': 'same-origin' },
+    data: {
+      correlation_id: id,
+      aggregate_id: id,
+      event_type: code,
+      source: 'e2e-codes',
+      event_id: id,
+      timestamp: new Date().toISOString(),
+      payload: { location: 'LIM' },
+    },
+  });
+  expect(sent.status(), await sent.text()).toBe(202);
+  await page.goto('carriers?tab=inbox');
+  const item = page.getByTestId('inbox').getByRole('listitem').filter({ hasText: code });
+  await expect(async () => {
+    await page.reload();
+    await expect(item).toBeVisible({ timeout: 4_000 });
+  }).toPass({ timeout: 60_000 });
+  await item.getByText(code).first().click();
+  await expect(item).toContainText('Propuesta, con');
+  await expect(item.getByText(`"${code}": arrived`)).toBeVisible();
+  await expect(item.getByRole('link', { name: id })).toHaveAttribute('href', new RegExp(`/traces/${id}\\?event=`));
+  await isWellMade(page);
+  await picture(page, 'codes', info.project.name);
+
+  await item.getByRole('button', { name: 'Aplicar…' }).click();
+  const dialog = page.getByTestId('decide');
+  await dialog.getByRole('textbox', { name: 'Motivo' }).fill('Lo dice su lista');
+  await isWellMade(page);
+  await picture(page, 'codes-apply', info.project.name);
+  await dialog.getByTestId('confirm').click();
+  await expect(dialog.getByTestId('refold-done')).toContainText('1 traza recalculada');
+  await dialog.getByRole('button', { name: 'Cerrar' }).click();
+  await expect(item).toHaveCount(0);
+  await page.goto(`traces/${id}`);
+  await expect(page.getByTestId('timeline').getByRole('button').first()).toBeVisible();
+  await expect(page.getByRole('main')).toContainText('Llegó');
+});
+
 test('everything is reached with the keyboard alone', async ({ page, isMobile }) => {
   test.skip(isMobile, 'there is no keyboard');
   await signIn(page);

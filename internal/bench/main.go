@@ -1,4 +1,4 @@
-// Command bench measures Rastro on this machine: the engine in process, what PostgreSQL and the broker take at most and what of it
+// Command bench measures Rastro on this machine: the engine in process, decoding carriers' formats, what PostgreSQL and the broker take at most and what of it
 // we use, and the built binary from outside, from HTTP to what a query shows. It prints what it finds as it finds it, and writes it in
 // the format of `go test -bench` for benchstat, and as JSON. What a load on a schedule is answered counts from the schedule, so that
 // a stall is not hidden by the requests that it held back.
@@ -29,7 +29,7 @@ type options struct {
 }
 
 // parts are what -only names.
-var parts = []string{"engine", "ceiling", "binary", "growth", "query"}
+var parts = []string{"engine", "formats", "ceiling", "binary", "growth", "query"}
 
 func main() {
 	var c options
@@ -37,7 +37,7 @@ func main() {
 	flag.DurationVar(&c.warmUp, "warm-up", 3*time.Second, "how long to send before measuring")
 	flag.DurationVar(&c.during, "during", 10*time.Second, "how long to measure each thing")
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
-	flag.StringVar(&c.only, "only", "engine,ceiling,binary", "what to measure, of "+strings.Join(parts, ", "))
+	flag.StringVar(&c.only, "only", "engine,formats,ceiling,binary", "what to measure, of "+strings.Join(parts, ", "))
 	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries, and growth, are measured")
 	flag.StringVar(&c.profile, "profile", "", "write a CPU profile of rastro, flooded over NATS unfused, to this file")
 	flag.StringVar(&c.out, "out", "", "write the figures for benchstat to this file")
@@ -64,6 +64,8 @@ func run(ctx context.Context, c options) error {
 		switch part {
 		case "engine":
 			err = runEngine(ctx, all)
+		case "formats":
+			err = runFormats(all)
 		case "ceiling":
 			err = runCeiling(ctx, all)
 		case "binary":

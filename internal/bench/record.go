@@ -102,7 +102,7 @@ func (r *records) write(path string) (err error) {
 
 func (r *records) format(out io.Writer) {
 	_, _ = fmt.Fprintf(out, "goos: %s\ngoarch: %s\npkg: github.com/rastrohq/rastro/internal/bench\n", runtime.GOOS, runtime.GOARCH)
-	for _, unit := range []string{"events/s", "requests/s", "claims/s", "%"} {
+	for _, unit := range []string{"events/s", "MB/s", "requests/s", "claims/s", "%"} {
 		_, _ = fmt.Fprintf(out, "Unit %s better=higher\n", unit)
 	}
 	for _, found := range r.all {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rastrohq/rastro/carriers"
 )
 
 func TestRecordsAreWrittenAsBenchmarksAre(t *testing.T) {
@@ -22,6 +26,23 @@ BenchmarkTheirs 1 90000 events/s
 BenchmarkRatio/Ours/batch=100/of/Theirs 1 33.3333 %
 `)
 	require.Len(t, r.all, 3)
+}
+
+func TestEveryFormatIsMeasured(t *testing.T) {
+	t.Parallel()
+	found, err := measureFormats(os.DirFS("../../config"), 2, 10)
+	require.NoError(t, err)
+	measured := map[string]bool{}
+	for _, f := range found {
+		format, _, _ := strings.Cut(f.name, "/")
+		measured[format] = true
+		require.Positive(t, f.time, f.name)
+		require.Greater(t, f.allocations, 1.0, f.name)
+		require.Greater(t, f.eventBytes, 20.0, f.name)
+	}
+	require.Len(t, measured, len(carriers.Formats()))
+	_, err = measureFormats(fstest.MapFS{}, 2, 10)
+	require.ErrorContains(t, err, "no samples")
 }
 
 func TestMetricsAreReadByNameAndLabels(t *testing.T) {

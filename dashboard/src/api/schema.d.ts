@@ -88,6 +88,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/unmapped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Codes of all carriers that nothing knows
+         * @description Codes that neither the carrier's table nor milestones.yaml knew when events with them were stored: how often they came, samples, and what they may mean, with the line for the carrier's table. Needs the role ops:read.
+         */
+        get: operations["list-unmapped-codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/unmapped/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far traces are folded anew
+         * @description The job of a decision about a code. Needs the role ops:read.
+         */
+        get: operations["get-code-job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of captured documents
+         * @description The capture jobs of a carrier, for 30 days each, the latest first. Needs the role events:write.
+         */
+        get: operations["list-captures"];
+        put?: never;
+        /**
+         * Capture an EPCIS document
+         * @description The capture interface of EPCIS 2.0, of a carrier of the format epcis. A job is done before the request is answered: what is accepted is with the broker, and what is wrong is named by JSON pointers. Sending the same document again does no harm. Needs the role events:write.
+         */
+        post: operations["post-capture"];
+        delete?: never;
+        /**
+         * Ask what the capture interface takes
+         * @description Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. Needs the role events:write.
+         */
+        options: operations["get-capture-options"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/capture/{captureID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of a captured document
+         * @description A capture job, for 30 days. Needs the role events:write.
+         */
+        get: operations["get-capture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carriers/{carrier}/events": {
         parameters: {
             query?: never;
@@ -99,9 +187,69 @@ export interface paths {
         put?: never;
         /**
          * Send a carrier's own format
-         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard. Needs the role events:write.
+         * @description Takes a body in the carrier's own format, whatever its media type, decodes it as the carrier's file says and answers only after the broker has stored what it accepts. Warnings say what is odd about events that are accepted, such as codes that nothing knows. Carriers of the format dcsa are answered in the form of that standard, and a single event of one of the format epcis with 201. Needs the role events:write.
          */
         post: operations["post-carrier-events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Codes of a carrier that nothing knows
+         * @description Codes that neither the carrier's table nor milestones.yaml knew when events with them were stored: how often they came, samples, and what they may mean, with the line for the carrier's table. Needs the role ops:read.
+         */
+        get: operations["list-carrier-unmapped-codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped/{code}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what a code means
+         * @description From now on it means that, for events that are in the store as for those to come, and the traces concerned are folded anew: a job does it, the answer comes before it is done. Events themselves stay as they were stored. The line belongs into the carrier's table as well, for stages and subscribers to know the code. What was decided before is replaced. Needs the role ops:write.
+         */
+        post: operations["apply-code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carriers/{carrier}/unmapped/{code}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss a code
+         * @description It is not shown any more unless it is asked for. A meaning that it was given is taken back, and the traces concerned are folded anew. Needs the role ops:write.
+         */
+        post: operations["dismiss-code"];
         delete?: never;
         options?: never;
         head?: never;
@@ -939,6 +1087,14 @@ export interface components {
             /** @description What would happen; only for a dry run */
             trial?: components["schemas"]["Trial"];
         };
+        ApplyBody: {
+            /** @description The exception that it means */
+            exception?: string;
+            /** @description The milestone that it means, none for a code that moves nothing, or a word that milestones.yaml knows */
+            milestone?: string;
+            /** @description Why, for the record */
+            reason?: string;
+        };
         AuditEntry: {
             /** @description What was done */
             action: string;
@@ -1053,6 +1209,83 @@ export interface components {
              */
             up_to_ms: number;
         };
+        CaptureError: {
+            /** @description Stable code of what is wrong */
+            code?: string;
+            /** @description What is wrong, in words */
+            detail: string;
+            /** @description The event, where it can be named */
+            eventID?: string;
+            /** @description JSON pointer into the document */
+            pointer?: string;
+            /**
+             * Format: int64
+             * @description Position of the EPCIS event in the document, from 0
+             */
+            position: number;
+            /** Format: int64 */
+            status: number;
+            title: string;
+            /** @description The exception of the standard */
+            type: string;
+        };
+        CaptureJob: {
+            /**
+             * Format: int64
+             * @description How many events were accepted: one for each thing that an EPCIS event names
+             */
+            accepted: number;
+            /**
+             * @description What was to become of the others when one was refused
+             * @enum {string}
+             */
+            captureErrorBehaviour: "rollback" | "proceed";
+            /**
+             * Format: uuid
+             * @description Identifies the job
+             */
+            captureID: string;
+            /**
+             * Format: date-time
+             * @description When the document came
+             */
+            createdAt: string;
+            /** @description What was wrong; none when success is true */
+            errors: components["schemas"]["CaptureError"][] | null;
+            /**
+             * Format: date-time
+             * @description When it was known what becomes of it
+             */
+            finishedAt: string;
+            /**
+             * Format: int64
+             * @description How many were not
+             */
+            rejected: number;
+            /** @description Never: a job is done before its request is answered */
+            running: boolean;
+            /** @description Nothing was refused */
+            success: boolean;
+        };
+        CaptureRefusal: {
+            /** @description The job that says the same */
+            captureID?: string;
+            /** @description What is wrong this time, and what to do about it */
+            detail?: string;
+            /** @description The offending parts of the request */
+            errors?: components["schemas"]["Field"][] | null;
+            /** @description Identifies the request in the logs */
+            instance?: string;
+            /**
+             * Format: int64
+             * @description HTTP status code
+             */
+            status: number;
+            /** @description The kind of problem in words */
+            title: string;
+            /** @description URI reference that identifies the kind of problem */
+            type: string;
+        };
         Carrier: {
             /** @description From occurring to being received */
             delay?: components["schemas"]["Latency"];
@@ -1132,6 +1365,92 @@ export interface components {
             /** @description Its stages that were added, changed or removed; none when only files changed that they read */
             stages: string[] | null;
         };
+        CodeDecided: {
+            /**
+             * Format: date-time
+             * @description When
+             */
+            at: string;
+            /** @description The exception that it means */
+            exception?: string;
+            /** @description The milestone that it means */
+            milestone?: string;
+            /** @description Why, in the words of who decided */
+            reason?: string;
+            /** @description Who decided */
+            who: string;
+        };
+        CodeJob: {
+            /**
+             * @description What was decided
+             * @enum {string}
+             */
+            action: "apply" | "dismiss";
+            /** @description Whose code */
+            carrier: string;
+            /**
+             * Format: int64
+             * @description How many of these have another status or other trouble than before
+             */
+            changed: number;
+            /** @description The code */
+            code: string;
+            /**
+             * Format: date-time
+             * @description When
+             */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description How many of them have been seen to
+             */
+            done: number;
+            /** @description The exception that it means from now on */
+            exception?: string;
+            /**
+             * Format: date-time
+             * @description When all traces had been folded anew
+             */
+            finished_at?: string;
+            /** @description Identifies the job */
+            id: string;
+            /** @description The milestone that it means from now on */
+            milestone?: string;
+            /** @description Why, in the words of who decided */
+            reason?: string;
+            /**
+             * @description How it stands
+             * @enum {string}
+             */
+            state: "running" | "done";
+            /**
+             * Format: int64
+             * @description How many events there are with the code
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description How many traces were folded anew; a long one may count more than once
+             */
+            traces: number;
+            /** @description Who decided */
+            who: string;
+        };
+        CodesProposal: {
+            /**
+             * Format: double
+             * @description How sure that is, from 0 to 1: for an order, no probability
+             */
+            confidence: number;
+            /** @description The exception */
+            exception?: string;
+            /** @description The line for the carrier's table of codes */
+            line: string;
+            /** @description The milestone */
+            milestone?: string;
+            /** @description What it is taken from */
+            why: string;
+        };
         ConfigFile: {
             /** @description The file */
             file: string;
@@ -1176,6 +1495,10 @@ export interface components {
              * @description How many there are, or the bound when there are more
              */
             value: number;
+        };
+        DismissBody: {
+            /** @description Why, for the record */
+            reason?: string;
         };
         DuplicateSource: {
             /**
@@ -2968,6 +3291,63 @@ export interface components {
              */
             tried: number;
         };
+        UnmappedCode: {
+            /** @description The carrier that sends it, or the source where that is no carrier's */
+            carrier: string;
+            /** @description The code, as it was sent first */
+            code: string;
+            /**
+             * Format: int64
+             * @description How many events came with it that were stored
+             */
+            count: number;
+            /** @description Who decided, and what */
+            decision?: components["schemas"]["CodeDecided"];
+            /** @description The file of the configuration in which its meaning is to be written */
+            file: string;
+            /**
+             * Format: date-time
+             * @description When the first of them was received
+             */
+            first_at: string;
+            /** @description The code as a key in YAML */
+            key: string;
+            /** @description The kinds of things that the events are about */
+            kinds: string[] | null;
+            /**
+             * Format: date-time
+             * @description When the last of them was received
+             */
+            last_at: string;
+            /** @description What it may mean; missing when nothing tells */
+            proposal?: components["schemas"]["CodesProposal"];
+            /** @description Some of the last events with it that are in the store */
+            samples: components["schemas"]["UnmappedSample"][] | null;
+            /** @description The sources of the events */
+            sources: string[] | null;
+            /**
+             * @description What was decided about it
+             * @enum {string}
+             */
+            state: "open" | "applied" | "dismissed";
+        };
+        UnmappedPage: {
+            /** @description Those that came most often first */
+            items: components["schemas"]["UnmappedCode"][] | null;
+            /** @description For the next page; missing on the last. Counts go up meanwhile, so that a code may be on two pages */
+            next_cursor?: string;
+        };
+        UnmappedSample: {
+            /** @description Its journey */
+            correlation_id: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            timestamp: string;
+            /** @description The event */
+            uid: string;
+        };
         WatchedKind: {
             /** @description What would be wrong */
             kind: string;
@@ -3394,6 +3774,580 @@ export interface operations {
             };
         };
     };
+    "list-unmapped-codes": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description What was decided about them. Default: open */
+                state?: ("open" | "applied" | "dismissed" | "all")[] | null;
+                /** @description Codes a page */
+                limit?: number;
+                /** @description The next_cursor of the page before */
+                cursor?: string;
+                /** @description Only of this carrier, or that came under this source */
+                carrier?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of codes */
+            200: {
+                headers: {
+                    /** @description Identifies this state of the page, for If-None-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnmappedPage"];
+                };
+            };
+            /** @description The page is as it was when it had the ETag that If-None-Match gives */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-code-job": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-captures": {
+        parameters: {
+            query?: {
+                /** @description How many at most; 30 without */
+                perPage?: number;
+                /** @description That of the Link of the page before */
+                nextPageToken?: string;
+            };
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs, the latest first */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The next page, rel="next"; none on the last one */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"][];
+                };
+            };
+            /** @description The body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description What becomes of the others when an event is wrong: rollback (nothing is accepted; without the header) or proceed (they are) */
+                "GS1-Capture-Error-Behaviour"?: "rollback" | "proceed";
+                /** @description The version of EPCIS that the document is of */
+                "GS1-EPCIS-Version"?: string;
+                /** @description The version of CBV that it uses */
+                "GS1-CBV-Version"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/ld+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The document was read, and the broker has stored what is accepted of it; Location is the job, and the body is what it says */
+            202: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The capture job */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description The document cannot be read; or, unless the behaviour is proceed, some of it is wrong, and errors says what and where. Nothing was accepted */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["CaptureRefusal"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The media type is not taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant sends faster than it may; wait as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-capture-options": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the interface takes */
+            204: {
+                headers: {
+                    /** @description The methods */
+                    Allow?: string;
+                    /** @description The newest version of CBV */
+                    "GS1-CBV-Max"?: string;
+                    /** @description The oldest version of CBV */
+                    "GS1-CBV-Min"?: string;
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description all: both rollback and proceed are taken */
+                    "GS1-Capture-Error-Behaviour"?: string;
+                    /** @description How identifiers are told: as they were sent */
+                    "GS1-EPC-Format"?: string;
+                    /** @description The largest document, in bytes */
+                    "GS1-EPCIS-Capture-File-Size-Limit"?: string;
+                    /** @description The most events in a document: one for each thing that an EPCIS event names */
+                    "GS1-EPCIS-Capture-Limit"?: string;
+                    /** @description The newest version of EPCIS */
+                    "GS1-EPCIS-Max"?: string;
+                    /** @description The oldest version of EPCIS */
+                    "GS1-EPCIS-Min"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path: {
+                /** @description The carrier, as its file in the configuration is called */
+                carrier: string;
+                /** @description The job, as Location named it */
+                captureID: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such carrier for the tenant, or it is not of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "post-carrier-events": {
         parameters: {
             query?: never;
@@ -3418,6 +4372,17 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Feedback"];
+                };
+            };
+            /** @description Of carriers of the format epcis: one event, which came by itself, was stored by the broker; Location is where it is to be found */
+            201: {
+                headers: {
+                    /** @description The event, or the first of those that it became */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
                 };
             };
             /** @description Stored by the broker; results says what became of each event */
@@ -3509,6 +4474,275 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-carrier-unmapped-codes": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description What was decided about them. Default: open */
+                state?: ("open" | "applied" | "dismissed" | "all")[] | null;
+                /** @description Codes a page */
+                limit?: number;
+                /** @description The next_cursor of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of codes */
+            200: {
+                headers: {
+                    /** @description Identifies this state of the page, for If-None-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnmappedPage"];
+                };
+            };
+            /** @description The page is as it was when it had the ETag that If-None-Match gives */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "apply-code": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+                /** @description The code; case does not matter */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "dismiss-code": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The carrier, or the source where that is no carrier's */
+                carrier: string;
+                /** @description The code; case does not matter */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DismissBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeJob"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
         };

@@ -6,15 +6,13 @@ import type { ReactNode } from 'react';
 import { useApi } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
 import { useInterval } from '../live/live';
-import { JsonView } from '../trace/JsonView';
 import { Card } from '../ui/Card';
-import { CopyButton } from '../ui/CopyButton';
 import { ErrorCard } from '../ui/ErrorCard';
 import { useNow } from '../ui/useNow';
 import classes from './carriers.module.css';
 import type { Carrier } from './health';
-import { copiesQuery, rejectsQuery, unmappedQuery } from './queries';
-import { lookedAt, type UnmappedCode } from './unmapped';
+import { CodeList } from './Inbox';
+import { copiesQuery, inboxQuery, rejectsQuery } from './queries';
 
 interface CarrierDetailProps {
   carrier: Carrier;
@@ -153,58 +151,21 @@ function Copies({ source, window, ms }: { source: string; window: string; ms: nu
 }
 
 function Unmapped({ source }: { source: string }) {
-  const { t, f } = useI18n();
+  const { t } = useI18n();
   const api = useApi();
-  const asked = useQuery({ ...unmappedQuery(api, source), refetchInterval: useInterval(15_000) });
+  const asked = useQuery({ ...inboxQuery(api, source), refetchInterval: useInterval(15_000) });
   return (
     <Part title={t.carriers.unmapped} asked={asked}>
-      {(codes) =>
-        codes.length === 0 ? (
+      {(page) =>
+        (page.items ?? []).length === 0 ? (
           <p className="secondary">{t.carriers.unmappedNone}</p>
         ) : (
           <>
-            <p className="secondary">{t.carriers.unmappedHint(f.count(lookedAt))}</p>
-            <ul className={classes.codes}>
-              {codes.map((code) => (
-                <Code key={code.code} code={code} />
-              ))}
-            </ul>
+            <p className="secondary">{t.carriers.inbox.lead}</p>
+            <CodeList page={page} />
           </>
         )
       }
     </Part>
-  );
-}
-
-function Code({ code }: { code: UnmappedCode }) {
-  const { t, f } = useI18n();
-  const [sample] = code.samples;
-  const line = t.carriers.unmappedLine(JSON.stringify(code.code));
-  return (
-    <li>
-      <details>
-        <summary>
-          <code className="mono">{code.code}</code>
-          <span className="num secondary">{t.carriers.rejectCount(code.count, f.count(code.count))}</span>
-        </summary>
-        <p className="secondary">{t.carriers.unmappedAdd}</p>
-        <p className={classes.line}>
-          <code className="mono">{line}</code>
-          <CopyButton value={line} label={`${t.trace.copyId}: ${code.code}`} />
-        </p>
-        {code.samples.map((event) => (
-          <Link
-            key={event.uid}
-            to="/traces/$id"
-            params={{ id: event.correlation_id }}
-            search={{ event: event.uid }}
-            className={`${classes.sample} mono`}
-          >
-            {event.correlation_id}
-          </Link>
-        ))}
-        {sample?.payloadText && <JsonView text={sample.payloadText} label={t.carriers.samplePayload(code.code)} />}
-      </details>
-    </li>
   );
 }

@@ -11,14 +11,28 @@ const list = {
     carrier('C-failing', { error_share: 0.125, unknown_code_share: undefined, health: 'failing' }),
   ],
 };
-const unmapped = `{"items":[{"uid":"u1","correlation_id":"J-1","event_type":"X1","source":"C-failing","payload":{"n":9007199254740993}}]}`;
+const unmapped = (change: object = {}) => ({
+  carrier: 'C-failing',
+  code: 'X1',
+  key: 'X1',
+  file: 'carriers/C-failing.yaml',
+  sources: ['C-failing'],
+  kinds: ['parcel'],
+  count: 12,
+  first_at: '2025-11-20T10:00:00Z',
+  last_at: '2025-11-20T12:00:00Z',
+  state: 'open',
+  samples: [{ uid: 'u1', correlation_id: 'J-1', timestamp: '2025-11-20T11:59:00Z' }],
+  ...change,
+});
+const proposal = { milestone: 'arrived', confidence: 0.7, why: 'the code says "arrived"', line: 'X1: arrived' };
 
 /** The server of the page; what it is asked since a time is answered whatever the time. */
 function served() {
   const asked = serve({
     me: ops,
     'carriers?window=15m': { body: list },
-    'events?source=C-failing&milestone=unknown&limit=200': { body: unmapped },
+    'carriers/unmapped?carrier=C-failing&limit=100': { body: { items: [unmapped()] } },
     tenant: {
       body: {
         id: 'andina',
@@ -106,10 +120,7 @@ describe('the carriers', () => {
     expect(detail).toHaveTextContent('12 eventos');
     expect(await within(detail).findByText(/7 copias, 50 % de todas/)).toBeInTheDocument();
     expect(detail).toHaveTextContent('2 ya las había enviado otra fuente');
-    expect(
-      await within(detail).findByText('"X1": # accepted, loaded, in_transit, arrived, delivered…'),
-    ).toBeInTheDocument();
-    expect(detail).toHaveTextContent('9007199254740993');
+    expect(await within(detail).findByText(/No hay propuesta/)).toBeInTheDocument();
     expect(within(detail).getByRole('link', { name: 'J-1' })).toHaveAttribute('href', '/traces/J-1?event=u1');
     expect(within(detail).getByRole('link', { name: 'Ver sus trazas' })).toHaveAttribute(
       'href',
@@ -121,6 +132,76 @@ describe('the carriers', () => {
     serve({ me: ops, 'carriers?window=15m': { body: { items: [] } } });
     open('/carriers');
     expect(await screen.findByText(/Ningún transportista ha enviado nada/)).toBeInTheDocument();
+  });
+
+  it('have the codes that nobody knows in an inbox, to be applied when that is meant', async () => {
+    const path = 'carriers/C-failing/unmapped/A%2FB/apply';
+    const job = {
+      id: 'job-1',
+      carrier: 'C-failing',
+      code: 'A/B',
+      action: 'apply',
+      who: 'Ana',
+      state: 'running',
+      total: 12,
+      done: 0,
+      traces: 0,
+      changed: 0,
+      created_at: '2025-11-20T12:00:00Z',
+    };
+    let waiting = [
+      unmapped({ code: 'A/B', key: '"A/B"', proposal }),
+      unmapped({ code: 'PING', key: 'PING', count: 1 }),
+    ];
+    const asked = serve({
+      me: { body: { ...ops.body, roles: [...ops.body.roles, 'ops:write'] } },
+      'carriers/unmapped?limit=100': () => ({ body: { items: waiting } }),
+      [path]: () => {
+        waiting = waiting.slice(1);
+        return { status: 202, body: job };
+      },
+      'carriers/unmapped/jobs/job-1': { body: { ...job, state: 'done', done: 12, traces: 5, changed: 4 } },
+    });
+    const { user } = open('/carriers?tab=inbox');
+    const inbox = await screen.findByTestId('inbox');
+    const [first] = within(inbox).getAllByRole('listitem');
+    if (!first) throw new Error('there is no code');
+    await user.click(within(first).getByText('A/B'));
+    expect(first).toHaveTextContent('12 eventos');
+    expect(first).toHaveTextContent('Propuesta, con 70 % de confianza');
+    expect(within(first).getByRole('combobox')).toHaveDisplayValue('Llegó (lo propuesto)');
+    expect(within(first).getByText('"A/B": arrived')).toBeInTheDocument();
+    expect(within(first).getByRole('link', { name: 'J-1' })).toHaveAttribute('href', '/traces/J-1?event=u1');
+    await user.selectOptions(within(first).getByRole('combobox'), 'loaded');
+    expect(within(first).getByText('"A/B": loaded')).toBeInTheDocument();
+
+    await user.click(within(first).getByRole('button', { name: 'Aplicar…' }));
+    const dialog = await screen.findByRole('dialog', { name: 'Aplicar A/B' });
+    expect(asked.some((request) => request.path === path)).toBe(false);
+    await user.type(within(dialog).getByRole('textbox', { name: 'Motivo' }), 'su lista');
+    await user.click(within(dialog).getByTestId('confirm'));
+    expect(await within(dialog).findByText('Hecho: 5 trazas recalculadas, cambian 4.')).toBeInTheDocument();
+    const sent = asked.find((request) => request.path === path)?.init as Request;
+    expect(await sent.json()).toEqual({ milestone: 'loaded', reason: 'su lista' });
+    const close = within(dialog).getAllByRole('button', { name: 'Cerrar' });
+    await user.click(close[close.length - 1] as HTMLElement);
+    await waitFor(() => expect(screen.getAllByTestId('inbox')[0]).not.toHaveTextContent('A/B'));
+    expect(screen.getByText('1 código sin traducir')).toBeInTheDocument();
+  });
+
+  it('let nobody decide about codes who may only look', async () => {
+    serve({ me: ops, 'carriers/unmapped?limit=100': { body: { items: [unmapped({ proposal })] } } });
+    const { user } = open('/carriers?tab=inbox');
+    await user.click(await screen.findByText('X1'));
+    expect(screen.getByRole('button', { name: 'Aplicar…' })).toBeDisabled();
+    expect(screen.getByRole('button', { name: 'Descartar…' })).toBeDisabled();
+    expect(screen.getByText(/hace falta el permiso ops:write/)).toBeInTheDocument();
+  });
+
+  it('say so when every code is known', async () => {
+    serve({ me: ops, 'carriers/unmapped?limit=100': { body: { items: [] } } });
+    open('/carriers?tab=inbox');
+    expect(await screen.findByText('Ningún código espera traducción')).toBeInTheDocument();
   });
 
   it('have the settings of the tenant beside them, to be read', async () => {

@@ -13,6 +13,7 @@ import { useTitle } from '../ui/useTitle';
 import { CarrierDetail } from './CarrierDetail';
 import { CarrierTable } from './CarrierTable';
 import classes from './carriers.module.css';
+import { Inbox } from './Inbox';
 import { carriersQuery } from './queries';
 import { TenantPanel } from './TenantPanel';
 
@@ -35,15 +36,19 @@ export function CarriersPage() {
         value={tab}
         keepMounted={false}
         onChange={(next) =>
-          void navigate({ search: () => (next === 'tenant' ? { tab: 'tenant' } : {}), replace: true })
+          void navigate({ search: () => (next === 'inbox' || next === 'tenant' ? { tab: next } : {}), replace: true })
         }
       >
         <Tabs.List className={classes.tabs}>
           <Tabs.Tab value="carriers">{t.carriers.tab.carriers}</Tabs.Tab>
+          <Tabs.Tab value="inbox">{t.carriers.tab.inbox}</Tabs.Tab>
           <Tabs.Tab value="tenant">{t.carriers.tab.tenant}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="carriers">
           <Carriers />
+        </Tabs.Panel>
+        <Tabs.Panel value="inbox">
+          <Inbox />
         </Tabs.Panel>
         <Tabs.Panel value="tenant">
           <TenantPanel />

@@ -1,6 +1,5 @@
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { type Api, answer, type Schema } from '../api/typed';
-import { lookedAt, type UnmappedCode, unmappedCodes } from './unmapped';
 
 /** How each source does, over a window that ends now such as `15m`. */
 export const carriersQuery = (api: Api, window: string) =>
@@ -40,15 +39,29 @@ export const copiesQuery = (api: Api, source: string, window: string, since: () 
     },
   });
 
-/** The codes of a source that map to nothing, among its last events that do not. */
-export const unmappedQuery = (api: Api, source: string) =>
+/** Begins the keys of all that is kept of unmapped codes: whatever is decided about one makes it old. */
+export const inboxKey = (api: Api) => [api.tenant, 'unmapped'] as const;
+
+/** How many codes are shown: those that came most often. */
+export const inboxSize = 100;
+
+/** The codes that nothing knows and nobody has decided about, of a source or of all. */
+export const inboxQuery = (api: Api, source?: string) =>
   queryOptions({
-    queryKey: ['carrier-unmapped', api.tenant, source],
-    queryFn: async ({ signal }): Promise<UnmappedCode[]> => {
-      const query = { source: [source], milestone: ['unknown'], limit: lookedAt };
-      const text = await answer(api.GET('/api/v1/events', { params: { query }, signal, parseAs: 'text' }));
-      return unmappedCodes(text);
+    queryKey: [...inboxKey(api), source ?? ''],
+    queryFn: ({ signal }) => {
+      const query = { ...(source && { carrier: source }), limit: inboxSize };
+      return answer(api.GET('/api/v1/carriers/unmapped', { params: { query }, signal }));
     },
+    placeholderData: keepPreviousData,
+  });
+
+/** How far the traces of a code are folded anew. */
+export const codeJobQuery = (api: Api, id: string) =>
+  queryOptions({
+    queryKey: [...inboxKey(api), 'job', id],
+    queryFn: ({ signal }) =>
+      answer(api.GET('/api/v1/carriers/unmapped/jobs/{id}', { params: { path: { id } }, signal })),
   });
 
 export const tenantQuery = (api: Api) =>

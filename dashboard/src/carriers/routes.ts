@@ -4,7 +4,7 @@ import { type Column, columns } from './health';
 
 /** What of the carriers' page stands in its address. */
 export interface CarriersSearch {
-  tab?: 'tenant';
+  tab?: 'inbox' | 'tenant';
   /** The source whose details are shown. */
   source?: string;
   by?: Column;
@@ -17,7 +17,7 @@ export const carriersRoute = createRoute({
   validateSearch: (search: Record<string, unknown>): CarriersSearch => {
     const by = columns.find((column) => column === search.by);
     return {
-      ...(search.tab === 'tenant' && { tab: 'tenant' as const }),
+      ...((search.tab === 'inbox' || search.tab === 'tenant') && { tab: search.tab as 'inbox' | 'tenant' }),
       ...((typeof search.source === 'string' || typeof search.source === 'number') && {
         source: String(search.source),
       }),

@@ -5,7 +5,7 @@ export const carrierWords: Words<typeof spanish> = {
   carriers: {
     title: 'Carriers',
     lead: 'Who sends, how much and how well. What needs attention comes first.',
-    tab: { carriers: 'Carriers', tenant: 'Organisation' },
+    tab: { carriers: 'Carriers', inbox: 'Unmapped codes', tenant: 'Organisation' },
     health: {
       silent: 'Silent',
       failing: 'Rejects',
@@ -56,11 +56,49 @@ export const carrierWords: Words<typeof spanish> = {
       plural(n, `${text} another source had sent before`, `${text} another source had sent before`),
     unmapped: 'Unmapped codes',
     unmappedNone: 'All its recent codes are mapped.',
-    unmappedHint: (n) => `Of its last ${n} events without a known status. They are stored, but do not move the trace.`,
-    unmappedAdd: 'To map one, add this line to the file of the carrier and choose the milestone that it is:',
-    unmappedLine: (code) => `${code}: # accepted, loaded, in_transit, arrived, delivered…`,
-    sample: 'Sample',
-    samplePayload: (code) => `Sample of ${code}`,
+    inbox: {
+      lead: 'Codes that nobody knew when they came. Their events are stored, but do not move the trace until you say what they mean.',
+      all: (n, text) => plural(n, `${text} unmapped code`, `${text} unmapped codes`),
+      empty: 'No code waits to be mapped',
+      emptyNext: 'All that came has a meaning. New codes will show up here.',
+      more: 'There are more: map these first, or use “rastro carrier inbox”.',
+      proposal: (confidence) => `Proposed, ${confidence} sure`,
+      noProposal: 'There is no proposal: look at a sample and choose what it means.',
+      samples: 'Samples',
+      noSamples: 'Its events are not kept any more.',
+      meaning: 'Means',
+      asProposed: (text) => `${text} (as proposed)`,
+      choose: 'Choose a milestone…',
+      none: 'Nothing: it does not move the trace',
+      add: (file) => `Line for ${file}:`,
+      copy: (code) => `Copy the line of ${code}`,
+      apply: 'Apply…',
+      dismiss: 'Dismiss…',
+      readOnly: 'Your account may look, not decide: that needs the permission ops:write.',
+      applyTitle: (code) => `Apply ${code}`,
+      applySentence: (n, text, code, carrier) =>
+        plural(
+          n,
+          `${code} of ${carrier} will mean this, also for ${text} event that came already:`,
+          `${code} of ${carrier} will mean this, also for the ${text} events that came already:`,
+        ),
+      applyNote:
+        'The traces concerned are folded anew; stored events do not change. Add the line to the file of the carrier, so that stages and subscribers know it as well.',
+      dismissTitle: (code) => `Dismiss ${code}`,
+      dismissSentence: (code, carrier) =>
+        `${code} of ${carrier} will not show up here any more, and goes on moving no trace.`,
+      reason: 'Reason',
+      reasonHint: 'It is kept in the audit.',
+      confirmApply: 'Apply',
+      confirmDismiss: 'Dismiss',
+      progress: (done, total) => `Folding traces anew: ${done} of ${total} events`,
+      done: (traces, text, changed) =>
+        plural(
+          traces,
+          `Done: ${text} trace folded anew, ${changed} changed.`,
+          `Done: ${text} traces folded anew, ${changed} changed.`,
+        ),
+    },
     tenant: {
       title: 'Organisation',
       note: 'They are changed in config/tenants.yaml or with “rastro tenants”; here they are only read.',

@@ -4,7 +4,7 @@ export const carrierWords = {
   carriers: {
     title: 'Transportistas',
     lead: 'Quién envía, cuánto y qué tan bien. Lo que necesita atención va primero.',
-    tab: { carriers: 'Transportistas', tenant: 'Organización' },
+    tab: { carriers: 'Transportistas', inbox: 'Códigos sin traducir', tenant: 'Organización' },
     health: {
       silent: 'En silencio',
       failing: 'Con rechazos',
@@ -55,12 +55,49 @@ export const carrierWords = {
       plural(n, `${text} ya la había enviado otra fuente`, `${text} ya las había enviado otra fuente`),
     unmapped: 'Códigos sin traducir',
     unmappedNone: 'Todos sus códigos recientes tienen traducción.',
-    unmappedHint: (n: string) =>
-      `De sus últimos ${n} eventos sin estado conocido. Se guardan, pero no mueven la traza.`,
-    unmappedAdd: 'Para traducir uno, añade esta línea al archivo del transportista y elige el hito que corresponda:',
-    unmappedLine: (code: string) => `${code}: # accepted, loaded, in_transit, arrived, delivered…`,
-    sample: 'Ejemplo',
-    samplePayload: (code: string) => `Ejemplo de ${code}`,
+    inbox: {
+      lead: 'Códigos que no conocía nadie cuando llegaron. Sus eventos se guardan, pero no mueven la traza hasta que digas qué significan.',
+      all: (n: number, text: string) => plural(n, `${text} código sin traducir`, `${text} códigos sin traducir`),
+      empty: 'Ningún código espera traducción',
+      emptyNext: 'Todo lo que ha llegado tiene significado. Los códigos nuevos aparecerán aquí.',
+      more: 'Hay más códigos: traduce estos primero, o usa «rastro carrier inbox».',
+      proposal: (confidence: string) => `Propuesta, con ${confidence} de confianza`,
+      noProposal: 'No hay propuesta: mira un ejemplo y elige lo que significa.',
+      samples: 'Ejemplos',
+      noSamples: 'Sus eventos ya no se conservan.',
+      meaning: 'Significa',
+      asProposed: (text: string) => `${text} (lo propuesto)`,
+      choose: 'Elige un hito…',
+      none: 'Nada: no mueve la traza',
+      add: (file: string) => `Línea para ${file}:`,
+      copy: (code: string) => `Copiar la línea de ${code}`,
+      apply: 'Aplicar…',
+      dismiss: 'Descartar…',
+      readOnly: 'Tu cuenta puede mirar, no decidir: hace falta el permiso ops:write.',
+      applyTitle: (code: string) => `Aplicar ${code}`,
+      applySentence: (n: number, text: string, code: string, carrier: string) =>
+        plural(
+          n,
+          `${code} de ${carrier} pasará a significar esto, también en ${text} evento que ya llegó:`,
+          `${code} de ${carrier} pasará a significar esto, también en los ${text} eventos que ya llegaron:`,
+        ),
+      applyNote:
+        'Las trazas afectadas se recalculan; los eventos guardados no cambian. Añade la línea al archivo del transportista para que también la conozcan las etapas y los suscriptores.',
+      dismissTitle: (code: string) => `Descartar ${code}`,
+      dismissSentence: (code: string, carrier: string) =>
+        `${code} de ${carrier} dejará de aparecer aquí y seguirá sin mover trazas.`,
+      reason: 'Motivo',
+      reasonHint: 'Queda en la auditoría.',
+      confirmApply: 'Aplicar',
+      confirmDismiss: 'Descartar',
+      progress: (done: string, total: string) => `Recalculando trazas: ${done} de ${total} eventos`,
+      done: (traces: number, text: string, changed: string) =>
+        plural(
+          traces,
+          `Hecho: ${text} traza recalculada, cambian ${changed}.`,
+          `Hecho: ${text} trazas recalculadas, cambian ${changed}.`,
+        ),
+    },
     tenant: {
       title: 'Organización',
       note: 'Se cambian en config/tenants.yaml o con «rastro tenants»; aquí solo se leen.',

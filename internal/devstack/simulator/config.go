@@ -2,7 +2,8 @@
 // travel through the airports of Latin America, told by senders that repeat, reorder, backdate, correct and sometimes
 // garble what they send.
 //
-// A Generator tells the stories and does no I/O; a Simulator sends them to an ingest API at a steady rate.
+// A Generator tells the stories in Rastro's own form, and Carriers in the formats of the demonstration carriers; neither does I/O. A
+// Simulator sends what both tell to an ingest API at a steady rate.
 package simulator
 
 import (

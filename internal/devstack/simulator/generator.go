@@ -69,37 +69,52 @@ const (
 	maxWeight       = 20_000 // bounds the memory, whatever the rate
 )
 
+// teller is what all need who tell stories.
+type teller struct {
+	config Config
+	rand   *rand.Rand
+	author *author
+	run    string
+	ids    uint64
+	queue  queue
+	order  uint64
+	clock  uint64 // virtual
+}
+
+// newTeller returns a teller that makes up numbers of things out of one of the two halves that there are of each.
+func newTeller(config Config, half uint64) teller {
+	random := rand.New(rand.NewPCG(config.Seed, 0x9e3779b97f4a7c15+half)) //nolint:gosec // Stories, not secrets.
+	return teller{
+		config: config, rand: random, author: newAuthor(random, half),
+		run: fmt.Sprintf("%08x", uint32(config.Seed^config.Seed>>32)), //nolint:gosec // Cut on purpose.
+	}
+}
+
+// begin has as many journeys begin as are to be in hand, so that each takes about JourneyTime at the rate of the configuration.
+func (g *teller) begin(invent func(live bool, now time.Time) *journey) {
+	weight := g.config.EventsPerSecond * g.config.JourneyTime.Seconds() / stepsPerJourney
+	weight = min(max(weight, 2*stepsPerJourney), maxWeight)
+	now := g.config.Now()
+	for range int(weight * (1 - pastShare)) {
+		g.schedule(item{journey: invent(true, now)}, g.rand.Uint64N(turn))
+	}
+	for range max(1, int(weight*pastShare/hurry)) {
+		g.schedule(item{journey: invent(false, now)}, g.rand.Uint64N(turn/hurry))
+	}
+}
+
 // Generator tells stories, event by event. It is not safe for concurrent use.
 type Generator struct {
-	config  Config
-	rand    *rand.Rand
-	author  *author
+	teller
+
 	markets []market
-	run     string
-	ids     uint64
-	queue   queue
-	order   uint64
-	clock   uint64 // virtual
 }
 
 // NewGenerator returns a Generator. What the configuration leaves open has its default.
 func NewGenerator(config Config) *Generator {
 	config = config.withDefaults()
-	random := rand.New(rand.NewPCG(config.Seed, 0x9e3779b97f4a7c15)) //nolint:gosec // Stories, not secrets.
-	g := &Generator{
-		config: config, rand: random, author: newAuthor(random), markets: marketsOf(config.Tenants),
-		run: fmt.Sprintf("%08x", uint32(config.Seed^config.Seed>>32)), //nolint:gosec // Cut on purpose.
-	}
-	// At that rate, so many journeys in hand make each take about JourneyTime.
-	weight := config.EventsPerSecond * config.JourneyTime.Seconds() / stepsPerJourney
-	weight = min(max(weight, 2*stepsPerJourney), maxWeight)
-	now := config.Now()
-	for range int(weight * (1 - pastShare)) {
-		g.schedule(item{journey: g.invent(true, now)}, random.Uint64N(turn))
-	}
-	for range max(1, int(weight*pastShare/hurry)) {
-		g.schedule(item{journey: g.invent(false, now)}, random.Uint64N(turn/hurry))
-	}
+	g := &Generator{teller: newTeller(config, 0), markets: marketsOf(config.Tenants)}
+	g.begin(g.invent)
 	return g
 }
 
@@ -136,16 +151,22 @@ func (g *Generator) invent(live bool, now time.Time) *journey {
 
 // Next returns the next event. There always is one.
 func (g *Generator) Next() Wire {
-	next := heap.Pop(&g.queue).(item) //nolint:forcetypeassert // Only items are pushed, and never all of them popped.
-	g.clock = next.due
+	next := g.next()
 	if next.wire != nil {
 		return *next.wire
 	}
 	return g.tell(next.journey)
 }
 
+// next returns what is next.
+func (g *teller) next() item {
+	next := heap.Pop(&g.queue).(item) //nolint:forcetypeassert // Only items are pushed, and never all of them popped.
+	g.clock = next.due
+	return next
+}
+
 // gap is the virtual time between two steps of a journey, with some disorder.
-func (g *Generator) gap(j *journey) uint64 {
+func (g *teller) gap(j *journey) uint64 {
 	gap := uint64(turn/2) + g.rand.Uint64N(turn)
 	if !j.live {
 		gap /= hurry
@@ -153,7 +174,7 @@ func (g *Generator) gap(j *journey) uint64 {
 	return gap
 }
 
-func (g *Generator) schedule(i item, after uint64) {
+func (g *teller) schedule(i item, after uint64) {
 	g.order++
 	i.due, i.order = g.clock+after, g.order
 	heap.Push(&g.queue, i)
@@ -222,7 +243,7 @@ func (g *Generator) advance(j *journey) {
 }
 
 // occurred returns when a step of a journey took place: never in the future, and never before the step before it.
-func (g *Generator) occurred(j *journey, index int, keep bool) time.Time {
+func (g *teller) occurred(j *journey, index int, keep bool) time.Time {
 	now := g.config.Now()
 	at := now.Add(-time.Duration(g.rand.Int64N(int64(1500 * time.Millisecond))))
 	if !j.live {
@@ -280,17 +301,18 @@ func (g *Generator) strangeCode() string {
 	return codes[g.rand.IntN(len(codes))]
 }
 
-func (g *Generator) eventID(j *journey) string {
+func (g *teller) eventID(j *journey) string {
 	g.ids++
 	return fmt.Sprintf("%s-%s-%06x", strings.ToLower(j.source), g.run, g.ids)
 }
 
-// item is what waits for its turn: a journey, or a wire that is ready.
+// item is what waits for its turn: a journey, or what is ready to be sent.
 type item struct {
 	due     uint64
 	order   uint64
 	journey *journey
 	wire    *Wire
+	message *Message
 }
 
 // queue is a heap of items, the next one first.

@@ -13,7 +13,7 @@ func newSerials(r *rand.Rand, size uint64) *serials {
 }
 
 func (s *serials) take() uint64 {
-	const stride = 7919 // a prime that divides none of the sizes
+	const stride = 7919 // a prime that divides no half of the sizes
 	s.next = (s.next + stride) % s.size
 	return s.next
 }

@@ -33,6 +33,9 @@ type journey struct {
 	// held is an event that is told late: not before heldUntil steps are.
 	held      *Wire
 	heldUntil int
+	// voice is who tells it in a format of its own, and message what it tells late.
+	voice   *voice
+	message *Message
 	// live journeys happen as they are told; the others happened in the last days and are told in one go.
 	live bool
 	// start is when a journey that is not live began.
@@ -42,18 +45,15 @@ type journey struct {
 
 // author invents journeys.
 type author struct {
-	rand     *rand.Rand
-	network  *network
-	bagTags  map[string]*serials
-	waybills map[string]*serials
-	parcels  *serials
+	rand    *rand.Rand
+	network *network
+	numbers map[string]*serials
+	// half is which half of all numbers things have: so that those of two authors are different things.
+	half uint64
 }
 
-func newAuthor(r *rand.Rand) *author {
-	return &author{
-		rand: r, network: newNetwork(), bagTags: map[string]*serials{}, waybills: map[string]*serials{},
-		parcels: newSerials(r, 100_000_000),
-	}
+func newAuthor(r *rand.Rand, half uint64) *author {
+	return &author{rand: r, network: newNetwork(), numbers: map[string]*serials{}, half: half}
 }
 
 // invent makes a journey in a market. A live one begins now; another has ended by now.
@@ -67,6 +67,12 @@ func (a *author) invent(m *market, live bool, now time.Time) *journey {
 	default:
 		j = a.parcel(m)
 	}
+	a.begin(j, m, live, now)
+	return j
+}
+
+// begin has a journey begin in a market.
+func (a *author) begin(j *journey, m *market, live bool, now time.Time) {
 	j.market, j.live = m, live
 	var whole time.Duration
 	for i := range j.steps {
@@ -78,7 +84,6 @@ func (a *author) invent(m *market, live bool, now time.Time) *journey {
 		j.start = begin
 	}
 	a.dateFlights(j, begin)
-	return j
 }
 
 // dateFlights gives every flight of a journey its date: that of the first step which is its departure or, in the time that live
@@ -117,11 +122,12 @@ func (a *author) ends(m *market) (from, to airport) {
 
 func (a *author) pick(m *market) airline { return m.airlines[a.rand.IntN(len(m.airlines))] }
 
-func (a *author) serial(of map[string]*serials, prefix string, size uint64) uint64 {
-	if of[prefix] == nil {
-		of[prefix] = newSerials(a.rand, size)
+// serial hands out the next number of a kind, of so many.
+func (a *author) serial(of string, size uint64) uint64 {
+	if a.numbers[of] == nil {
+		a.numbers[of] = newSerials(a.rand, size/2)
 	}
-	return of[prefix].take()
+	return a.half*size/2 + a.numbers[of].take()
 }
 
 func (a *author) device(kind string, of int) string {
@@ -132,7 +138,7 @@ func (a *author) device(kind string, of int) string {
 func (a *author) bag(m *market) *journey {
 	from, to := a.ends(m)
 	by := a.pick(m)
-	tag := bagTag(by.prefix, a.serial(a.bagTags, by.prefix, 1_000_000))
+	tag := bagTag(by.prefix, a.serial("bag "+by.prefix, 1_000_000))
 	flights := []*flight{fly(a.rand, by, from, to)}
 	if by.hub != "" && by.hub != from.code && by.hub != to.code && a.rand.IntN(3) > 0 {
 		hub := a.network.airports[by.hub]
@@ -170,7 +176,7 @@ func (a *author) bag(m *market) *journey {
 func (a *author) cargo(m *market) *journey {
 	from, to := a.ends(m)
 	by := a.pick(m)
-	awb := airWaybill(by.prefix, a.serial(a.waybills, by.prefix, 10_000_000))
+	awb := airWaybill(by.prefix, a.serial("waybill "+by.prefix, 10_000_000))
 	total := 2 + a.rand.IntN(40)
 	each := 5 + float64(a.rand.IntN(400))/10
 	pieces := func(n int) *tracking.Quantity {
@@ -216,7 +222,7 @@ func (a *author) cargo(m *market) *journey {
 // parcel is a postal item between two hubs or more. Most are delivered, a few go back or are lost.
 func (a *author) parcel(m *market) *journey {
 	from, to := a.ends(m)
-	number := parcelNumber([]string{"CP", "EE", "RR"}[a.rand.IntN(3)], m.country, a.parcels.take())
+	number := parcelNumber([]string{"CP", "EE", "RR"}[a.rand.IntN(3)], m.country, a.serial("parcel", 100_000_000))
 	steps := []step{
 		{code: "announced", at: from, device: "WEB", detail: map[string]any{"service": []string{"express", "standard"}[a.rand.IntN(2)]}},
 		{code: "accepted", at: from, device: a.device("POS", 40), after: a.minutes(60, 900)},

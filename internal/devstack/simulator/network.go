@@ -11,12 +11,19 @@ import (
 type airport struct {
 	code    string
 	country string
-	// zone is the offset from UTC in hours: believable local times, not the law of summer times.
-	zone int
+	city    string
+	zone    *time.Location
 }
 
-func (a airport) location() *time.Location {
-	return time.FixedZone("", a.zone*3600)
+func (a airport) location() *time.Location { return a.zone }
+
+// zoned returns a zone of the IANA database, or where a machine has none what is about that.
+func zoned(name string, hours int) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.FixedZone("", hours*3600)
+	}
+	return zone
 }
 
 // airline is a carrier with its accounting prefix, which begins its air waybills and bag tags. The codes are those that IATA
@@ -63,11 +70,17 @@ func allMarkets() []market {
 }
 
 func allAirports() []airport {
+	lima, guayaquil, bogota, mexico := zoned("America/Lima", -5), zoned("America/Guayaquil", -5), zoned("America/Bogota", -5), zoned("America/Mexico_City", -6)
+	york := zoned("America/New_York", -5)
 	return []airport{
-		{"LIM", "PE", -5}, {"CUZ", "PE", -5}, {"AQP", "PE", -5}, {"UIO", "EC", -5}, {"GYE", "EC", -5}, {"BOG", "CO", -5},
-		{"MDE", "CO", -5}, {"CTG", "CO", -5}, {"CLO", "CO", -5}, {"MEX", "MX", -6}, {"CUN", "MX", -5}, {"GDL", "MX", -6},
-		{"MTY", "MX", -6}, {"PTY", "PA", -5}, {"MIA", "US", -4}, {"JFK", "US", -4}, {"LAX", "US", -7}, {"SCL", "CL", -4},
-		{"EZE", "AR", -3}, {"GRU", "BR", -3}, {"MAD", "ES", 2},
+		{"LIM", "PE", "Lima", lima}, {"CUZ", "PE", "Cusco", lima}, {"AQP", "PE", "Arequipa", lima},
+		{"UIO", "EC", "Quito", guayaquil}, {"GYE", "EC", "Guayaquil", guayaquil},
+		{"BOG", "CO", "Bogota", bogota}, {"MDE", "CO", "Medellin", bogota}, {"CTG", "CO", "Cartagena", bogota}, {"CLO", "CO", "Cali", bogota},
+		{"MEX", "MX", "Mexico City", mexico}, {"CUN", "MX", "Cancun", zoned("America/Cancun", -5)}, {"GDL", "MX", "Guadalajara", mexico},
+		{"MTY", "MX", "Monterrey", zoned("America/Monterrey", -6)}, {"PTY", "PA", "Panama", zoned("America/Panama", -5)},
+		{"MIA", "US", "Miami", york}, {"JFK", "US", "New York", york}, {"LAX", "US", "Los Angeles", zoned("America/Los_Angeles", -8)},
+		{"SCL", "CL", "Santiago", zoned("America/Santiago", -4)}, {"EZE", "AR", "Buenos Aires", zoned("America/Argentina/Buenos_Aires", -3)},
+		{"GRU", "BR", "Sao Paulo", zoned("America/Sao_Paulo", -3)}, {"MAD", "ES", "Madrid", zoned("Europe/Madrid", 1)},
 	}
 }
 

@@ -39,6 +39,8 @@ type Stats struct {
 	Malformed int64
 	// Unexpected is how many events were rejected although valid, or accepted although malformed.
 	Unexpected int64
+	// Carriers is how many of the events were sent to carriers' addresses, in their formats.
+	Carriers int64
 	// Requests that were answered for, and those that had to be tried again.
 	Requests int64
 	Retries  int64
@@ -81,8 +83,15 @@ func (s *Simulator) count(change func(*Stats)) {
 	change(&s.stats)
 }
 
-// Run plays until ctx is done, which is its only end, and then returns nil promptly. Each tenant is played by itself and one
-// request after the other, so that its stories keep their order and one that cannot be delivered holds up no other. A Simulator
+const (
+	// carriersShare is the part of its tenant's events that the demonstration carriers send, in their formats, and maxCarriersRate the most
+	// events a second: each message is a request, and one comes after the other.
+	carriersShare   = 0.5
+	maxCarriersRate = 25
+)
+
+// Run plays until ctx is done, which is its only end, and then returns nil promptly. Each tenant is played by itself, its carriers' formats as
+// well, and one request after the other, so that its stories keep their order and one that cannot be delivered holds up no other. A Simulator
 // is run once.
 func (s *Simulator) Run(ctx context.Context) error {
 	client := s.config.HTTPClient
@@ -102,38 +111,85 @@ func (s *Simulator) Run(ctx context.Context) error {
 		config.Tenants = []string{markets[i].tenant}
 		config.EventsPerSecond *= markets[i].share / all
 		config.Seed += uint64(i) * 0x9e3779b97f4a7c15
+		if config.Tenants[0] == carriersTenant {
+			of := config
+			of.EventsPerSecond = min(config.EventsPerSecond*carriersShare, maxCarriersRate)
+			config.EventsPerSecond -= of.EventsPerSecond
+			group.Go(func() error {
+				p := &player{simulator: s, config: of, client: client, tenant: carriersTenant, name: carriersTenant + " carriers"}
+				p.play(ctx, p.messages())
+				return nil
+			})
+		}
 		group.Go(func() error {
-			(&player{simulator: s, config: config, client: client, tenant: config.Tenants[0]}).play(ctx)
+			p := &player{simulator: s, config: config, client: client, tenant: config.Tenants[0], name: config.Tenants[0]}
+			p.play(ctx, p.events())
 			return nil
 		})
 	}
 	return group.Wait()
 }
 
-// player plays one tenant.
+// player plays one tenant, or its carriers.
 type player struct {
 	simulator *Simulator
 	config    Config
 	client    *http.Client
 	tenant    string
+	name      string // among those that are well or not
 }
 
-func (p *player) play(ctx context.Context) {
+// request is what is sent at once.
+type request struct {
+	path, media string
+	body        []byte
+	// settle counts what became of it; nil says that nothing was taken.
+	settle func(*answer)
+	// wrong says that it is meant to be refused.
+	wrong bool
+	// takes is how long it stands for at the player's rate.
+	takes time.Duration
+}
+
+// events returns what makes the requests of a tenant in our own form.
+func (p *player) events() func() request {
 	size, interval := pace(p.config.EventsPerSecond)
 	generator := NewGenerator(p.config)
-	// Tenants take turns rather than send in the same instant.
-	next := time.Now().Add(time.Duration(rand.New(rand.NewPCG(p.config.Seed, 1)).Int64N(int64(interval)))) //nolint:gosec // No secret.
-	for wait(ctx, time.Until(next)) {
+	return func() request {
 		events := make([]Wire, size)
 		for i := range events {
 			events[i] = generator.Next()
 		}
-		if !p.deliver(ctx, events) {
+		return request{
+			path: "/api/v1/events", media: mediaJSON, body: encode(events), takes: interval, settle: func(a *answer) { p.settle(events, a) },
+		}
+	}
+}
+
+// messages returns what makes the requests of carriers, each a message in the carrier's format.
+func (p *player) messages() func() request {
+	generator := NewCarriers(p.config)
+	return func() request {
+		m := generator.Next()
+		return request{
+			path: m.Path, media: m.ContentType, body: m.Body, wrong: !m.Valid, settle: func(a *answer) { p.settleMessage(m, a) },
+			takes: time.Duration(float64(max(1, m.Events)) / p.config.EventsPerSecond * float64(time.Second)),
+		}
+	}
+}
+
+func (p *player) play(ctx context.Context, next func() request) {
+	_, interval := pace(p.config.EventsPerSecond)
+	// Tenants take turns rather than send in the same instant.
+	due := time.Now().Add(time.Duration(rand.New(rand.NewPCG(p.config.Seed, 1)).Int64N(int64(interval)))) //nolint:gosec // No secret.
+	for wait(ctx, time.Until(due)) {
+		r := next()
+		if !p.deliver(ctx, r) {
 			return
 		}
-		next = next.Add(interval)
-		if behind := time.Since(next); behind > maxLag {
-			next = next.Add(behind - maxLag)
+		due = due.Add(r.takes)
+		if behind := time.Since(due); behind > maxLag {
+			due = due.Add(behind - maxLag)
 		}
 	}
 }
@@ -162,30 +218,46 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// deliver sends a request's worth of events until the API has answered for them. It returns false when ctx is done.
-func (p *player) deliver(ctx context.Context, events []Wire) bool {
-	body := encode(events)
+// deliver sends a request until the API has answered for it. It returns false when ctx is done.
+func (p *player) deliver(ctx context.Context, r request) bool {
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval, pace.MaxInterval = 500*time.Millisecond, 15*time.Second
-	answer, err := backoff.Retry(ctx, func() (*answer, error) { return p.post(ctx, body) },
+	answer, err := backoff.Retry(ctx, func() (*answer, error) { return p.post(ctx, r) },
 		backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(0), // for ever
 		backoff.WithNotify(func(err error, _ time.Duration) {
 			p.simulator.count(func(s *Stats) { s.Retries++ })
-			p.simulator.health.fail(ctx, p.tenant, err)
+			p.simulator.health.fail(ctx, p.name, err)
 		}))
 	if ctx.Err() != nil {
 		return false
 	}
-	if err != nil { // the request will never be taken; the next one may
-		p.simulator.health.fail(ctx, p.tenant, err)
+	if err != nil && !r.wrong { // the request will never be taken; the next one may
+		p.simulator.health.fail(ctx, p.name, err)
 		p.simulator.count(func(s *Stats) { s.Requests++ })
-		p.settle(events, nil)
+		r.settle(nil)
 		return true
 	}
-	p.simulator.health.well(ctx, p.tenant)
+	p.simulator.health.well(ctx, p.name)
 	p.simulator.count(func(s *Stats) { s.Requests++ })
-	p.settle(events, answer)
+	r.settle(answer)
 	return true
+}
+
+// settleMessage counts what became of a message.
+func (p *player) settleMessage(m Message, a *answer) {
+	accepted, rejected := 0, max(1, m.Events)
+	if a != nil {
+		accepted, rejected = a.accepted, a.rejected
+	}
+	p.simulator.count(func(s *Stats) {
+		s.Accepted, s.Rejected, s.Carriers = s.Accepted+int64(accepted), s.Rejected+int64(rejected), s.Carriers+int64(accepted+rejected)
+		if !m.Valid {
+			s.Malformed += int64(rejected)
+		}
+		if m.Valid && (rejected > 0 || accepted != m.Events) || !m.Valid && accepted > 0 {
+			s.Unexpected += int64(accepted + rejected)
+		}
+	})
 }
 
 // settle counts what became of the events; without an answer they were all rejected.
@@ -235,20 +307,23 @@ type answer struct {
 		Index  int    `json:"index"`
 		Status string `json:"status"`
 	} `json:"results"`
+
+	// accepted and rejected are what headers say of a carrier's message.
+	accepted, rejected int
 }
 
 // post sends a request once. A permanent error means that sending it again is of no use.
-func (p *player) post(ctx context.Context, body []byte) (*answer, error) {
+func (p *player) post(ctx context.Context, r request) (*answer, error) {
 	token, err := p.config.TokenSource(ctx, p.tenant)
 	if err != nil {
 		return nil, fmt.Errorf("get a token: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.config.URL+"/api/v1/events", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.config.URL+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, backoff.Permanent(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", r.media)
 	response, err := p.client.Do(request)
 	if err != nil {
 		return nil, err
@@ -257,14 +332,23 @@ func (p *player) post(ctx context.Context, body []byte) (*answer, error) {
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, err
 	}
+	ofCarrier := r.path != "/api/v1/events"
 	switch response.StatusCode {
-	case http.StatusAccepted, http.StatusOK, http.StatusUnprocessableEntity:
+	case http.StatusAccepted, http.StatusCreated, http.StatusOK, http.StatusUnprocessableEntity:
 		var a answer
+		if ofCarrier {
+			a.accepted, _ = strconv.Atoi(response.Header.Get("X-Rastro-Accepted")) // without it, none was
+			a.rejected, _ = strconv.Atoi(response.Header.Get("X-Rastro-Rejected"))
+			return &a, nil
+		}
 		if err := json.Unmarshal(content, &a); err != nil {
 			return nil, fmt.Errorf("the answer %s is not the API's: %w", response.Status, err)
 		}
 		return &a, nil
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		if rejected, err := strconv.Atoi(response.Header.Get("X-Rastro-Rejected")); ofCarrier && err == nil { // all of the document, for what is wrong with it
+			return &answer{rejected: rejected}, nil
+		}
 		return nil, backoff.Permanent(statusError(response, content))
 	default:
 		err := statusError(response, content)
@@ -302,7 +386,7 @@ func (h *health) failing() bool {
 	return len(h.ill) > 0
 }
 
-func (h *health) fail(ctx context.Context, tenant string, err error) {
+func (h *health) fail(ctx context.Context, of string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ill == nil {
@@ -310,18 +394,18 @@ func (h *health) fail(ctx context.Context, tenant string, err error) {
 	}
 	if len(h.ill) == 0 && ctx.Err() == nil {
 		h.since = h.now()
-		h.logger.WarnContext(ctx, "the carrier simulator cannot deliver; it keeps trying", slog.String("tenant", tenant), slog.Any("error", err))
+		h.logger.WarnContext(ctx, "the carrier simulator cannot deliver; it keeps trying", slog.String("of", of), slog.Any("error", err))
 	}
-	h.ill[tenant] = true
+	h.ill[of] = true
 }
 
-func (h *health) well(ctx context.Context, tenant string) {
+func (h *health) well(ctx context.Context, of string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.ill[tenant] {
+	if !h.ill[of] {
 		return
 	}
-	delete(h.ill, tenant)
+	delete(h.ill, of)
 	if len(h.ill) == 0 {
 		h.logger.InfoContext(ctx, "the carrier simulator delivers again", slog.Duration("after", h.now().Sub(h.since)))
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/internal/devstack/simulator"
+	"github.com/rastrohq/rastro/tracking/formats"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,6 +32,7 @@ type api struct {
 	bodies   map[string][]string // accepted, by tenant, in order
 	sizes    []int
 	problems []string
+	messages map[string]int // accepted, by carrier
 
 	// before may answer in the API's place. It is called by one goroutine at a time.
 	gate   sync.Mutex
@@ -42,7 +46,8 @@ type apiResult struct {
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tenant, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer token-of-")
-	if !ok || r.Method != http.MethodPost || r.URL.Path != "/api/v1/events" || r.Header.Get("Content-Type") != "application/json" {
+	carrier := strings.HasPrefix(r.URL.Path, "/api/v1/carriers/")
+	if !ok || r.Method != http.MethodPost || !carrier && (r.URL.Path != "/api/v1/events" || r.Header.Get("Content-Type") != "application/json") {
 		a.note("a request that is not the API's: " + r.Method + " " + r.URL.Path)
 	}
 	if a.before != nil {
@@ -52,6 +57,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if answered {
 			return
 		}
+	}
+	if carrier {
+		a.serveCarrier(w, r, tenant)
+		return
 	}
 	var events []json.RawMessage
 	if err := json.NewDecoder(r.Body).Decode(&events); err != nil {
@@ -77,6 +86,45 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		a.note(err.Error())
 	}
+}
+
+// serveCarrier answers as the address of a carrier does.
+func (a *api) serveCarrier(w http.ResponseWriter, r *http.Request, tenant string) {
+	name, address, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/v1/carriers/"), "/")
+	carrier, err := shipped().Lookup(tenant, name)
+	body, readErr := io.ReadAll(r.Body)
+	if err := errors.Join(err, readErr); err != nil {
+		a.note(err.Error())
+		return
+	}
+	accepted, rejected := 0, 0
+	results, err := carrier.Decode(carriers.Body{Bytes: body, Header: r.Header, ReceivedAt: time.Now()}, formats.Options{})
+	for _, result := range results {
+		if result.OK() {
+			accepted++
+		} else if !result.Aside() {
+			rejected++
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.messages == nil {
+		a.messages = map[string]int{}
+	}
+	a.messages[name] += accepted
+	status := http.StatusAccepted
+	switch {
+	case err != nil:
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	case address == "capture" && rejected > 0:
+		status = http.StatusBadRequest
+	case rejected > 0 && accepted == 0:
+		status = http.StatusUnprocessableEntity
+	}
+	w.Header().Set("X-Rastro-Accepted", strconv.Itoa(accepted))
+	w.Header().Set("X-Rastro-Rejected", strconv.Itoa(rejected))
+	w.WriteHeader(status)
 }
 
 func (a *api) note(problem string) {
@@ -155,6 +203,24 @@ func TestRequestsAreOfSomeTenToAHundredEvents(t *testing.T) {
 	})
 }
 
+// All formats are sent, a part of the rate and no more of it than one request after the other allows.
+func TestCarriersAreHeard(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[float64]float64{20: 0.2 * 20, 250: 25} {
+		synctest.Test(t, func(t *testing.T) {
+			a, seconds := &api{}, 400/want+60
+			stats := play(t, configFor(a, io.Discard, rate), time.Duration(seconds*float64(time.Second)))
+			require.Zero(t, stats.Unexpected)
+			require.InEpsilon(t, want*seconds, stats.Carriers, 0.05)
+			require.InEpsilon(t, rate*seconds, stats.Accepted+stats.Rejected, 0.05)
+			for _, c := range shipped().All() {
+				require.Positive(t, a.messages[c.Name], c.Name)
+			}
+			require.Empty(t, a.problems)
+		})
+	}
+}
+
 // An outage loses nothing of any story, and is told of in two lines.
 func TestOutageLosesNothing(t *testing.T) {
 	t.Parallel()
@@ -223,7 +289,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			return true
 		}}
 		c := configFor(a, io.Discard, 20)
-		c.Tenants = []string{"talma-pe"}
+		c.Tenants = []string{"talma-ec"}
 		stats := play(t, c, time.Minute)
 		require.True(t, stats.Failing)
 		require.GreaterOrEqual(t, len(at), 5)

@@ -14,11 +14,8 @@
 package epcis
 
 import (
-	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -71,6 +68,17 @@ func Decode(body []byte, opt formats.Options) ([]formats.Result, error) {
 		}
 	}
 	return results, nil
+}
+
+// IsEvent reports whether a body that Decode reads is one event by itself: no document is around it.
+func IsEvent(body []byte) bool {
+	s, found := scan.New(body), false
+	err := s.Members(func(key []byte, value scan.Value) {
+		if string(key) == "type" {
+			found = value.Kind == scan.String && value.Text() != "EPCISDocument" && value.Text() != "EPCISQueryDocument"
+		}
+	})
+	return err == nil && found
 }
 
 func tooMany(limit int) error {
@@ -314,206 +322,3 @@ func (d *decoder) location(place *wire.Node) *tracking.Location {
 	}
 	return l
 }
-
-// thing is one of those that an event names.
-type thing struct {
-	id       string
-	quantity *tracking.Quantity
-	// list is the field that names it, and raw how; empty when it is no list.
-	list string
-	raw  []byte
-}
-
-// things returns what an event names, each once, the parent first.
-func (d *decoder) things(n *wire.Node) []thing {
-	var all []thing
-	seen := map[string]bool{}
-	add := func(value *wire.Node, t thing) {
-		t.id = d.names.expand(value.String())
-		if t.id == "" || seen[t.id] {
-			return
-		}
-		seen[t.id] = true
-		if len(t.id) > formats.MaxIDBytes {
-			d.notes.Failf(wire.Pointer(d.path, cmp.Or(t.list, "parentID")), formats.CodeTooLong, "an identifier has %d bytes; it may have %d", len(t.id), formats.MaxIDBytes)
-		}
-		all = append(all, t)
-	}
-	add(n.Get("parentID"), thing{})
-	for _, field := range lists {
-		list := n.Get(field)
-		if !list.Is(scan.Array) {
-			continue
-		}
-		for i := range list.Items {
-			item := &list.Items[i]
-			if item.Kind == scan.Object {
-				add(item.Get("epcClass"), thing{quantity: amount(item), list: field, raw: item.Raw})
-			} else {
-				add(item, thing{list: field, raw: item.Raw})
-			}
-		}
-	}
-	if len(all) > 0 {
-		return all
-	}
-	add(n.Get("readPoint", "id"), thing{})
-	add(n.Get("transformationID"), thing{})
-	if transactions := n.Get("bizTransactionList"); len(all) == 0 && transactions != nil && len(transactions.Items) > 0 {
-		add(transactions.Items[0].Get("bizTransaction"), thing{})
-	}
-	if len(all) == 0 {
-		d.notes.Failf(wire.Pointer(d.path, "readPoint"), formats.CodeRequired, "the event names nothing that it is about: no object, and no readPoint either")
-		return nil
-	}
-	return all[:1]
-}
-
-// lists are the fields that name things.
-var lists = []string{
-	"epcList", "childEPCs", "inputEPCList", "outputEPCList", "quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList",
-}
-
-// amount reads a quantity: without a unit it counts pieces.
-func amount(n *wire.Node) *tracking.Quantity {
-	q := n.Get("quantity")
-	if !q.Is(scan.Number) {
-		return nil
-	}
-	f, err := strconv.ParseFloat(string(q.Raw), 64)
-	if err != nil || f <= 0 || f > 1e9 {
-		return nil
-	}
-	switch n.Get("uom").String() {
-	case "":
-		if f == math.Trunc(f) {
-			return &tracking.Quantity{Pieces: int(f)}
-		}
-	case "KGM":
-		return &tracking.Quantity{Weight: f, WeightUnit: "kg"}
-	case "LBR":
-		return &tracking.Quantity{Weight: f, WeightUnit: "lb"}
-	}
-	return nil
-}
-
-// payloads returns the payload of each thing.
-func (d *decoder) payloads(n *wire.Node, things []thing) []json.RawMessage {
-	all := make([]json.RawMessage, len(things))
-	if len(things) > MaxThings {
-		d.failf(formats.CodeTooLong, "the event names %d things; it may name %d: send several events", len(things), MaxThings)
-		return all
-	}
-	if len(things) <= maxWhole {
-		for i := range all {
-			all[i] = json.RawMessage(n.Raw)
-		}
-		return all
-	}
-	var head bytes.Buffer
-	for i := range n.Members {
-		m := &n.Members[i]
-		if slices.Contains(lists, m.Key) {
-			continue
-		}
-		head.Write(quoted(m.Key))
-		head.WriteByte(':')
-		head.Write(m.Value.Raw)
-		head.WriteByte(',')
-	}
-	if head.Len()*len(things) > maxPayloads {
-		d.failf(formats.CodeTooLong, "the event names %d things and has %d bytes besides; send several events", len(things), head.Len())
-		return all
-	}
-	for i, thing := range things {
-		one := append([]byte{'{'}, head.Bytes()...)
-		if thing.list == "" {
-			one = one[:len(one)-1]
-		} else {
-			one = append(append(append(append(one, '"'), thing.list...), `":[`...), thing.raw...)
-			one = append(one, ']')
-		}
-		all[i] = append(one, '}')
-	}
-	return all
-}
-
-func quoted(s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return []byte(`""`) // cannot be: it is a string
-	}
-	return text
-}
-
-// event checks an event by the shape of its type, and what the standard says across fields.
-func (d *decoder) event(n *wire.Node) {
-	if !d.is(n, scan.Object) {
-		return
-	}
-	kind := n.Get("type")
-	if kind == nil {
-		d.required("type", "one of "+strings.Join(eventTypes, ", "))
-		return
-	}
-	shape, known := events[kind.String()]
-	if !known {
-		d.path.Push("type")
-		if d.is(kind, scan.String) && (!isURI(kind.Text) || slices.Contains(eventTypes, strings.TrimPrefix(kind.Text, "epcis:"))) {
-			one(eventTypes...)(&d.checker, kind)
-		}
-		d.path.Pop()
-		extended.rule(&d.checker, n)
-		return
-	}
-	if shape.rule(&d.checker, n); d.notes.Refused {
-		return
-	}
-	d.across(n)
-}
-
-func (d *decoder) across(n *wire.Node) {
-	action := n.Get("action").String()
-	some := func(field string) bool { list := n.Get(field); return list != nil && len(list.Items) > 0 }
-	switch n.Get("type").Text {
-	case objectEvent:
-		if n.Get("epcList") == nil && !some("quantityList") && (!some("sensorElementList") || n.Get("readPoint") == nil) {
-			d.required("epcList", "an ObjectEvent must have an epcList, a quantityList, or a sensorElementList with a readPoint")
-		}
-		if n.Get("ilmd") != nil && action != "ADD" {
-			d.notes.Failf(wire.Pointer(d.path, "ilmd"), formats.CodeConflict, "ilmd may stand only in an event with the action ADD, not %s", action)
-		}
-	case aggregationEvent, associationEvent:
-		if action != "DELETE" && !some("childEPCs") && !some("childQuantityList") {
-			d.required("childEPCs", "childEPCs or childQuantityList must name at least one child, unless the action is DELETE")
-		}
-		if n.Get("parentID") == nil && action != "OBSERVE" {
-			d.notes.Warnf(wire.Pointer(d.path, "parentID"), formats.CodeRequired, "parentID is missing, without which %s says nothing of a parent", action)
-		}
-	case transactionEvent:
-		if action != "DELETE" && n.Get("epcList") == nil && !some("quantityList") {
-			d.required("epcList", "epcList or quantityList must stand in a TransactionEvent, unless the action is DELETE")
-		}
-	case transformationEvent:
-		in, out := some("inputEPCList") || some("inputQuantityList"), some("outputEPCList") || some("outputQuantityList")
-		switch {
-		case in && out, (in || out) && n.Get("transformationID") != nil:
-		case in:
-			d.required("outputEPCList", "a TransformationEvent must have outputs, unless a transformationID links it to the event that has")
-		default:
-			d.required("inputEPCList", "a TransformationEvent must have inputs, unless a transformationID links it to the event that has")
-		}
-	}
-}
-
-// extended is an event of a type of the sender's own: nothing but what all events have in common is known.
-var extended = func() *shape {
-	s := &shape{open: true, required: []string{"eventTime", "eventTimeZoneOffset"}, fields: map[string]rule{}}
-	for key, check := range common {
-		s.fields[key] = check
-	}
-	for key, check := range further {
-		s.fields[key] = check
-	}
-	return s
-}()

@@ -73,8 +73,8 @@ func Document(body []byte) (*Node, error) {
 			Message: fmt.Sprintf("the document nests %d levels deep; it may have %d", v.Depth, formats.MaxDepth),
 		}
 	}
-	b := &builder{}
-	root := b.node(v)
+	b := &builder{text: v.Raw, scanner: scan.New(v.Raw)}
+	root := b.node()
 	if b.twice != nil {
 		return nil, &formats.BodyError{
 			Code: formats.CodeDuplicateField, Message: Pointer(b.twice) + " stands twice; leave one of the two out", Line: 1,
@@ -83,54 +83,91 @@ func Document(body []byte) (*Node, error) {
 	return &root, nil
 }
 
+// builder reads a text that has been scanned before, and so holds no fault, in one pass: however deep it nests, nothing is read again.
 type builder struct {
-	path  Path
-	twice Path
+	text    []byte
+	scanner *scan.Scanner
+	path    Path
+	twice   Path
+	// members and items are those of the objects and arrays that are being read, each behind those of what it is in.
+	members []Member
+	items   []Node
 }
 
-// node reads what is below a value that has been scanned before, and so holds no fault.
-func (b *builder) node(v scan.Value) Node {
-	n := Node{Kind: v.Kind, Raw: v.Raw}
-	switch v.Kind {
-	case scan.Null, scan.Bool, scan.Number:
-	case scan.String:
-		n.Text = v.Text()
-	case scan.Array:
-		s := scan.New(v.Raw)
-		_ = s.Items(func() error {
-			item, err := s.Value()
-			if err != nil {
-				return err
-			}
-			b.path.PushIndex(len(n.Items))
-			n.Items = append(n.Items, b.node(item))
-			b.path.Pop()
-			return nil
-		})
-	case scan.Object:
-		var seen map[string]bool
-		_ = scan.New(v.Raw).Members(func(key []byte, value scan.Value) {
-			name := string(key)
-			b.path.Push(name)
-			if len(n.Members) == 16 {
-				seen = make(map[string]bool, 64)
-				for _, m := range n.Members {
-					seen[m.Key] = true
-				}
-			}
-			if seen[name] || seen == nil && n.Get(name) != nil {
-				if b.twice == nil {
-					b.twice = slices.Clone(b.path)
-				}
-			}
-			if seen != nil {
-				seen[name] = true
-			}
-			n.Members = append(n.Members, Member{name, b.node(value)})
-			b.path.Pop()
-		})
+// node reads the value that comes next, with what is below it.
+func (b *builder) node() Node {
+	n := Node{Kind: scan.Array}
+	switch b.scanner.Peek() {
+	default:
+		v, _ := b.scanner.Value()
+		if v.Kind == scan.String {
+			return Node{Kind: v.Kind, Raw: v.Raw, Text: v.Text()}
+		}
+		return Node{Kind: v.Kind, Raw: v.Raw}
+	case '[':
+		start := b.scanner.Pos()
+		n.Items = b.elements()
+		n.Raw = b.text[start:b.scanner.Pos():b.scanner.Pos()]
+	case '{':
+		n.Kind = scan.Object
+		start := b.scanner.Pos()
+		n.Members = b.object()
+		n.Raw = b.text[start:b.scanner.Pos():b.scanner.Pos()]
 	}
 	return n
+}
+
+func (b *builder) elements() []Node {
+	first := len(b.items)
+	_ = b.scanner.Items(func() error {
+		b.path.PushIndex(len(b.items) - first)
+		item := b.node()
+		b.items = append(b.items, item)
+		b.path.Pop()
+		return nil
+	})
+	all := slices.Clone(b.items[first:])
+	b.items = b.items[:first]
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (b *builder) object() []Member {
+	first := len(b.members)
+	var seen map[string]bool // of the keys, when there are many
+	_ = b.scanner.Each(func(key []byte) error {
+		name := string(key)
+		b.path.Push(name)
+		known := b.members[first:]
+		if len(known) == 16 {
+			seen = make(map[string]bool, 64)
+			for i := range known {
+				seen[known[i].Key] = true
+			}
+		}
+		twice := seen[name]
+		for i := 0; seen == nil && i < len(known); i++ {
+			twice = twice || known[i].Key == name
+		}
+		if twice && b.twice == nil {
+			b.twice = slices.Clone(b.path)
+		}
+		if seen != nil {
+			seen[name] = true
+		}
+		value := b.node()
+		b.members = append(b.members, Member{name, value})
+		b.path.Pop()
+		return nil
+	})
+	all := slices.Clone(b.members[first:])
+	b.members = b.members[:first]
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // Path is the way to a value of a document.
