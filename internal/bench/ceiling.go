@@ -62,9 +62,9 @@ type database struct {
 }
 
 func startDatabase(ctx context.Context) (*database, error) {
-	data, err := os.MkdirTemp("", "rastro-bench-")
+	data, err := dataFolder()
 	if err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+		return nil, err
 	}
 	server, err := postgres.Start(ctx, postgres.Config{DataDir: filepath.Join(data, "postgres")})
 	if err != nil {
@@ -229,9 +229,9 @@ func runCeiling(ctx context.Context, to *records) (err error) {
 // brokerCeiling measures what JetStream takes and gives of messages as large as frames of a hundred events.
 func brokerCeiling(ctx context.Context, to *records) error {
 	progress("the ceiling: NATS JetStream")
-	data, err := os.MkdirTemp("", "rastro-bench-")
+	data, err := dataFolder()
 	if err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
 	server, err := broker.Start(ctx, data)

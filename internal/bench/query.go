@@ -70,9 +70,9 @@ type queryBench struct {
 
 // measureQueries fills a store with events and asks it.
 func measureQueries(ctx context.Context, c options) (found queryFigures, err error) {
-	data, err := os.MkdirTemp("", "rastro-bench-")
+	data, err := dataFolder()
 	if err != nil {
-		return found, fmt.Errorf("make data folder: %w", err)
+		return found, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
 	server, err := postgres.Start(ctx, postgres.Config{DataDir: filepath.Join(data, "postgres")})

@@ -84,9 +84,9 @@ func growth(c options) scenario {
 
 // run starts a rastro, sends what is to be sent, and records what it finds.
 func (s scenario) run(ctx context.Context, c options, to *records) error {
-	data, err := os.MkdirTemp("", "rastro-bench-")
+	data, err := dataFolder()
 	if err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
 	args := []string{"--broker", s.broker}

@@ -23,6 +23,19 @@ type stack struct {
 	exited     chan struct{}
 }
 
+// dataFolder makes a folder for what is measured. Others may pass through it: PostgreSQL refuses to run as root, and what its user could not
+// reach would be kept elsewhere, and outlast the folder.
+func dataFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "rastro-bench-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711) //nolint:gosec // as said
+	}
+	if err != nil {
+		return "", fmt.Errorf("make data folder: %w", err)
+	}
+	return dir, nil
+}
+
 // startStack runs `rastro dev` on a free port with the data folder, and asks it for a token.
 func startStack(ctx context.Context, binary, data string, args ...string) (*stack, error) {
 	binary, err := filepath.Abs(binary)
@@ -32,7 +45,7 @@ func startStack(ctx context.Context, binary, data string, args ...string) (*stac
 	start := time.Now()
 	cmd := exec.Command(binary, append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--simulate", "off"}, args...)...) //nolint:gosec,noctx // the binary is what we were asked to measure; stop ends it
 	cmd.Env = append(os.Environ(), "RASTRO_LOG_LEVEL=error")
-	if err := os.MkdirAll(data, 0o750); err != nil {
+	if err := os.MkdirAll(data, 0o711); err != nil { //nolint:gosec // as dataFolder says
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	log, err := os.Create(filepath.Join(data, "rastro.log")) //nolint:gosec // a file of our own

@@ -34,6 +34,9 @@ type trial struct {
 // try runs the roles over a broker, kills them, and returns what came of it.
 func try(ctx context.Context, o options, kind string) (r *report, err error) {
 	dir, err := os.MkdirTemp("", "rastro-chaos-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711) //nolint:gosec // PostgreSQL's user must reach its data in it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
