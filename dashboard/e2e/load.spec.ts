@@ -28,6 +28,7 @@ function topology() {
         workers: 2,
         processes: 1,
         breaker: 'closed',
+        health: 'ok',
         now: gauge,
         outcomes: { pass: 10 },
       });

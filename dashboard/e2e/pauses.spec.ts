@@ -10,8 +10,8 @@ test('a stage is paused and resumed, and says so wherever it is shown', async ({
     expect(await overflow(page)).toBeLessThanOrEqual(0);
   };
   await signIn(page, 'stages/tracking.persist', operator);
-  const pause = page.getByRole('button', { name: 'Pausar' });
-  const resume = page.getByRole('button', { name: 'Reanudar' });
+  const pause = page.getByRole('main').getByRole('button', { name: 'Pausar' });
+  const resume = page.getByRole('main').getByRole('button', { name: 'Reanudar' });
   await expect(pause.or(resume)).toBeVisible();
   const dialog = page.getByTestId('pause');
   const confirm = dialog.getByTestId('confirm');
@@ -47,6 +47,7 @@ test('a stage is paused and resumed, and says so wherever it is shown', async ({
     if (await resume.isVisible()) {
       await resume.click();
       await confirm.click();
+      await expect(dialog).toHaveCount(0);
     }
   }
   await expect(pause).toBeVisible();

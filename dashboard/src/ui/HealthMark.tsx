@@ -5,14 +5,15 @@ import classes from './ui.module.css';
 
 const icons = { ok: CircleCheck, warn: TriangleAlert, bad: OctagonX, idle: Circle, paused: CirclePause };
 
-/** How something does: a glyph of its own for each, and its word for who does not see it. */
+/** How something does: a glyph of its own for each, and its word for who does not see it. A server of a later version may know more words. */
 export function HealthMark({ health, size = 14 }: { health: Health; size?: number }) {
   const { t } = useI18n();
-  const Icon = icons[health];
+  const Icon = icons[health] ?? Circle;
+  const word = t.health[health] ?? health;
   return (
-    <span className={classes.health} data-health={health} title={t.health[health]}>
+    <span className={classes.health} data-health={health} title={word}>
       <Icon size={size} aria-hidden />
-      <span className="visually-hidden">{t.health[health]}</span>
+      <span className="visually-hidden">{word}</span>
     </span>
   );
 }
