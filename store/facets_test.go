@@ -89,6 +89,11 @@ func TestKnownFacets(t *testing.T) {
 	persistAll(t, s, event("e4", "loaded"))
 	require.Equal(t, all, found(), "nothing was known any more")
 
+	tamper(t, s, "UPDATE traces SET facets_known = substr(facets_known, 1, 8)")
+	persistAll(t, s, event("e5", "departed"))
+	require.Equal(t, all, found(), "what it knew was not all that there is")
+	require.Equal(t, 5, get[int](t, s, "SELECT event_count FROM traces"))
+
 	var many knownFacets
 	for i := range 3 * maxKnownFacets {
 		require.True(t, many.add("t", fmt.Sprint(i)))

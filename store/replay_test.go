@@ -338,11 +338,16 @@ func TestRowsAreNotRemovedUnderAWriter(t *testing.T) {
 	s := open(t)
 	_, err := s.pool.Exec(t.Context(), `INSERT INTO traces (tenant_id, correlation_id) VALUES ('acme', 'c')`)
 	require.NoError(t, err)
-	// The writer has met the row, and waits for its lock or goes on to insert its event.
-	writer, err := s.pool.Begin(t.Context())
+	// The writer has met the row, and goes on to insert its event.
+	row, err := rowOf(newEvent("acme", "c", "e1"))
 	require.NoError(t, err)
-	defer func() { _ = writer.Rollback(context.Background()) }()
-	_, err = writer.Exec(t.Context(), holdTraces)
+	people, err := s.peopleOf(t.Context(), nil)
+	require.NoError(t, err)
+	writer, err := s.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer writer.Release()
+	defer abandon(context.Background(), writer)
+	_, err = lockAndLook(t.Context(), writer, []eventRow{row}, people)
 	require.NoError(t, err)
 	swapped := make(chan error, 1)
 	go func() {
@@ -352,11 +357,10 @@ func TestRowsAreNotRemovedUnderAWriter(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return get[int](t, s, `SELECT count(*) FROM pg_locks WHERE relation = 'traces'::regclass AND NOT granted`) == 1
 	}, 10*time.Second, time.Millisecond, "removing waits")
-	row, err := rowOf(newEvent("acme", "c", "e1"))
-	require.NoError(t, err)
 	_, err = writer.Exec(t.Context(), insertEvents, insertArgs([]eventRow{row})...)
 	require.NoError(t, err)
-	require.NoError(t, writer.Commit(t.Context()))
+	_, err = writer.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
 	require.NoError(t, <-swapped)
 	require.Equal(t, 1, get[int](t, s, "SELECT count(*) FROM traces"))
 }
