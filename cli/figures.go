@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -132,6 +133,9 @@ func (f *figures) readQueues(ctx context.Context, load func(context.Context) ([]
 	for _, topic := range pipeline.Topics(plans...) {
 		for _, reader := range topic.Readers {
 			backlog, err := transport.Backlog(ctx, topic.Name, reader)
+			if errors.Is(err, routers.ErrNoQueue) {
+				continue // its processor has not started yet, or has stopped for good
+			}
 			if err != nil {
 				return err
 			}

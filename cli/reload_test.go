@@ -85,10 +85,15 @@ func newReloadable(t *testing.T, first string) *reloadable {
 
 func (r *reloadable) write(stages string) {
 	r.t.Helper()
-	// As careful editors do: another file that takes the name.
-	next := r.file + ".next"
-	require.NoError(r.t, os.WriteFile(next, []byte(stagesOf(stages)), 0o600))
-	require.NoError(r.t, os.Rename(next, r.file))
+	r.replace(r.file, stagesOf(stages))
+}
+
+// replace writes a file as careful editors do: another one takes its name.
+func (r *reloadable) replace(file, text string) {
+	r.t.Helper()
+	next := file + ".next"
+	require.NoError(r.t, os.WriteFile(next, []byte(text), 0o600))
+	require.NoError(r.t, os.Rename(next, file))
 }
 
 // reloads returns how often the configuration was read again with a result.
@@ -185,7 +190,7 @@ func TestReloadLeavesAloneWhatDidNotChange(t *testing.T) {
 	warnings := strings.Count(r.log.String(), "level=WARN")
 	other := filepath.Join(filepath.Dir(r.file), "tap.yaml")
 	changed := r.reloads("changed")
-	require.NoError(t, os.WriteFile(other, []byte("pipeline: tap\nfrom: events.persisted\nstages:\n  - use: filter\n    with: {keep: 'false'}\n"), 0o600))
+	r.replace(other, "pipeline: tap\nfrom: events.persisted\nstages:\n  - use: filter\n    with: {keep: 'false'}\n")
 	require.Eventually(t, func() bool { return r.reloads("changed") == changed+1 }, 20*time.Second, 20*time.Millisecond)
 	require.Contains(t, r.log.String(), "pipelines=[tap]")
 
@@ -200,13 +205,13 @@ func TestReloadLeavesAloneWhatDidNotChange(t *testing.T) {
 	// A file that a stage reads is part of what it runs as.
 	catalog, err := os.ReadFile(filepath.Join("..", "config", "milestones.yaml"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(r.process.ConfigDir, "milestones.yaml"), append(catalog, "\n# another\n"...), 0o600))
+	r.replace(filepath.Join(r.process.ConfigDir, "milestones.yaml"), string(catalog)+"\n# another\n")
 	require.Eventually(t, func() bool { return r.reloads("changed") == changed+2 }, 20*time.Second, 20*time.Millisecond)
 	require.Contains(t, r.log.String(), "pipelines=\"[tap tracking]\"")
 
 	require.NoError(t, os.Remove(other))
 	require.Eventually(t, func() bool { return r.reloads("changed") == changed+3 }, 20*time.Second, 20*time.Millisecond)
-	require.Equal(t, warnings, strings.Count(r.log.String(), "level=WARN"))
+	require.Equal(t, warnings, strings.Count(r.log.String(), "level=WARN"), r.log)
 }
 
 // A pipeline that says what is personal does not run without the key that it is kept by: at the start, and on a reload.

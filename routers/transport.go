@@ -2,6 +2,7 @@ package routers
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -9,6 +10,10 @@ import (
 
 	"github.com/rastrohq/rastro/pipeline"
 )
+
+// ErrNoQueue says that the broker has no queue of a topic for a reader: not yet, as what the configuration names is made when its
+// processor starts, or not any more.
+var ErrNoQueue = errors.New("the queue does not exist")
 
 // Transport carries frames between hops: one implementation a broker.
 type Transport interface {
@@ -20,7 +25,7 @@ type Transport interface {
 	// Subscriber returns a subscriber that receives as the named reader. It holds at most inFlight messages that are not
 	// settled, and receives nothing while gate is closed.
 	Subscriber(reader string, inFlight int, gate *Gate) (Subscriber, error)
-	// Backlog returns what of a topic the named reader has not yet settled.
+	// Backlog returns what of a topic the named reader has not yet settled. The error wraps ErrNoQueue when there is no such queue.
 	Backlog(ctx context.Context, topic, reader string) (Backlog, error)
 	// MaxFrameBytes is the largest payload of a message, in bytes.
 	MaxFrameBytes() int

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -584,8 +585,19 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 	transport, err := nats.Connect(c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, transport.Close()) })
-	e := newEdge(t, func(_ *live.Config, d *live.Deps) { d.Backlogs = transport })
+	var log bytes.Buffer
+	e := newEdge(t, func(_ *live.Config, d *live.Deps) {
+		d.Backlogs, d.Logger = transport, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
 	_, all := plans(t)
+	var early live.QueueList
+	require.Equal(t, http.StatusOK, e.get("queues", &early))
+	require.NotEmpty(t, early.Items)
+	for _, q := range early.Items {
+		require.Nil(t, q.Depth, "no processor has made it yet")
+	}
+	require.Empty(t, log.String(), "which is no trouble of the broker's")
+	e.offset.Store(int64(5 * time.Second))
 	require.NoError(t, transport.Provision(t.Context(), pipeline.Topics(all...)))
 	publish := func(n int) {
 		for range n {
@@ -609,7 +621,7 @@ func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 	require.Equal(t, "validate", q.Stage)
 	require.Equal(t, "unknown", q.Trend)
 	publish(1)
-	e.offset.Store(int64(10 * time.Second))
+	e.offset.Store(int64(15 * time.Second))
 	q = first()
 	require.EqualValues(t, 3, *q.Depth)
 	require.Equal(t, "growing", q.Trend)

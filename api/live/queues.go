@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -167,6 +168,9 @@ func (h *Handler) askDepths(ctx context.Context, plans []pipeline.Plan) *depths 
 			wait.Go(func() {
 				defer func() { <-room }()
 				n, err := h.deps.Backlogs.Backlog(ctx, topic.Name, reader)
+				if errors.Is(err, routers.ErrNoQueue) {
+					return // its processor has not started yet, or has stopped for good
+				}
 				if err != nil {
 					h.deps.Logger.WarnContext(ctx, "the broker does not tell of a queue", slog.String("topic", topic.Name), slog.Any("error", err))
 					return

@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -104,6 +105,31 @@ func TestTopicsThatFindNoRoomSaySo(t *testing.T) {
 	err = transport.Provision(t.Context(), []pipeline.Topic{{Name: "second", Readers: []string{"r"}}})
 	require.ErrorContains(t, err, `topic "second": the servers have no room left for its 2048 MiB`)
 	require.ErrorContains(t, err, "RASTRO_NATS_MAX_BYTES")
+}
+
+// A queue that is not there is told apart from a broker that does not tell.
+func TestBacklogOfAQueueThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s, err := broker.Start(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(s.Stop)
+	c := nats.DefaultConfig()
+	c.Options = []natsgo.Option{s.Option()}
+	transport, err := nats.Connect(c, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, transport.Close()) })
+	_, err = transport.Backlog(t.Context(), "flow", "r")
+	require.ErrorIs(t, err, routers.ErrNoQueue, "no stream")
+	require.NoError(t, transport.Provision(t.Context(), []pipeline.Topic{{Name: "flow", Readers: []string{"r"}}}))
+	_, err = transport.Backlog(t.Context(), "flow", "r")
+	require.NoError(t, err)
+	_, err = transport.Backlog(t.Context(), "flow", "nobody")
+	require.ErrorIs(t, err, routers.ErrNoQueue, "no consumer")
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	_, err = transport.Backlog(stopped, "flow", "r")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, routers.ErrNoQueue)
 }
 
 // The JetStream of a domain is used where one is named, by everything, and one that is not there is named.

@@ -199,6 +199,9 @@ func frameBytes(maxPayload int64) int {
 func (t *Transport) Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error) {
 	consumer, err := t.js.Consumer(ctx, StreamName(topic), reader)
 	if err != nil {
+		if isNoConsumer(err) {
+			err = errors.Join(routers.ErrNoQueue, err)
+		}
 		return routers.Backlog{}, fmt.Errorf("backlog of reader %q of topic %q: %w", reader, topic, err)
 	}
 	info := consumer.CachedInfo() // fetched just now
@@ -227,6 +230,11 @@ func (t *Transport) publishedAt(ctx context.Context, topic string, sequence uint
 		return time.Time{}, err
 	}
 	return msg.Time, nil
+}
+
+// isNoConsumer tells whether a reader, or the stream that it reads, does not exist.
+func isNoConsumer(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // Stale implements routers.Tidier.
@@ -266,7 +274,7 @@ func (t *Transport) Stale(ctx context.Context, topics []pipeline.Topic) ([]route
 // Forget implements routers.Tidier.
 func (t *Transport) Forget(ctx context.Context, topic, reader string) error {
 	err := t.js.DeleteConsumer(ctx, StreamName(topic), reader)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if err != nil && !isNoConsumer(err) {
 		return fmt.Errorf("forget reader %q of topic %q: %w", reader, topic, err)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
 )
 
 // How long queues keep what is not received, in seconds: a week, and two for dead letters, whose time counts from when they
@@ -184,7 +185,7 @@ func (t *Transport) check(ctx context.Context, place Place, missing *missingThin
 	for i, queue := range place.Queues {
 		who := fmt.Sprintf("(topic %s, reader %s)", place.Topic, queue.Reader)
 		url, err := t.queueURL(ctx, queue.Name)
-		if errors.Is(err, errNoQueue) {
+		if errors.Is(err, routers.ErrNoQueue) {
 			missing.add("queue %s does not exist %s", queue.Name, who)
 			continue
 		}

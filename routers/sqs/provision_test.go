@@ -94,7 +94,7 @@ func TestReadersOfATopicGetAllOfIt(t *testing.T) {
 		require.NoError(t, sub.Close())
 	}
 	_, err := transport.Backlog(t.Context(), "events", "nobody")
-	require.ErrorContains(t, err, "does not exist")
+	require.ErrorIs(t, err, routers.ErrNoQueue)
 }
 
 // What is too large for SNS goes to each reader's queue.

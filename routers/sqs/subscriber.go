@@ -134,7 +134,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		queue, topic, pollers = s.transport.names.DeadLetterQueue(queue), topic+deadLetterSuffix, 1
 	}
 	url, err := s.transport.queueURL(ctx, queue)
-	if s.givenUp && errors.Is(err, errNoQueue) {
+	if s.givenUp && errors.Is(err, routers.ErrNoQueue) {
 		if _, said := s.transport.unfound.LoadOrStore(queue, true); !said {
 			s.transport.logger.Warn("what is received too often is not brought in: its queue does not exist, or has another name", slog.String("queue", queue))
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rastrohq/rastro/pipeline"
+	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/sqs"
 )
 
@@ -46,6 +47,8 @@ func TestQueuesThatNobodyReadsAreFoundAndRemoved(t *testing.T) {
 
 	require.NoError(t, transport.Forget(t.Context(), "events", "gone"))
 	require.NoError(t, transport.Forget(t.Context(), "events", "gone"), "it is gone")
+	_, err = transport.Backlog(t.Context(), "events", "gone")
+	require.ErrorIs(t, err, routers.ErrNoQueue)
 	require.NoError(t, transport.Forget(t.Context(), "p.gone", "p"))
 	stale, err = transport.Stale(t.Context(), kept)
 	require.NoError(t, err)

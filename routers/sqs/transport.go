@@ -142,6 +142,9 @@ func (t *Transport) Backlog(ctx context.Context, topic, reader string) (backlog 
 	}
 	has, err := t.attributes(ctx, url, backlogCounts()...)
 	if err != nil {
+		if errorIsNoQueue(err) { // its address is remembered
+			err = errors.Join(routers.ErrNoQueue, err)
+		}
 		return backlog, fmt.Errorf("backlog of %q for %q: %w", topic, reader, err)
 	}
 	if backlog, err = readCounts(has); err != nil {
@@ -163,10 +166,7 @@ func (t *Transport) Close() error {
 	return t.closed
 }
 
-// errNoQueue says that a queue does not exist.
-var errNoQueue = errors.New("the queue does not exist")
-
-// queueURL returns the URL of a queue by its name, asking SQS the first time. The error wraps errNoQueue when it does not exist.
+// queueURL returns the URL of a queue by its name, asking SQS the first time. The error wraps routers.ErrNoQueue when it does not exist.
 func (t *Transport) queueURL(ctx context.Context, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -177,7 +177,7 @@ func (t *Transport) queueURL(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("find queue %q: %w", name, err)
 	}
 	if found.QueueURL == nil {
-		return "", fmt.Errorf("find queue %q: %w", name, errNoQueue)
+		return "", fmt.Errorf("find queue %q: %w", name, routers.ErrNoQueue)
 	}
 	return string(*found.QueueURL), nil
 }
