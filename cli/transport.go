@@ -70,7 +70,7 @@ func sqsConfig(process config.Process) sqs.Config {
 	from, c := process.Broker.SQS, sqs.DefaultConfig()
 	c.Region, c.Endpoint, c.SNSEndpoint = from.Region, from.Endpoint, from.SNSEndpoint
 	c.Prefix, c.Provision = from.Prefix, from.Provision
-	c.VisibilityTimeout, c.Wait, c.Pollers = from.VisibilityTimeout, from.Wait, from.Pollers
+	c.VisibilityTimeout, c.Wait, c.Gather, c.Pollers = from.VisibilityTimeout, from.Wait, from.Gather, from.Pollers
 	c.MaxMessageBytes, c.MaxInFlightBytes, c.MaxReceives = from.MaxMessageBytes, from.MaxInFlightBytes, from.MaxReceives
 	return c
 }

@@ -24,6 +24,7 @@ type hop struct {
 	gate      Gate
 	breakers  *breakers
 	incoming  chan *delivery
+	linger    time.Duration // how long a batch waits for more
 	gathering chan struct{} // held by the worker that gathers
 	logger    *slog.Logger
 }
@@ -56,9 +57,12 @@ func newEmission(work []*pipeline.Work) *delivery {
 func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 	h := &hop{
 		planned: planned, processor: p,
-		observer: newStageObserver(p.config),
+		observer: newStageObserver(p.config), linger: planned.Batch.Linger,
 		incoming: make(chan *delivery), gathering: make(chan struct{}, 1),
 		logger: p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
+	}
+	if g, is := p.config.Transport.(Gathering); is {
+		h.linger = max(h.linger, g.Moment())
 	}
 	h.breakers = newBreakers(p, planned, &h.gate, h.logger)
 	var err error
@@ -145,7 +149,7 @@ func (h *hop) run(ctx context.Context) {
 // next waits for a delivery and gathers the next batch; nil when ctx ends. Of a hop that lingers one worker gathers at a
 // time: two would each wait for what the other has.
 func (h *hop) next(ctx context.Context) []*delivery {
-	if h.planned.Batch.Linger > 0 {
+	if h.linger > 0 {
 		select {
 		case h.gathering <- struct{}{}:
 			defer func() { <-h.gathering }()
@@ -167,14 +171,14 @@ func (h *hop) gather(first *delivery) []*delivery {
 	taken := []*delivery{first}
 	events, bytes := len(first.work), first.bytes
 	limit := int(h.planned.Batch.Bytes)
-	enough := time.NewTimer(h.planned.Batch.Linger)
+	enough := time.NewTimer(h.linger)
 	defer enough.Stop()
 	for events < h.planned.Batch.Events && (limit == 0 || bytes < limit) {
 		var next *delivery
 		select {
 		case next = <-h.incoming:
 		default:
-			if h.planned.Batch.Linger == 0 {
+			if h.linger == 0 {
 				return taken
 			}
 			select {

@@ -51,6 +51,13 @@ type Tidier interface {
 	Forget(ctx context.Context, topic, reader string) error
 }
 
+// Gathering is implemented by a Transport that delivers messages several at once, and charges for each request: hops wait a moment for what
+// came with a message, so that it leaves in one frame.
+type Gathering interface {
+	// Moment is how long it takes at most until all that came with a message is handed out.
+	Moment() time.Duration
+}
+
 // Backlog is what of a topic a reader has not settled, in messages.
 type Backlog struct {
 	// Ready may be received now, InFlight is in hand somewhere, Delayed comes again once its delay ends.

@@ -19,6 +19,7 @@ const (
 	maxBatch      = 10 // entries in a request
 	maxWait       = 20 * time.Second
 	maxVisibility = 12 * time.Hour
+	maxGather     = 10 * time.Second
 	maxQueueName  = 80
 )
 
@@ -43,6 +44,10 @@ type Config struct {
 	// Wait is how long a request for messages waits for one to come. Whole seconds, up to 20; longer is cheaper.
 	// Defaults to 20 s.
 	Wait time.Duration
+	// Gather is how long a queue is left alone that brought few messages, so that more come with the next request: fewer
+	// requests, for events that come later. A queue that fills a request is asked again at once. Defaults to 200 ms; 0 never
+	// waits.
+	Gather time.Duration
 	// Pollers is how many requests for messages a subscription has under way at once while it finds its queue full; a quiet
 	// one has a single request. Defaults to 4.
 	Pollers int
@@ -68,7 +73,7 @@ type Config struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Prefix: "rastro", VisibilityTimeout: 30 * time.Second, Wait: maxWait, Pollers: 4,
+		Prefix: "rastro", VisibilityTimeout: 30 * time.Second, Wait: maxWait, Gather: 200 * time.Millisecond, Pollers: 4,
 		MaxMessageBytes: DefaultMessageBytes, MaxInFlightBytes: 16 << 20, MaxReceives: 50,
 		NackDelay: time.Second, MaxNackDelay: time.Minute, PublishTimeout: 15 * time.Second,
 		GivenUpEvery: time.Minute,
@@ -90,6 +95,7 @@ func (c Config) Validate() error {
 	check(c.VisibilityTimeout >= 2*time.Second && c.VisibilityTimeout <= maxVisibility && seconds(c.VisibilityTimeout),
 		"visibility timeout %v: give it whole seconds, 2s to 12h", c.VisibilityTimeout)
 	check(c.Wait >= time.Second && c.Wait <= maxWait && seconds(c.Wait), "wait %v: give it whole seconds, 1s to 20s", c.Wait)
+	check(c.Gather >= 0 && c.Gather <= maxGather, "gather %v: give it 0 to %v", c.Gather, maxGather)
 	check(c.Pollers >= 1 && c.Pollers <= 64, "%d pollers: give it 1 to 64", c.Pollers)
 	check(c.MaxMessageBytes >= 4<<10 && c.MaxMessageBytes <= MostMessageBytes,
 		"messages of %d bytes: give it 4096 to %d", c.MaxMessageBytes, MostMessageBytes)

@@ -111,11 +111,17 @@ func (f *flows) ingest() error {
 	return f.write(w.Topic, rate, rate/perFrame, perFrame)
 }
 
-// batches returns how many events a hop has in a batch of what it reads.
+// gathered returns how many messages wait for a reader when it asks for some: those that came since it had asked before.
+func (f *flows) gathered(in flow) float64 {
+	frames := in.frames / float64(f.load.Processors)
+	return max(1+frames*f.load.RoundTrip.Seconds(), frames*f.config.Gather.Seconds())
+}
+
+// batchOf returns how many events a hop has in a batch of what it reads.
 func (f *flows) batchOf(hop pipeline.Hop, in flow) float64 {
 	perFrame := max(in.perFrame(), 1)
 	frames := in.frames / float64(f.load.Processors)
-	waiting := max(1+frames*hop.Batch.Linger.Seconds(), frames*f.load.Busy.Seconds()/float64(max(hop.Workers, 1)))
+	waiting := max(1+frames*hop.Batch.Linger.Seconds(), frames*f.load.Busy.Seconds()/float64(max(hop.Workers, 1)), f.gathered(in))
 	most := float64(hop.Batch.Events)
 	if hop.Batch.Bytes > 0 && in.events > 0 {
 		most = min(most, max(1, float64(hop.Batch.Bytes)/(in.bytes/in.events)))
@@ -169,9 +175,11 @@ func (f *flows) pipeline(plan pipeline.Plan, before map[string]flow) error {
 			}
 		}
 	}
-	f.read(plan.DeadLetters, plan.Pipeline, reading{inFlight: routers.LettersInHand, hold: f.load.Busy, together: 1})
+	f.read(plan.DeadLetters, plan.Pipeline, reading{inFlight: routers.LettersInHand, hold: f.load.Busy, together: f.gathered(before[plan.DeadLetters])})
 	if plan.Ledger != "" {
-		f.read(plan.Ledger, plan.Pipeline, reading{inFlight: routers.LedgerInHand, hold: f.load.Busy + routers.LedgerLinger, together: 1})
+		f.read(plan.Ledger, plan.Pipeline, reading{
+			inFlight: routers.LedgerInHand, hold: f.load.Busy + routers.LedgerLinger, together: f.gathered(before[plan.Ledger]),
+		})
 	}
 	return nil
 }
@@ -239,8 +247,8 @@ func (f *flows) receive(in flow, frameBytes float64, r reading) (requests, bille
 	processes := float64(f.load.Processors)
 	frames := in.frames / processes // a second, in each
 	most := float64(min(maxBatch, max(1, r.inFlight), f.config.MaxInFlightBytes/f.config.MaxMessageBytes))
-	// While an answer is on its way and the next request, messages gather.
-	each := min(1+frames*f.load.RoundTrip.Seconds(), most)
+	each := f.gathered(in)
+	each /= math.Ceil(each / most)
 	turns := frames / each
 	hold := r.hold.Seconds()
 	// A message that is handled waits for others while there are some in hand.

@@ -118,6 +118,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"prefix":             func(c *sqs.Config) { c.Prefix = "a.b" },
 		"visibility timeout": func(c *sqs.Config) { c.VisibilityTimeout = 1500 * time.Millisecond },
 		"wait":               func(c *sqs.Config) { c.Wait = time.Minute },
+		"gather":             func(c *sqs.Config) { c.Gather = time.Minute },
 		"pollers":            func(c *sqs.Config) { c.Pollers = 0 },
 		"messages of":        func(c *sqs.Config) { c.MaxMessageBytes = 2 << 20 },
 		"in flight":          func(c *sqs.Config) { c.MaxInFlightBytes = 1 },

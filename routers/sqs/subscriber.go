@@ -203,6 +203,7 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 	failing := false
 	wait := busyWait
 	helping := first
+	var asked time.Time
 	for {
 		if !helping {
 			select {
@@ -214,8 +215,9 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 		if err := s.gate.Wait(polling); err != nil {
 			return
 		}
-		got, err := s.receive(ctx, polling, wait)
-		full := got == maxBatch
+		asked = time.Now()
+		got, of, err := s.receive(ctx, polling, wait)
+		full := got > 0 && got == of
 		helping = first || full
 		if got > 0 || !first {
 			wait = busyWait
@@ -223,8 +225,11 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 			wait = min(2*wait, s.transport.config.Wait)
 		}
 		idle := time.Duration(0)
-		if s.givenUp && got == 0 {
+		switch {
+		case s.givenUp && got == 0:
 			wait, idle = givenUpWait, s.transport.config.GivenUpEvery
+		case got > 0 && 2*got <= of:
+			idle = s.transport.config.Gather - time.Since(asked)
 		}
 		switch {
 		case polling.Err() != nil:
@@ -283,24 +288,24 @@ func (s *subscription) share() int {
 	return max(1, min(maxBatch, room/len(s.subscriptions)))
 }
 
-// receive asks for as many messages as there is room for, up to ten, and hands them out. It returns how many it got.
-func (s *subscription) receive(ctx, polling context.Context, wait time.Duration) (int, error) {
+// receive asks for as many messages as there is room for, up to ten, and hands them out. It returns how many it got, of how many.
+func (s *subscription) receive(ctx, polling context.Context, wait time.Duration) (got, of int, err error) {
 	each := s.transport.config.MaxMessageBytes
 	n := s.room.acquire(polling, s.share(), each)
 	if n == 0 {
-		return 0, nil
+		return 0, 0, nil
 	}
 	open, done := s.gate.WhileOpen(polling)
 	defer done()
 	if open.Err() != nil {
 		s.room.release(n, n*each)
-		return 0, nil
+		return 0, n, nil
 	}
 	answered := time.Now()
 	raw, err := s.request(ctx, polling, n, wait)
 	s.room.release(n-len(raw), (n-len(raw))*each)
 	if err != nil {
-		return 0, err
+		return 0, n, err
 	}
 	// Visibility counts from when SQS answered, which is not before it was asked, nor long before the answer came.
 	if asked := time.Now().Add(-time.Second); asked.After(answered) {
@@ -323,7 +328,7 @@ func (s *subscription) receive(ctx, polling context.Context, wait time.Duration)
 		r.unstarted = true
 		r.msg.Nack()
 	}
-	return len(raw), nil
+	return len(raw), n, nil
 }
 
 // request asks SQS for messages. It is not broken off when the gate is shut, and by a drain only after a moment.

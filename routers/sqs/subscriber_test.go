@@ -74,6 +74,37 @@ func TestWhatIsHandledIsDeletedInBatches(t *testing.T) {
 	require.LessOrEqual(t, calls, 8)
 }
 
+// What trickles in is received several at a time, and a queue that is full is received from without a pause.
+func TestAQueueThatBringsLittleIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	const trickle, gather = 100, 300 * time.Millisecond
+	r := read(t, 100, &routers.Gate{}, func(c *sqs.Config) { c.Gather = gather })
+	began := time.Now()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for range trickle {
+			_ = r.transport.Publisher().Publish(topic, messages(1)...)
+			<-time.After(10 * time.Millisecond)
+		}
+	}()
+	for range trickle {
+		r.next(t).Ack()
+	}
+	<-sent
+	calls, _ := r.count("ReceiveMessage")
+	// An answer of over half of what was asked for is followed by the next request at once.
+	require.LessOrEqual(t, calls, 2+int(time.Since(began)/gather)+trickle/5)
+
+	r = read(t, 100, &routers.Gate{}, func(c *sqs.Config) { c.Gather = 10 * time.Second })
+	r.publish(t, messages(60)...)
+	began = time.Now()
+	for range 60 {
+		r.next(t).Ack()
+	}
+	require.Less(t, time.Since(began), 10*time.Second)
+}
+
 func TestALoneMessageIsDeletedAtOnceAndKnowsItsDelivery(t *testing.T) {
 	t.Parallel()
 	r := read(t, 100, &routers.Gate{}, nil)

@@ -124,6 +124,14 @@ func (t *Transport) Publisher() message.Publisher { return t.publisher }
 // MaxFrameBytes implements routers.Transport. It is less than MaxMessageBytes by what a text that holds any bytes needs.
 func (t *Transport) MaxFrameBytes() int { return frameBytes(t.config.MaxMessageBytes) }
 
+// gatherMoment is how long it takes at most until the messages of one answer are with those who handle them.
+const gatherMoment = 5 * time.Millisecond
+
+// Moment implements routers.Gathering.
+func (t *Transport) Moment() time.Duration { return gatherMoment }
+
+var _ routers.Gathering = (*Transport)(nil)
+
 // Ping implements routers.Transport.
 func (t *Transport) Ping(ctx context.Context) error {
 	if _, err := t.sqs.ListQueues(ctx, &sqs.ListQueuesInput{
