@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -40,10 +41,16 @@ type Count struct {
 const (
 	// fewTraces is up to how many traces are read one by one because of what they are searched by. Beyond, so many have it that reading
 	// them in the order that was asked for finds a page soon.
-	fewTraces = 4_000
+	fewTraces = 2_000
 
 	// aboutAsFew bounds the rows that are looked at to find that out.
-	aboutAsFew = "LIMIT 4001"
+	aboutAsFew = "LIMIT 2001"
+
+	// someTraces is up to how many correlation ids are gathered, for the rows that are read in order to be looked up among them. Beyond, each
+	// row is looked up in the index: that is dearer a row, but as many as have it, few rows are read in vain.
+	someTraces = 20_000
+	// aboutAsSome bounds the rows that are looked at to find that out.
+	aboutAsSome = "LIMIT 20001"
 )
 
 // TimeRange is from a time on until before another; what is zero is no bound.
@@ -114,6 +121,63 @@ func aggregateSelector(tenant string, aggregates []string) selector {
 	}
 }
 
+// way is how the rows of a search are found.
+type way struct {
+	// read is the place of the selector whose traces are read, however they sort; -1 when none selects few.
+	read int
+	// gathered is the place of the selector whose correlation ids are gathered, so that rows in the order that is asked for are looked
+	// up among them; -1 for none.
+	gathered int
+}
+
+// inOrder reads rows in the order that is asked for, and looks each of them up.
+func inOrder() way { return way{-1, -1} }
+
+// wayOf finds out how rows are found soonest.
+func (s *Store) wayOf(ctx context.Context, b search) (way, error) {
+	narrowest, err := s.narrowest(ctx, b.tenant, b.selectors)
+	if err != nil || narrowest >= 0 || !b.keysFirst {
+		return way{narrowest, -1}, err
+	}
+	for i, sel := range b.selectors {
+		many, err := s.gatherable(ctx, b.tenant, sel)
+		if err != nil {
+			return inOrder(), err
+		}
+		if many {
+			return way{-1, i}, nil
+		}
+	}
+	return inOrder(), nil
+}
+
+// gatherable reports whether a selector selects so few rows that they can be gathered. The planner's guess spares counting where so many
+// have a value that it knows of them.
+func (s *Store) gatherable(ctx context.Context, tenant string, sel selector) (bool, error) {
+	q := &query{}
+	ids := sel.ids(q)
+	plans, err := readAs(ctx, s, tenant, pgx.RowTo[[]byte], "EXPLAIN (FORMAT JSON) "+ids, q.args...)
+	if err != nil {
+		return false, err
+	}
+	var guess []struct {
+		Plan struct {
+			PlanRows float64 `json:"Plan Rows"`
+		}
+	}
+	if err := json.Unmarshal(plans[0], &guess); err != nil || len(guess) != 1 {
+		return false, fmt.Errorf("read a plan of %d parts: %w", len(guess), err)
+	}
+	if guess[0].Plan.PlanRows > 2*someTraces {
+		return false, nil
+	}
+	counts, err := readAs(ctx, s, tenant, pgx.RowTo[int], fmt.Sprintf("SELECT count(*) FROM (SELECT FROM (%s) AS s %s) AS bounded", ids, aboutAsSome), q.args...)
+	if err != nil {
+		return false, err
+	}
+	return counts[0] <= someTraces, nil
+}
+
 // narrowest returns the place of the selector that selects the fewest rows, when these are few; else -1.
 func (s *Store) narrowest(ctx context.Context, tenant string, selectors []selector) (int, error) {
 	if len(selectors) == 0 {
@@ -146,20 +210,22 @@ type search struct {
 	selectors []selector
 	// narrow adds conditions that an index finds few rows by; nil when there are none.
 	narrow func(*query)
-	// where adds the other conditions.
-	where func(*query)
+	// where adds the other conditions, of rows that are sorted by a column; an empty one when they are not sorted.
+	where func(q *query, sort string)
+	// keysFirst says that the rows of a page are found by what is in indexes, as far as that goes, and then read.
+	keysFirst bool
 }
 
 // from builds the rows that are meant: FROM and WHERE. When few rows are known to be meant, these come first whatever the planner makes
 // of the order and the limit.
-func (b search) from(q *query, narrowest int) string {
+func (b search) from(q *query, w way, sort string) string {
 	rest := &query{args: q.args}
 	var from string
-	if narrowest >= 0 || b.narrow != nil {
+	if w.read >= 0 || b.narrow != nil {
 		inner := &query{args: q.args}
 		inner.where("t.tenant_id = ?", b.tenant)
-		if narrowest >= 0 {
-			inner.conditions = append(inner.conditions, "t.correlation_id = ANY(ARRAY("+b.selectors[narrowest].ids(inner)+"))")
+		if w.read >= 0 {
+			inner.conditions = append(inner.conditions, "t.correlation_id = ANY(ARRAY("+b.selectors[w.read].ids(inner)+"))")
 		}
 		if b.narrow != nil {
 			b.narrow(inner)
@@ -172,17 +238,21 @@ func (b search) from(q *query, narrowest int) string {
 		rest.where("t.tenant_id = ?", b.tenant)
 	}
 	for i, sel := range b.selectors {
-		if i != narrowest && sel.holds != nil {
+		switch {
+		case i == w.read || sel.holds == nil:
+		case i == w.gathered: // IS TRUE keeps it a look-up a row, which the planner does in a hash table
+			rest.conditions = append(rest.conditions, "(t.correlation_id IN ("+sel.ids(rest)+")) IS TRUE")
+		default:
 			rest.conditions = append(rest.conditions, sel.holds(rest))
 		}
 	}
-	b.where(rest)
+	b.where(rest, sort)
 	q.args = rest.args
 	return from + " WHERE " + rest.text()
 }
 
 // page builds the query for a page.
-func (b search) page(page SearchPage, narrowest int) (string, []any, error) {
+func (b search) page(page SearchPage, w way) (string, []any, error) {
 	sort := page.Sort
 	if sort == "" {
 		sort = b.sorts[0]
@@ -199,22 +269,28 @@ func (b search) page(page SearchPage, narrowest int) (string, []any, error) {
 		direction, beyond = "ASC", ">"
 	}
 	q := &query{}
-	sql := b.from(q, narrowest)
+	sql := b.from(q, w, sort)
 	if page.After != nil {
 		sql += fmt.Sprintf(" AND (t.%s, t.%s) %s (%s, %s::%s)", sort, b.id, beyond, q.arg(page.After.At), q.arg(page.After.ID), b.idType)
 	}
-	sql = fmt.Sprintf("SELECT %s %s ORDER BY t.%s %s, t.%s %s LIMIT %s", b.columns, sql, sort, direction, b.id, direction, q.arg(page.Limit))
+	order := fmt.Sprintf("ORDER BY t.%s %s, t.%s %s", sort, direction, b.id, direction)
+	if b.keysFirst && w.read < 0 && b.narrow == nil {
+		sql = fmt.Sprintf("WITH page AS MATERIALIZED (SELECT t.%s %s %s LIMIT %s)\nSELECT %s FROM page, LATERAL (SELECT * FROM %s t WHERE t.tenant_id = %s AND t.%s = page.%s OFFSET 0) AS t %s",
+			b.id, sql, order, q.arg(page.Limit), b.columns, b.table, q.arg(b.tenant), b.id, b.id, order)
+	} else {
+		sql = fmt.Sprintf("SELECT %s %s %s LIMIT %s", b.columns, sql, order, q.arg(page.Limit))
+	}
 	return sql, q.args, nil
 }
 
 // countRows counts what a search matches, up to CountBound.
 func (s *Store) countRows(ctx context.Context, b search) (Count, error) {
-	narrowest, err := s.narrowest(ctx, b.tenant, b.selectors)
+	w, err := s.wayOf(ctx, b)
 	if err != nil {
 		return Count{}, err
 	}
 	q := &query{}
-	sql := b.from(q, narrowest)
+	sql := b.from(q, w, "")
 	counts, err := readAs(ctx, s, b.tenant, pgx.RowTo[int],
 		fmt.Sprintf("SELECT count(*) FROM (SELECT %s LIMIT %d) AS bounded", sql, CountBound+1), q.args...)
 	if err != nil {
@@ -225,11 +301,11 @@ func (s *Store) countRows(ctx context.Context, b search) (Count, error) {
 
 // searchRows reads a page of what a search matches.
 func searchRows[T any](ctx context.Context, s *Store, b search, page SearchPage, scan pgx.RowToFunc[T]) ([]T, error) {
-	narrowest, err := s.narrowest(ctx, b.tenant, b.selectors)
+	w, err := s.wayOf(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	sql, args, err := b.page(page, narrowest)
+	sql, args, err := b.page(page, w)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (f EventFilter) ids(q *query) {
 	}
 }
 
-func (f EventFilter) columns(q *query) {
+func (f EventFilter) columns(q *query, _ string) {
 	for _, by := range []struct {
 		condition string
 		values    []string

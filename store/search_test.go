@@ -119,7 +119,7 @@ func TestEventsAreFoundAsANaiveFilterFindsThem(t *testing.T) {
 		wide := rapid.Bool().Draw(rt, "wide")
 		found := everyPage(rt, page, func(p SearchPage) ([]*tracking.Event, error) {
 			if wide {
-				sql, args, err := f.search("acme").page(p, -1)
+				sql, args, err := f.search("acme").page(p, inOrder())
 				require.NoError(rt, err)
 				return readAs(context.Background(), s, "acme", scanEvent, sql, args...)
 			}
@@ -174,10 +174,11 @@ func TestTracesAreFoundAsANaiveFilterFindsThem(t *testing.T) {
 			f.Aggregates = subset(rt, "things", []string{"bag1", "bag2", "bag30"})
 		}
 		page := SearchPage{Sort: rapid.SampledFrom(TraceSorts()).Draw(rt, "sort"), Ascending: rapid.Bool().Draw(rt, "asc"), Limit: rapid.IntRange(1, 30).Draw(rt, "limit")}
-		wide := rapid.Bool().Draw(rt, "wide")
+		wide, gathered := rapid.Bool().Draw(rt, "wide"), rapid.IntRange(0, 10).Draw(rt, "gathered")
 		found := everyPage(rt, page, func(p SearchPage) ([]TraceItem, error) {
 			if wide {
-				sql, args, err := f.search("acme").page(p, -1)
+				b := f.search("acme")
+				sql, args, err := b.page(p, way{-1, gathered%(len(b.selectors)+1) - 1})
 				require.NoError(rt, err)
 				return readAs(context.Background(), s, "acme", scanTraceItem, sql, args...)
 			}
@@ -325,22 +326,25 @@ INSERT INTO trace_facets SELECT DISTINCT tenant_id, facet, correlation_id FROM e
 	require.NoError(t, err)
 	_, err = s.pool.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)
-	narrow := map[string]int{} // which selector is, whatever the page
+	found := map[string]way{} // which way is, whatever the page
 	read := func(b search, page SearchPage, what string) {
-		narrowest, known := narrow[what]
+		best, known := found[what]
 		if !known {
 			var err error
-			narrowest, err = s.narrowest(t.Context(), "acme", b.selectors)
+			best, err = s.wayOf(t.Context(), b)
 			require.NoError(t, err)
-			narrow[what] = narrowest
+			found[what] = best
 			for _, sel := range b.selectors {
 				q := &query{}
 				requireNoScan(t, s, what, sel.ids(q)+" "+aboutAsFew, q.args)
 			}
 		}
-		ways := []int{narrowest}
+		ways := []way{best}
 		if !strings.HasSuffix(what, "nothing") { // as for a value that many have
-			ways = append(ways, -1)
+			ways = append(ways, inOrder())
+			if b.keysFirst && len(b.selectors) > 0 { // as for one that some have
+				ways = append(ways, way{-1, 0})
+			}
 		}
 		for _, way := range ways {
 			sql, args, err := b.page(page, way)

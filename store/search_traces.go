@@ -114,7 +114,9 @@ func scanTraceItem(row pgx.CollectableRow) (TraceItem, error) {
 }
 
 func (f TraceFilter) search(tenant string) search {
-	b := search{tenant: tenant, table: "traces", columns: traceColumns, id: "correlation_id", idType: "text", sorts: TraceSorts()}
+	b := search{
+		tenant: tenant, table: "traces", columns: traceColumns, id: "correlation_id", idType: "text", sorts: TraceSorts(), keysFirst: true,
+	}
 	for _, by := range []struct {
 		letter string
 		values []string
@@ -139,8 +141,8 @@ func (f TraceFilter) search(tenant string) search {
 	return b
 }
 
-// columns adds the conditions on what traces hold themselves.
-func (f TraceFilter) columns(q *query) {
+// columns adds the conditions on what traces hold themselves, when they are sorted by a column.
+func (f TraceFilter) columns(q *query, sort string) {
 	one := func(column string, values []string) {
 		switch {
 		case len(values) == 1: // so that the index of the column gives the order, too
@@ -166,7 +168,12 @@ func (f TraceFilter) columns(q *query) {
 	f.FirstEvent.where(q, "t.first_event_at")
 	f.LastEvent.where(q, "t.last_event_at")
 	f.Updated.where(q, "t.updated_at")
-	q.conditions = append(q.conditions, "t.event_count > 0")
+	switch sort {
+	case SortFirstEvent, SortLastEvent: // what has events has these, and they are in the index
+		q.conditions = append(q.conditions, "t."+sort+" IS NOT NULL")
+	default:
+		q.conditions = append(q.conditions, "t.event_count > 0")
+	}
 }
 
 // SearchTraces returns a page of the traces of a tenant that a filter matches.
@@ -190,7 +197,7 @@ func (s *Store) MatchTraces(ctx context.Context, tenant string, filter TraceFilt
 	}
 	filter.CorrelationIDs = correlations
 	q := &query{}
-	sql := "SELECT t.correlation_id " + filter.search(tenant).from(q, -1)
+	sql := "SELECT t.correlation_id " + filter.search(tenant).from(q, inOrder(), "")
 	found, err := readAs(ctx, s, tenant, pgx.RowTo[string], sql, q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("match traces: %w", err)

@@ -24,6 +24,7 @@ type options struct {
 	json    bool
 	only    string
 	events  int
+	keep    string
 	profile string
 	out     string
 }
@@ -39,6 +40,7 @@ func main() {
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
 	flag.StringVar(&c.only, "only", "engine,formats,ceiling,binary", "what to measure, of "+strings.Join(parts, ", "))
 	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries, and growth, are measured")
+	flag.StringVar(&c.keep, "keep", "", "fill the store that queries are asked of in this folder, or take the one that is there, and keep it")
 	flag.StringVar(&c.profile, "profile", "", "write a CPU profile of rastro, flooded over NATS unfused, to this file")
 	flag.StringVar(&c.out, "out", "", "write the figures for benchstat to this file")
 	flag.Parse()

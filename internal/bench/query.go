@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ const (
 	// querySpan is the time that the copies are spread over.
 	querySpan = 90 * 24 * time.Hour
 	// queryClients ask at once, each one request after the other; queryRounds is how often each kind of query is asked.
-	queryClients, queryRounds = 4, 1000
+	queryClients, queryRounds = 2, 1000
 	// queryPerRequest is how many events are sent in a request to fill the store.
 	queryPerRequest = 5
 	// queryPool is how many journeys and things are asked for.
@@ -75,7 +76,11 @@ func measureQueries(ctx context.Context, c options) (found queryFigures, err err
 		return found, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
-	server, err := postgres.Start(ctx, postgres.Config{DataDir: filepath.Join(data, "postgres")})
+	held, err := filepath.Abs(cmp.Or(c.keep, data))
+	if err != nil {
+		return found, fmt.Errorf("find the folder to keep: %w", err)
+	}
+	server, err := postgres.Start(ctx, postgres.Config{DataDir: filepath.Join(held, "postgres")})
 	if err != nil {
 		return found, err
 	}
@@ -93,12 +98,12 @@ func measureQueries(ctx context.Context, c options) (found queryFigures, err err
 		return found, fmt.Errorf("connect: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	var held string
-	if err := conn.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&held); err != nil {
+	var place string
+	if err := conn.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&place); err != nil {
 		return found, fmt.Errorf("find PostgreSQL's log: %w", err)
 	}
 	b := &queryBench{
-		stack: s, server: server, log: filepath.Join(filepath.Dir(held), "postgres.log"), conn: conn,
+		stack: s, server: server, log: filepath.Join(filepath.Dir(place), "postgres.log"), conn: conn,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: queryClients}, Timeout: time.Minute},
 	}
 	start := time.Now()
@@ -125,8 +130,16 @@ func measureQueries(ctx context.Context, c options) (found queryFigures, err err
 	return found, err
 }
 
-// fill stores events: some the usual way, and copies of them.
+// fill stores events: some the usual way, and copies of them. What was filled before is left as it is.
 func (b *queryBench) fill(ctx context.Context, events int) error {
+	var filled bool
+	if err := b.conn.QueryRow(ctx, "SELECT to_regclass('template_event_store') IS NOT NULL AND EXISTS (SELECT FROM event_store OFFSET $1)", events-queryTemplate).
+		Scan(&filled); err != nil {
+		return fmt.Errorf("look what is stored: %w", err)
+	}
+	if filled {
+		return nil
+	}
 	progress("sending %d events", queryTemplate)
 	l := newLoad(b.stack, queryPerRequest)
 	f := newFlood(b.stack, flooding{Connections: 1, Batch: queryPerRequest}, "")
@@ -281,16 +294,19 @@ func (b *queryBench) copyStatement(ctx context.Context, table string) (string, e
 
 // kinds returns what is asked.
 func (b *queryBench) kinds(ctx context.Context) ([]queryKind, error) {
-	pick := func(column, table, condition string) ([]string, error) {
-		rows, err := b.conn.Query(ctx, fmt.Sprintf(`SELECT %s FROM %s TABLESAMPLE SYSTEM_ROWS($1) WHERE tenant_id = 'talma-pe' AND %s`, column, table, condition), 20*queryPool)
+	read := func(sql string, args ...any) ([]string, error) {
+		rows, err := b.conn.Query(ctx, sql, args...)
 		if err != nil {
-			return nil, fmt.Errorf("pick %s: %w", column, err)
+			return nil, fmt.Errorf("pick what to ask for: %w", err)
 		}
 		all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil || len(all) == 0 {
-			return nil, fmt.Errorf("pick %s: %d found: %w", column, len(all), err)
+			return nil, fmt.Errorf("pick what to ask for: %d found by %s: %w", len(all), sql, err)
 		}
 		return all[:min(queryPool, len(all))], nil
+	}
+	pick := func(column, table, condition string) ([]string, error) {
+		return read(fmt.Sprintf(`SELECT %s FROM %s TABLESAMPLE SYSTEM_ROWS($1) WHERE tenant_id = 'talma-pe' AND %s`, column, table, condition), 20*queryPool)
 	}
 	if _, err := b.conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS tsm_system_rows"); err != nil {
 		return nil, fmt.Errorf("sample: %w", err)
@@ -313,7 +329,7 @@ func (b *queryBench) kinds(ctx context.Context) ([]queryKind, error) {
 		}
 		return paths
 	}
-	flights, err := pick("substr(facet, 3)", "trace_facets", "facet ^@ 'f:'")
+	flights, err := read("SELECT DISTINCT substr(facet, 3) FROM trace_facets WHERE tenant_id = 'talma-pe' AND facet >= 'f:' AND facet < 'f;'")
 	if err != nil {
 		return nil, err
 	}
