@@ -25,6 +25,9 @@ type options struct {
 	only    string
 	events  int
 	keep    string
+	// scenario and floods narrow what is measured on the binary.
+	scenario string
+	floods   bool
 	profile string
 	out     string
 }
@@ -40,6 +43,8 @@ func main() {
 	flag.BoolVar(&c.json, "json", false, "print the figures as JSON")
 	flag.StringVar(&c.only, "only", "engine,formats,ceiling,binary", "what to measure, of "+strings.Join(parts, ", "))
 	flag.IntVar(&c.events, "events", 10_000_000, "how many events are stored when queries, and growth, are measured")
+	flag.StringVar(&c.scenario, "scenario", "", "of what is measured on the binary only this, as nats/unfused")
+	flag.BoolVar(&c.floods, "floods", false, "of what is measured on the binary only what goes through at most, no latencies at a rate")
 	flag.StringVar(&c.keep, "keep", "", "fill the store that queries are asked of in this folder, or take the one that is there, and keep it")
 	flag.StringVar(&c.profile, "profile", "", "write a CPU profile of rastro, flooded over NATS unfused, to this file")
 	flag.StringVar(&c.out, "out", "", "write the figures for benchstat to this file")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func scenarios(c options) []scenario {
 	flood := func(connections, batch int, ahead int64) flooding {
 		return flooding{Connections: connections, Batch: batch, During: c.during, Ahead: ahead}
 	}
-	return []scenario{
+	all := []scenario{
 		{
 			name: "nats/unfused", broker: "nats", floods: []flooding{flood(16, 100, floodAhead), flood(64, 1, floodAhead)},
 			loads: []loading{{1000, 5}, {10_000, 20}},
@@ -66,6 +67,15 @@ func scenarios(c options) []scenario {
 		{name: "sqs/fused", broker: "sqs", pipeline: fusedPipeline, floods: []flooding{flood(16, 100, floodAhead)}},
 		{name: "nats/ingest", broker: "nats", pipeline: heldPipeline, floods: []flooding{flood(16, 100, 0), flood(64, 1, 0)}},
 	}
+	if c.scenario != "" {
+		all = slices.DeleteFunc(all, func(s scenario) bool { return s.name != c.scenario })
+	}
+	for i := range all {
+		if c.floods {
+			all[i].loads = nil
+		}
+	}
+	return all
 }
 
 // growth is what is sent to see how the cost of an event depends on how it comes.
