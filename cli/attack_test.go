@@ -104,7 +104,8 @@ func (s *attackStand) configureCarriers() {
 	for _, tenant := range []string{"talma-pe", "talma-ec", victimKnown + "-tenant"} {
 		file := fmt.Sprintf("carrier: %s\nsummary: One of %s's\ntenant: %s\nformat: native\n", carrierOf(tenant), tenant, tenant)
 		require.NoError(s.t, os.WriteFile(filepath.Join(dir, carrierOf(tenant)+".yaml"), []byte(file), 0o600))
-		file = strings.NewReplacer(carrierOf(tenant), epcisCarrierOf(tenant), "native", "epcis").Replace(file)
+		file = strings.NewReplacer(carrierOf(tenant), epcisCarrierOf(tenant), "native", "epcis").Replace(file) +
+			"authentication: {oidc: {clients: [" + issuer.ServiceClientID + "]}}\n"
 		require.NoError(s.t, os.WriteFile(filepath.Join(dir, epcisCarrierOf(tenant)+".yaml"), []byte(file), 0o600))
 	}
 }
