@@ -1,11 +1,14 @@
 package epcis
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rastrohq/rastro/tracking"
 	"github.com/rastrohq/rastro/tracking/formats"
 )
 
@@ -57,5 +60,19 @@ func TestWhatTheSchemaRefuses(t *testing.T) {
 		r := decode(t, body)
 		require.False(t, r[0].OK(), body)
 		require.Equal(t, field, r[0].Findings[0].Field, body)
+	}
+}
+
+// The catalogue says what every business step of the standard means, and what an event without one does.
+func TestTheCatalogueKnowsEveryBusinessStep(t *testing.T) {
+	file, err := os.Open("../../../config/milestones.yaml")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	catalog, err := tracking.LoadCatalog(file)
+	require.NoError(t, err)
+	require.Len(t, bizSteps.words, 41)
+	for _, step := range slices.Concat(bizSteps.words, eventTypes) {
+		_, known := catalog.Lookup("", step)
+		require.True(t, known, step)
 	}
 }
