@@ -45,6 +45,8 @@ type shape struct {
 	fields   map[string]rule
 	// open says that extensions may stand beside the fields: members whose name is a URI, compact or not.
 	open bool
+	// loose says that any other member may stand there too, which nobody understands.
+	loose bool
 }
 
 func (s *shape) rule(c *checker, n *wire.Node) {
@@ -82,6 +84,10 @@ func (c *checker) unknown(key string, s *shape) {
 		hint = "did you mean " + strconv.Quote(meant) + "?"
 	} else if s.open {
 		hint += "; an extension needs a namespace, as in example:" + wire.Shorten(key)
+	}
+	if s.loose {
+		c.notes.Warnf(wire.Pointer(c.path), formats.CodeUnknownField, "there is no field %q here; %s; it is kept", wire.Shorten(key), hint)
+		return
 	}
 	c.failf(formats.CodeUnknownField, "there is no field %q here; %s", wire.Shorten(key), hint)
 }

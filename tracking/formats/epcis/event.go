@@ -74,7 +74,7 @@ func (d *decoder) across(n *wire.Node) {
 
 // extended is an event of a type of the sender's own: nothing but what all events have in common is known.
 var extended = func() *shape {
-	s := &shape{open: true, required: []string{"eventTime", "eventTimeZoneOffset"}, fields: map[string]rule{}}
+	s := &shape{open: true, loose: true, required: []string{"eventTime", "eventTimeZoneOffset"}, fields: map[string]rule{}}
 	for key, check := range common {
 		s.fields[key] = check
 	}

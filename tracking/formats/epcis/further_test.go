@@ -32,6 +32,11 @@ func TestWhatStandsBesideTheStandardsFields(t *testing.T) {
 	require.True(t, r[0].OK(), "%v", r[0].Findings)
 	require.Equal(t, "/sensorElementList/0/type", r[0].Findings[0].Field)
 	require.Equal(t, formats.SeverityWarning, r[0].Findings[0].Severity)
+	own := strings.NewReplacer("ObjectEvent", "ex:WeighingEvent", `"action"`, `"weight":12.5,"action"`).Replace(object)
+	r = decode(t, own)
+	require.True(t, r[0].OK(), "an event of a type of the sender's own may have what it likes: %v", r[0].Findings)
+	require.Equal(t, "/weight", r[0].Findings[0].Field)
+	require.Equal(t, formats.SeverityWarning, r[0].Findings[0].Severity)
 	draft := `{"@context":["https://gs1.github.io/EPCIS/epcis-context.jsonld"],"id":"_:document1","type":"EPCISDocument","schemaVersion":"2.0",` +
 		`"creationDate":"2013-06-04T14:59:02.099+02:00","epcisBody":{"eventList":[` + strings.Replace(object, contexts, "", 1) + `]}}`
 	require.True(t, decode(t, draft)[0].OK())
@@ -75,4 +80,16 @@ func TestTheCatalogueKnowsEveryBusinessStep(t *testing.T) {
 		_, known := catalog.Lookup("", step)
 		require.True(t, known, step)
 	}
+}
+
+// An event that is right and names nothing is counted, and does not have the others of its document refused.
+func TestAnEventAboutNothingIsSetAside(t *testing.T) {
+	nothing := strings.NewReplacer(`"urn:epc:id:sscc:0614141.1234567890"`, "", `,"readPoint":{"id":"urn:epc:id:sgln:4012345.00005.0"}`, "").Replace(object)
+	r := decode(t, nothing)
+	require.Len(t, r, 1)
+	require.True(t, r[0].Aside(), "%v", r[0].Findings)
+	require.Equal(t, "/readPoint", r[0].Findings[0].Field)
+	r = decode(t, strings.Replace(nothing, `"action"`, `"bizLocation":{"id":"urn:epc:id:sgln:4012345.00006.0"},"action"`, 1))
+	require.True(t, r[0].OK(), "it is about a place")
+	require.Equal(t, "urn:epc:id:sgln:4012345.00006.0", r[0].Event.CorrelationID)
 }
