@@ -43,7 +43,12 @@ func tenantRoles() []string {
 
 // party is a tenant of the attack with some of everything that the system holds.
 type party struct {
-	tenant, token string
+	tenant string
+	roles  []string
+	issuer *issuer.Issuer
+	mu     sync.Mutex
+	token  string
+	minted time.Time
 	// names are what its things are called, by what the requests of operationsUnderAttack call them.
 	names map[string]string
 }
@@ -140,9 +145,20 @@ func (s *attackStand) start() {
 
 func (s *attackStand) party(tenant string, roles ...string) *party {
 	s.t.Helper()
-	token, err := s.issuer.Mint(s.t.Context(), issuer.ServiceClientID, tenant, roles...)
-	require.NoError(s.t, err)
-	return &party{tenant: tenant, token: token, names: map[string]string{"tenant": tenant}}
+	return &party{tenant: tenant, roles: roles, issuer: s.issuer, names: map[string]string{"tenant": tenant}}
+}
+
+// bearer is what the party shows who it is with; a new token well before the one before it ends, however long everything takes.
+func (p *party) bearer(t *testing.T) string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.token == "" || time.Since(p.minted) > time.Minute {
+		token, err := p.issuer.Mint(t.Context(), issuer.ServiceClientID, p.tenant, p.roles...)
+		require.NoError(t, err)
+		p.token, p.minted = token, time.Now()
+	}
+	return "Bearer " + p.token
 }
 
 // settle gives a tenant some of everything, over the whole system where that is how it comes to be.
@@ -356,7 +372,7 @@ func (s *attackStand) send(as *party, r attackRequest) attackAnswer {
 	for name, values := range r.header {
 		request.Header[name] = values
 	}
-	request.Header.Set("Authorization", "Bearer "+as.token)
+	request.Header.Set("Authorization", as.bearer(s.t))
 	if r.contentType != "" {
 		request.Header.Set("Content-Type", r.contentType)
 	}
