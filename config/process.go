@@ -92,7 +92,7 @@ type SQS struct {
 	Provision         bool          `env:"RASTRO_SQS_PROVISION" envDefault:"false" help:"make missing queues, SNS topics and subscriptions; otherwise they must exist"`
 	VisibilityTimeout time.Duration `env:"RASTRO_SQS_VISIBILITY_TIMEOUT" envDefault:"30s" help:"how long after a crash what a process had in hand is delivered again"`
 	Wait              time.Duration `env:"RASTRO_SQS_WAIT" envDefault:"20s" help:"how long a request for messages waits for one, up to 20s; longer is cheaper"`
-	Gather            time.Duration `env:"RASTRO_SQS_GATHER" envDefault:"200ms" help:"how long a queue that brought little is left alone, so that more comes with a request: cheaper, and later; 0 never waits"`
+	Gather            time.Duration `env:"RASTRO_SQS_GATHER" envDefault:"200ms" help:"how long a queue that brought little is left alone, so that more comes with a request, and half of which what comes in waits for more: cheaper, and later; 0 never waits"`
 	Pollers           int           `env:"RASTRO_SQS_POLLERS" envDefault:"4" help:"requests for messages under way at once for a full queue"`
 	MaxMessageBytes   int           `env:"RASTRO_SQS_MAX_MESSAGE_BYTES" envDefault:"262144" help:"largest message that the queues take, in bytes; up to 1048576 where they are set to it"`
 	MaxInFlightBytes  int           `env:"RASTRO_SQS_MAX_IN_FLIGHT_BYTES" envDefault:"16777216" help:"what the messages in hand of one hop take in memory at most, in bytes"`

@@ -468,6 +468,47 @@ func TestSmallFramesGatherUnderLoad(t *testing.T) {
 	require.Greater(t, largest.Load(), int64(10))
 }
 
+// Where requests are paid for, what trickles in shares frames, however many are idle to send it; a publisher that closes sends it at once.
+func TestAPatientPublisherSharesFrames(t *testing.T) {
+	b := newBench(t, pipeline.Each(func(context.Context, *tracking.Event) error { return nil }))
+	c := routers.DefaultPublisherConfig("in")
+	c.Quiet, c.Patience = 400*time.Millisecond, time.Second
+	publisher, err := routers.NewPublisher(c, b.codec, b.transport)
+	require.NoError(t, err)
+	publish := func() error {
+		return publisher.Publish(t.Context(), []*tracking.Event{{UID: uuid.New(), EventID: "e"}})
+	}
+	var calls sync.WaitGroup
+	began := time.Now()
+	for range 100 {
+		calls.Go(func() {
+			if err := publish(); err != nil {
+				t.Error(err)
+			}
+		})
+		<-time.After(5 * time.Millisecond)
+	}
+	calls.Wait()
+	publisher.Close()
+	sent := func() uint64 {
+		stream, err := b.js.Stream(t.Context(), "in")
+		require.NoError(t, err)
+		return stream.CachedInfo().State.Msgs
+	}
+	require.LessOrEqual(t, sent(), uint64(2+2*time.Since(began)/time.Second))
+
+	before := sent()
+	c.Quiet, c.Patience = time.Hour, time.Hour
+	publisher, err = routers.NewPublisher(c, b.codec, b.transport)
+	require.NoError(t, err)
+	answer := make(chan error, 1)
+	go func() { answer <- publish() }()
+	require.Never(t, func() bool { return sent() > before }, 50*time.Millisecond, 10*time.Millisecond)
+	publisher.Close()
+	require.NoError(t, <-answer)
+	require.Equal(t, before+1, sent())
+}
+
 func TestPublisherSharesFrames(t *testing.T) {
 	b := newBench(t, pipeline.Each(func(context.Context, *tracking.Event) error { return nil }))
 	c := routers.DefaultPublisherConfig("in")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -26,6 +27,9 @@ type PublisherConfig struct {
 	QueueLength int
 	// MaxEvents is the most events in a frame. Defaults to 500.
 	MaxEvents int
+	// Quiet and Patience are how long a frame waits for further events: until none have come for Quiet, Patience at most. Default to
+	// what the transport asks for if it is Gathering, else to 0: it does not wait.
+	Quiet, Patience time.Duration
 }
 
 // eventOverhead is about what an event has besides its payload, in bytes.
@@ -45,8 +49,8 @@ func (c PublisherConfig) Validate() error {
 }
 
 // Publisher publishes events so that concurrent calls share frames: while one frame is on its way to the broker the calls
-// that arrive gather for the next. Nobody waits for a timer, so an idle system answers at once and a busy one packs full
-// frames.
+// that arrive gather for the next. Where requests to the broker are not paid for nobody waits for a timer, so an idle system answers at
+// once and a busy one packs full frames.
 type Publisher struct {
 	config   PublisherConfig
 	codec    *Codec
@@ -54,6 +58,7 @@ type Publisher struct {
 	maxBytes int
 
 	queue   chan *publication
+	waiting chan struct{} // held by the worker whose frame waits for further events
 	closed  chan struct{} // closed: take no more
 	stopped chan struct{} // closed: the workers are done
 	once    sync.Once
@@ -93,8 +98,12 @@ func NewPublisher(config PublisherConfig, codec *Codec, transport Transport) (*P
 	p := &Publisher{
 		config: config, codec: codec, out: transport.Publisher(), maxBytes: transport.MaxFrameBytes(),
 		queue:   make(chan *publication, config.QueueLength),
+		waiting: make(chan struct{}, 1),
 		closed:  make(chan struct{}),
 		stopped: make(chan struct{}),
+	}
+	if g, is := transport.(Gathering); is && config.Patience == 0 {
+		p.config.Quiet, p.config.Patience = g.Patience()
 	}
 	for range config.Parallel {
 		p.workers.Go(p.run)
@@ -148,10 +157,16 @@ func (p *Publisher) Close() {
 
 func (p *Publisher) run() {
 	for {
+		if p.config.Patience > 0 { // two that wait would each get what the other waits for
+			p.waiting <- struct{}{}
+		}
 		select {
 		case first := <-p.queue:
-			p.publish(p.gather(first))
+			taken := p.gather(first)
+			p.letWait()
+			p.publish(taken)
 		case <-p.closed:
+			p.letWait()
 			for {
 				select {
 				case first := <-p.queue:
@@ -164,20 +179,48 @@ func (p *Publisher) run() {
 	}
 }
 
-// gather takes what waits in the queue beside first, up to a frame's worth.
+// letWait lets another worker wait for events.
+func (p *Publisher) letWait() {
+	if p.config.Patience > 0 {
+		<-p.waiting
+	}
+}
+
+// gather takes what waits in the queue beside first, and what comes while it is patient, up to a frame's worth.
 func (p *Publisher) gather(first *publication) []*publication {
 	taken := []*publication{first}
 	n, bytes := len(first.events), first.bytes
+	until := time.Now().Add(p.config.Patience)
 	for n < p.config.MaxEvents && bytes < p.maxBytes {
-		select {
-		case next := <-p.queue:
-			taken = append(taken, next)
-			n, bytes = n+len(next.events), bytes+next.bytes
-		default:
+		next := p.next(min(p.config.Quiet, time.Until(until)))
+		if next == nil {
 			return taken
 		}
+		taken = append(taken, next)
+		n, bytes = n+len(next.events), bytes+next.bytes
 	}
 	return taken
+}
+
+// next returns what waits in the queue or comes into it within a time; nil for nothing.
+func (p *Publisher) next(within time.Duration) *publication {
+	select {
+	case next := <-p.queue:
+		return next
+	default:
+	}
+	if within <= 0 {
+		return nil
+	}
+	enough := time.NewTimer(within)
+	defer enough.Stop()
+	select {
+	case next := <-p.queue:
+		return next
+	case <-enough.C:
+	case <-p.closed:
+	}
+	return nil
 }
 
 func (p *Publisher) publish(taken []*publication) {

@@ -51,11 +51,13 @@ type Tidier interface {
 	Forget(ctx context.Context, topic, reader string) error
 }
 
-// Gathering is implemented by a Transport that delivers messages several at once, and charges for each request: hops wait a moment for what
-// came with a message, so that it leaves in one frame.
+// Gathering is implemented by a Transport that delivers messages several at once, and charges for each request: what comes soon after one
+// another leaves in one frame.
 type Gathering interface {
-	// Moment is how long it takes at most until all that came with a message is handed out.
+	// Moment is how long it takes at most until all that came with a message is handed out: a hop waits that long for the rest.
 	Moment() time.Duration
+	// Patience is how long events that come in wait for others to share their frame: until none have come for a while, and most at most.
+	Patience() (quiet, most time.Duration)
 }
 
 // Backlog is what of a topic a reader has not settled, in messages.

@@ -45,8 +45,8 @@ type Config struct {
 	// Defaults to 20 s.
 	Wait time.Duration
 	// Gather is how long a queue is left alone that brought few messages, so that more come with the next request: fewer
-	// requests, for events that come later. A queue that fills a request is asked again at once. Defaults to 200 ms; 0 never
-	// waits.
+	// requests, for events that come later. A queue that fills a request is asked again at once. What comes in waits half as long for
+	// what comes right after it. Defaults to 200 ms; 0 never waits.
 	Gather time.Duration
 	// Pollers is how many requests for messages a subscription has under way at once while it finds its queue full; a quiet
 	// one has a single request. Defaults to 4.
@@ -106,6 +106,11 @@ func (c Config) Validate() error {
 	check(c.GivenUpEvery > 0, "looking at dead-letter queues every %v: give it more than 0", c.GivenUpEvery)
 	check(c.PublishTimeout > 0, "publish timeout %v: give it more than 0", c.PublishTimeout)
 	return errors.Join(errs...)
+}
+
+// patience is how long events that come in wait for others: so that their senders wait less than a queue is left alone, half as long.
+func (c Config) patience() (quiet, most time.Duration) {
+	return min(gatherQuiet, c.Gather/2), c.Gather / 2
 }
 
 // nackDelay is how long a message that was received so often stays hidden after it was not handled.

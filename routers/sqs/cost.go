@@ -197,8 +197,9 @@ func Estimate(plans []pipeline.Plan, c Config, w Workload, prices Prices) (Cost,
 
 func assumptions(c Config, cost Cost) []string {
 	w := cost.Workload
-	frames := fmt.Sprintf("ingest: %d processes get %g events a request; %d frames at once are under way from each, and what comes meanwhile shares the next",
-		w.Ingests, w.RequestEvents, routers.DefaultPublisherConfig(w.Topic).Parallel)
+	quiet, most := c.patience()
+	frames := fmt.Sprintf("ingest: %d processes get %g events a request; a frame waits for others until none came for %v, up to %v; %d at once are under way, and what comes meanwhile shares the next",
+		w.Ingests, w.RequestEvents, quiet, most, routers.DefaultPublisherConfig(w.Topic).Parallel)
 	if w.FrameEvents > 0 {
 		frames = fmt.Sprintf("ingest publishes frames of %g events", w.FrameEvents)
 	}

@@ -99,16 +99,23 @@ func (f *flows) add(topic string, events, calls, frames, wire float64) {
 	f.topics[topic] = t
 }
 
-// ingest is what the edge publishes: while its frames are under way, what comes gathers for the next.
+// ingest is what the edge publishes: what comes soon after one another, and, while its frames are under way, what comes meanwhile.
 func (f *flows) ingest() error {
 	w, p := f.load, routers.DefaultPublisherConfig(f.load.Topic)
 	rate := w.PerHour / 3600
 	perFrame := w.FrameEvents
 	if perFrame == 0 {
 		most := float64(w.Ingests*p.Parallel) / w.RoundTrip.Seconds()
-		perFrame = max(w.RequestEvents, min(rate/most, float64(p.MaxEvents)))
+		perFrame = max(w.RequestEvents, min(max(rate/most, w.RequestEvents*f.patient(rate)), float64(p.MaxEvents)))
 	}
 	return f.write(w.Topic, rate, rate/perFrame, perFrame)
+}
+
+// patient returns how many requests to ingest share a frame because it waits for them: those that come before a pause, and in time.
+func (f *flows) patient(rate float64) float64 {
+	requests := rate / f.load.RequestEvents / float64(f.load.Ingests)
+	quiet, most := f.config.patience()
+	return min(math.Exp(requests*quiet.Seconds()), 1+requests*most.Seconds())
 }
 
 // gathered returns how many messages wait for a reader when it asks for some: those that came since it had asked before.

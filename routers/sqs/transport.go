@@ -124,11 +124,18 @@ func (t *Transport) Publisher() message.Publisher { return t.publisher }
 // MaxFrameBytes implements routers.Transport. It is less than MaxMessageBytes by what a text that holds any bytes needs.
 func (t *Transport) MaxFrameBytes() int { return frameBytes(t.config.MaxMessageBytes) }
 
-// gatherMoment is how long it takes at most until the messages of one answer are with those who handle them.
-const gatherMoment = 5 * time.Millisecond
+const (
+	// gatherMoment is how long it takes at most until the messages of one answer are with those who handle them.
+	gatherMoment = 5 * time.Millisecond
+	// gatherQuiet is how long nothing has to come in until what came is sent: senders that wait for their answers send nothing more.
+	gatherQuiet = 15 * time.Millisecond
+)
 
 // Moment implements routers.Gathering.
 func (t *Transport) Moment() time.Duration { return gatherMoment }
+
+// Patience implements routers.Gathering.
+func (t *Transport) Patience() (quiet, most time.Duration) { return t.config.patience() }
 
 var _ routers.Gathering = (*Transport)(nil)
 
