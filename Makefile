@@ -60,7 +60,7 @@ deploy-check: ## what deploy/ holds, each by the tool that takes it: Dockerfiles
 
 # VERIFY leaves parts out: make verify-deploy VERIFY="alerts kubernetes"
 VERIFY ?=
-verify-deploy: ## what takes longer, an hour or two the first time: drills, real images, API server, AWS provider; VERIFY="alerts images" takes some; each part of deploy/verify runs alone
+verify-deploy: ## what takes longer, an hour or two the first time: drills, real images, API server, collector, AWS provider; VERIFY="alerts images" takes some; each part of deploy/verify runs alone
 	@deploy/verify/all $(VERIFY)
 
 lint: bin/golangci-lint ## pinned golangci-lint
