@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -99,6 +101,9 @@ func (p columnPlan[T]) Encode(value any, to []byte) ([]byte, error) {
 	if len(values) == 0 {
 		dimensions = 0
 	}
+	if need := columnSize(values); cap(to)-len(to) < need { // doubled, as further columns come behind it
+		to = append(make([]byte, 0, 2*(len(to)+need)), to...)
+	}
 	to = binary.BigEndian.AppendUint32(to, dimensions)
 	nulls := len(to)
 	to = binary.BigEndian.AppendUint32(to, 0)
@@ -117,6 +122,71 @@ func (p columnPlan[T]) Encode(value any, to []byte) ([]byte, error) {
 		}
 	}
 	return to, nil
+}
+
+// columnSize returns how many bytes a column takes at most; 0 for what is no column.
+func columnSize(column any) int {
+	const head, length = 20, 4
+	switch values := column.(type) {
+	case []string:
+		n := head + length*len(values)
+		for _, v := range values {
+			n += len(v)
+		}
+		return n
+	case [][]byte:
+		n := head + length*len(values)
+		for _, v := range values {
+			n += len(v)
+		}
+		return n
+	case []uuid.UUID:
+		return head + (length+16)*len(values)
+	case []int64:
+		return head + (length+8)*len(values)
+	case []time.Time:
+		return head + (length+8)*len(values)
+	case []*time.Time:
+		return head + (length+8)*len(values)
+	case []int32:
+		return head + (length+4)*len(values)
+	case []*int32:
+		return head + (length+4)*len(values)
+	case []int16:
+		return head + (length+2)*len(values)
+	default:
+		return 0
+	}
+}
+
+// room is no message: it makes room in a connection's buffer for those that come, which else grows as they are written, step by step, a
+// batch several times its size.
+type room int
+
+var _ pgproto3.FrontendMessage = room(0)
+
+// Frontend implements pgproto3.FrontendMessage.
+func (room) Frontend() {}
+
+// Decode implements pgproto3.Message.
+func (room) Decode([]byte) error { return nil }
+
+// Encode implements pgproto3.Message.
+func (r room) Encode(to []byte) ([]byte, error) { return slices.Grow(to, int(r)), nil }
+
+// makeRoom makes room for the columns of a batch in the buffer of the connection that it is sent on.
+func makeRoom(conn *pgx.Conn, batch *pgx.Batch) {
+	const statement, plenty = 200, 8 << 10
+	need := 0
+	for _, q := range batch.QueuedQueries {
+		need += statement
+		for _, argument := range q.Arguments {
+			need += columnSize(argument)
+		}
+	}
+	if need > plenty && !conn.IsClosed() {
+		conn.PgConn().Frontend().Send(room(need))
+	}
 }
 
 // null is the length of NULL. What appends an element appends nothing for it.

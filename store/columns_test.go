@@ -54,6 +54,8 @@ func sameAsPgx[T any](oid uint32, values *rapid.Generator[T], plainly func(T) an
 			return
 		}
 		require.Equal(t, want, got)
+		require.LessOrEqual(t, len(got)-len("before"), columnSize(column))
+		require.Less(t, columnSize(column)-len(got), 8*len(column)+20, "of room that is made little is left over: what is NULL")
 	})
 }
 

@@ -146,6 +146,7 @@ func (s *Store) exec(ctx context.Context, sql string, args ...any) (pgconn.Comma
 // send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the
 // first error of any of them.
 func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
+	makeRoom(conn.Conn(), batch)
 	return conn.SendBatch(ctx, batch).Close()
 }
 

@@ -102,8 +102,7 @@ func readFrom[T any](ctx context.Context, pool *pgxpool.Pool, tenant string, sca
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 	batch.Queue("SET LOCAL ROLE rastro_query")
-	// A plan that was made while a month was empty, and kept, may read all of a tenant for one journey until the month is analysed.
-	batch.Queue("SELECT set_config('rastro.tenant_id', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true)", tenant)
+	batch.Queue("SELECT set_config('rastro.tenant_id', $1, true)", tenant)
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		found, err = pgx.CollectRows(rows, scan)
 		return err

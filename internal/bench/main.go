@@ -18,18 +18,18 @@ import (
 )
 
 type options struct {
-	binary  string
-	warmUp  time.Duration
-	during  time.Duration
-	json    bool
-	only    string
-	events  int
-	keep    string
+	binary string
+	warmUp time.Duration
+	during time.Duration
+	json   bool
+	only   string
+	events int
+	keep   string
 	// scenario and floods narrow what is measured on the binary.
 	scenario string
 	floods   bool
-	profile string
-	out     string
+	profile  string
+	out      string
 }
 
 // parts are what -only names.
