@@ -123,7 +123,7 @@ func (d *decoder) conform(n *wire.Node, kind string) {
 // version2 reads an event of Track & Trace 2.2.
 func (d *decoder) version2(n *wire.Node, e *tracking.Event) {
 	if e.EventID == "" && !d.said("eventID") {
-		d.warnf("eventID", formats.CodeRequired, "without eventID the event is known by a fingerprint of what it says")
+		d.failf("eventID", formats.CodeRequired, "without eventID a copy of the event cannot be told from another one: give it a UUID")
 	} else if e.EventID != "" && !isUUID(e.EventID) {
 		d.warnf("eventID", formats.CodeFormat, "%q is no UUID, as version 2.2 has it", wire.Shorten(e.EventID))
 	}
