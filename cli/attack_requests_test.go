@@ -58,6 +58,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"get-trace":                   {parameters: map[string]string{"correlationId": "{trace}"}},
 	"list-captures":               {parameters: map[string]string{"carrier": "{epcis-carrier}"}, moving: true},
 	"list-carrier-unmapped-codes": {parameters: map[string]string{"carrier": "{source}"}},
+	"list-carrier-settings":       {silent: true},
 	"list-carriers":               {moving: true},
 	"list-dead-letter-jobs":       {},
 	"list-dead-letters":           {},
