@@ -278,7 +278,7 @@ describe('the carriers', () => {
       'Lugar de los eventos sin lugardefaults.stationNingunoPredeterminado',
       'Firma (Standard Webhooks)authentication.hmacSe aceptaTransportista',
       'Clave de APIauthentication.api_keyNo se aceptaTransportista',
-      'Códigos propioscodesNinguno: rige el catálogo (milestones.yaml)Predeterminado',
+      'Códigos propioscodesNinguno: rige el catálogoPredeterminado',
       'Ritmo máximolimits.events_per_second200 eventos por segundoOrganización',
       'Tamaño máximo de una peticiónlimits.max_body_bytes4 MiB por peticiónPredeterminado',
     ]);

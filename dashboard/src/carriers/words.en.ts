@@ -165,8 +165,7 @@ export const carrierWords: Words<typeof spanish> = {
       perRequest: (size) => `${size} a request`,
       eventsPerRequest: (n, text) => plural(n, `${text} event`, `${text} events`),
       atOnce: (n, text) => plural(n, `${text} at once`, `${text} at once`),
-      codes: (n, text) =>
-        n === 0 ? 'None: the catalogue holds (milestones.yaml)' : plural(n, `${text} code`, `${text} codes`),
+      codes: (n, text) => (n === 0 ? 'None: the catalogue holds' : plural(n, `${text} code`, `${text} codes`)),
       format: (format, shape) => (shape ? `Format ${format}, in the shape of ${shape}` : `Format ${format}`),
       shared: 'for all organisations',
       sendsTo: 'Sends to',

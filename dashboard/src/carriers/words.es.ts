@@ -165,7 +165,7 @@ export const carrierWords = {
       eventsPerRequest: (n: number, text: string) => plural(n, `${text} evento`, `${text} eventos`),
       atOnce: (n: number, text: string) => plural(n, `${text} a la vez`, `${text} a la vez`),
       codes: (n: number, text: string) =>
-        n === 0 ? 'Ninguno: rige el catálogo (milestones.yaml)' : plural(n, `${text} código`, `${text} códigos`),
+        n === 0 ? 'Ninguno: rige el catálogo' : plural(n, `${text} código`, `${text} códigos`),
       format: (format: string, shape: string | undefined) =>
         shape ? `Formato ${format}, con la forma de ${shape}` : `Formato ${format}`,
       shared: 'de todas las organizaciones',

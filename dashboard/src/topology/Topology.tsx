@@ -252,13 +252,13 @@ const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; le
           <HealthMark health={health} />
         </span>
         <span className={classes.rate}>
-          <LiveText className="num" text={(s) => f.rate(gauge(s, stage).out_per_second)} />
-          <span className={classes.unit}>{t.overview.perSecond}</span>
+          <span>
+            <LiveText className="num" text={(s) => f.rate(gauge(s, stage).out_per_second)} />
+            <span className={classes.unit}>{t.overview.perSecond}</span>
+          </span>
+          <LiveText className={`${classes.fact} num`} text={second} />
         </span>
-        <span className={`${classes.facts} num`}>
-          <LiveText text={(s) => t.topology.p95(f.ms(gauge(s, stage).p95_ms))} />
-          <LiveText text={second} />
-        </span>
+        <LiveText className={`${classes.fact} num`} text={(s) => t.topology.p95(f.ms(gauge(s, stage).p95_ms))} />
         <Spark values={trail ?? []} colour={hueOf(stage.use)} top={1} className={classes.spark ?? ''} />
       </Link>
       <Link
