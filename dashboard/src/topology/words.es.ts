@@ -4,7 +4,7 @@ export const topologyWords = {
   topology: {
     title: 'Topología en vivo',
     waiting: (text: string) => `${text} en cola`,
-    oldest: (age: string) => `desde hace ${age}`,
+    oldest: (age: string) => `hace ${age}`,
     growing: 'La cola crece',
     draining: 'La cola baja',
     p95: (time: string) => `p95 ${time}`,
