@@ -82,7 +82,7 @@ func (s *attackStand) streams(t *testing.T) {
 	open := func(p *party, address string) *bufio.Scanner {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+address, http.NoBody)
 		require.NoError(t, err)
-		request.Header.Set("Authorization", "Bearer "+p.token)
+		request.Header.Set("Authorization", p.bearer(t))
 		response, err := s.client.Do(request)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, response.StatusCode, address)

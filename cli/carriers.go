@@ -66,3 +66,6 @@ func (s *carrierSet) Lookup(tenant, name string) (*carriers.Carrier, error) {
 
 // Named implements ingest.Carriers.
 func (s *carrierSet) Named(name string) (*carriers.Carrier, bool) { return s.set.Load().Named(name) }
+
+// All implements ingest.Carriers.
+func (s *carrierSet) All() []*carriers.Carrier { return s.set.Load().All() }

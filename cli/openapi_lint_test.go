@@ -159,6 +159,7 @@ func (d apiDocument) schema(t *testing.T, text json.RawMessage) *jsonschema.Sche
 // ofNoTenant are the operations that are about no tenant's data, or about that of who asks.
 func ofNoTenant() []string {
 	return []string{
-		"get-config", "get-me", "post-events", "post-carrier-events", "post-capture", "get-capture", "list-captures", "get-capture-options", "pause-stage", "resume-stage",
+		"get-config", "get-me", "post-events", "post-carrier-events", "post-capture", "get-capture", "list-captures", "get-capture-options",
+		"post-own-capture", "get-own-capture", "list-own-captures", "get-own-capture-options", "pause-stage", "resume-stage",
 	}
 }

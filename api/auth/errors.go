@@ -133,7 +133,7 @@ func refusals() []refusal {
 			"The credential has expired. Ask the operator of this service for a new one."},
 		{ErrCredentialScope, forbidden, "credential-scope", "",
 			"This credential opens POST /api/v1/events and, where it is a carrier's, POST /api/v1/carriers/{carrier}/events of that " +
-				"carrier only. For all else send an access token."},
+				"carrier only, and its capture interface, /api/v1/capture. For all else send an access token."},
 		{ErrMalformed, unauthorized, "token-invalid", token,
 			"The access token cannot be read: it must be a signed JWT with its expiry and subject. " +
 				"Get a new one from the identity provider."},

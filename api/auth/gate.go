@@ -100,26 +100,36 @@ func (s *sender) because(err error) error { return &about{err, s.ID.String(), s.
 
 // opens returns nil when a credential opens the request's address.
 func (s *sender) opens(c *fiber.Ctx) error {
-	carrier, sends := sendsTo(c)
-	if !sends || carrier != "" && carrier != s.Carrier {
+	to, sends := sendsTo(c)
+	if !sends || to.carrier != "" && to.carrier != s.Carrier || to.own && s.Carrier == "" {
 		return fmt.Errorf("%w: %s %.100s", ErrCredentialScope, c.Method(), c.Path())
 	}
 	return nil
 }
 
-// sendsTo reports whether a request sends events, and to which carrier's address; the empty one is that for events of our own form. Who
-// sends documents of EPCIS may also ask what became of them.
-func sendsTo(c *fiber.Ctx) (carrier string, sends bool) {
+// sentTo is the address that a request sends to: of a carrier; of the carrier whom the sender belongs to, where own is set; or else the
+// one for events of our own form.
+type sentTo struct {
+	carrier string
+	own     bool
+}
+
+// sendsTo reports whether a request sends events, and where to. Who sends documents of EPCIS may also ask what became of them.
+func sendsTo(c *fiber.Ctx) (to sentTo, sends bool) {
 	path := strings.TrimSuffix(c.Path(), "/")
 	if path == "/api/v1/events" {
-		return "", c.Method() == http.MethodPost
+		return to, c.Method() == http.MethodPost
 	}
-	rest, below := strings.CutPrefix(path, "/api/v1/carriers/")
-	carrier, what, _ := strings.Cut(rest, "/")
-	if !below || carrier == "" {
-		return "", false
+	rest, below := strings.CutPrefix(path, "/api/v1/")
+	if what, _, _ := strings.Cut(rest, "/"); below && what == "capture" {
+		to.own = true
+	} else if rest, below = strings.CutPrefix(rest, "carriers/"); below {
+		to.carrier, rest, _ = strings.Cut(rest, "/")
 	}
-	what, job, ofJob := strings.Cut(what, "/")
+	if !below || to.carrier == "" && !to.own {
+		return sentTo{}, false
+	}
+	what, job, ofJob := strings.Cut(rest, "/")
 	switch c.Method() {
 	case http.MethodPost:
 		sends = !ofJob && (what == "events" || what == "capture")
@@ -129,9 +139,10 @@ func sendsTo(c *fiber.Ctx) (carrier string, sends bool) {
 		sends = what == "capture" && !strings.Contains(job, "/") && (job != "" || !ofJob)
 	}
 	if !sends {
-		return "", false
+		return sentTo{}, false
 	}
-	return strings.Clone(carrier), true
+	to.carrier = strings.Clone(to.carrier) // Fiber reuses the path's memory
+	return to, true
 }
 
 func (s *Senders) identifyKey(c *fiber.Ctx, key string) (Identity, error) {
@@ -180,6 +191,15 @@ func SignedFrom(ctx context.Context) (*Signed, bool) {
 	return signed, ok
 }
 
+// Carrier is the carrier of the credential that the message says it was signed with, which is known before its signature is checked; empty
+// when it names none.
+func (m *Signed) Carrier() string {
+	if len(m.candidates) != 1 {
+		return ""
+	}
+	return m.candidates[0].Carrier
+}
+
 // signed reads the headers of a signed message and finds the credentials that may have signed it.
 func (s *Senders) signed(c *fiber.Ctx) (*Signed, error) {
 	w, err := parseWebhook(strings.Clone(c.Get(headerWebhookID)), strings.Clone(c.Get(headerWebhookTimestamp)), c.Get(headerWebhookSignature))
@@ -192,7 +212,7 @@ func (s *Senders) signed(c *fiber.Ctx) (*Signed, error) {
 	if s.vault == nil {
 		return nil, fmt.Errorf("%w: RASTRO_CREDENTIALS_KEY is not set here, so no signature can be checked", ErrCredentialsUnavailable)
 	}
-	carrier, sends := sendsTo(c)
+	to, sends := sendsTo(c)
 	if !sends {
 		return nil, fmt.Errorf("%w: %s %.100s", ErrCredentialScope, c.Method(), c.Path())
 	}
@@ -212,9 +232,9 @@ func (s *Senders) signed(c *fiber.Ctx) (*Signed, error) {
 			one, ok := set.byID[id]
 			return []*sender{one}, ok
 		})
-	case carrier != "":
+	case to.carrier != "":
 		candidates, found, err = find(c.UserContext(), s, func(set *senderSet) ([]*sender, bool) {
-			of, ok := set.byCarrier[carrier]
+			of, ok := set.byCarrier[to.carrier]
 			return of, ok
 		})
 		candidates = s.alive(candidates)
@@ -225,9 +245,9 @@ func (s *Senders) signed(c *fiber.Ctx) (*Signed, error) {
 	case err != nil:
 		return nil, err
 	case !found:
-		return nil, fmt.Errorf("%w: credential %.40q, carrier %.64q", ErrUnknownCredential, named, carrier)
+		return nil, fmt.Errorf("%w: credential %.40q, carrier %.64q", ErrUnknownCredential, named, to.carrier)
 	case len(candidates) > maxCandidates:
-		return nil, fmt.Errorf("%w: carrier %.64q has %d credentials; name one in %s", ErrUnknownCredential, carrier, len(candidates), headerCredential)
+		return nil, fmt.Errorf("%w: carrier %.64q has %d credentials; name one in %s", ErrUnknownCredential, to.carrier, len(candidates), headerCredential)
 	}
 	if len(candidates) == 1 { // its name is known before its body is read
 		if err := candidates[0].opens(c); err != nil {

@@ -141,7 +141,7 @@ func (in *admission) leave(ctx context.Context, err error) {
 		in.seat.leave()
 	}
 	if in.stay != nil {
-		in.stay.leave(err)
+		in.stay.leave(err, in.taken && in.response.Accepted == 0 && in.response.Rejected > 0)
 	}
 	switch {
 	case in.message == nil:

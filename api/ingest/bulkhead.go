@@ -125,8 +125,8 @@ func (b *bulkhead) full(c *fiber.Ctx, name string) error {
 // reserve takes n events out of the carrier's rate and returns zero, or returns how long to wait before trying again.
 func (b *bulkhead) reserve(now time.Time, n int) time.Duration { return reserve(b.limiter, now, n) }
 
-// leave gives the place back. err is how the request ended.
-func (s *stay) leave(err error) {
+// leave gives the place back. err is how the request ended, and refused whether it was read, and none of its events taken.
+func (s *stay) leave(err error, refused bool) {
 	if s.settled {
 		return
 	}
@@ -134,7 +134,8 @@ func (s *stay) leave(err error) {
 	s.in.bytes.Release(s.bytes)
 	s.in.requests.Release(1)
 	// What the sender did wrong in what it sent counts against it; who it is, how fast it is and what we lack does not.
-	if p, ok := errors.AsType[*problem.Problem](err); ok && (p.Status == http.StatusBadRequest || p.Status == http.StatusUnprocessableEntity) {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if refused || ok && (p.Status == http.StatusBadRequest || p.Status == http.StatusUnprocessableEntity) {
 		s.settle(errHopeless)
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,11 +85,12 @@ type CaptureRefusal struct {
 
 // registerCapture adds the capture interface of EPCIS 2.0.
 func (h *Handler) registerCapture(router fiber.Router) {
-	const path = "/carriers/:carrier/capture"
-	router.Options(path, auth.RequireSender(), h.inEPCIS(h.captureOptions))
-	router.Post(path, auth.RequireSender(), h.measured(h.inEPCIS(h.capture)))
-	router.Get(path, auth.RequireSender(), h.inEPCIS(h.listCaptures))
-	router.Get(path+"/:capture", auth.RequireSender(), h.inEPCIS(h.getCapture))
+	for _, path := range []string{"/capture", "/carriers/:carrier/capture"} {
+		router.Options(path, auth.RequireSender(), h.inEPCIS(h.captureOptions))
+		router.Post(path, auth.RequireSender(), h.measured(h.inEPCIS(h.capture)))
+		router.Get(path, auth.RequireSender(), h.inEPCIS(h.listCaptures))
+		router.Get(path+"/:capture", auth.RequireSender(), h.inEPCIS(h.getCapture))
+	}
 }
 
 // inEPCIS has problems be exceptions of the standard, and answers say its versions.
@@ -121,12 +121,16 @@ func (h *Handler) inEPCIS(handle fiber.Handler) fiber.Handler {
 	}
 }
 
-// carrierOf returns the carrier whose address it is, nil when there is none.
+// carrierOf returns the carrier that a document is of, nil when there is none.
 func (h *Handler) carrierOf(c *fiber.Ctx) *carriers.Carrier {
 	if h.deps.Carriers == nil {
 		return nil
 	}
-	named, _ := h.deps.Carriers.Named(c.Params("carrier"))
+	name, err := h.capturer(c)
+	if err != nil {
+		return nil
+	}
+	named, _ := h.deps.Carriers.Named(name)
 	return named
 }
 
@@ -142,6 +146,10 @@ func (h *Handler) sayLimits(c *fiber.Ctx, of *carriers.Carrier) {
 
 // asking is who asks for jobs, and of which carrier.
 func (h *Handler) asking(c *fiber.Ctx) (*admission, error) {
+	name, err := h.capturer(c)
+	if err != nil {
+		return nil, err
+	}
 	ctx, in, signed := c.UserContext(), &admission{maxBody: h.config.MaxBodyBytes}, false
 	if message, ok := auth.SignedFrom(ctx); ok {
 		var err error
@@ -154,7 +162,7 @@ func (h *Handler) asking(c *fiber.Ctx) (*admission, error) {
 	} else if in.identity, ok = auth.FromContext(ctx); !ok {
 		return nil, problem.New(http.StatusUnauthorized, "unauthenticated", "Send a bearer token.")
 	}
-	if err := h.admitCarrier(in, strings.Clone(c.Params("carrier")), signed); err != nil {
+	if err := h.admitCarrier(in, name, signed); err != nil {
 		return nil, err
 	}
 	return in, in.captures()
@@ -258,7 +266,11 @@ func (h *Handler) capture(c *fiber.Ctx) (err error) {
 	if err != nil {
 		return err
 	}
-	in, err := h.admit(ctx, c, strings.Clone(c.Params("carrier")))
+	name, err := h.capturer(c)
+	if err != nil {
+		return err
+	}
+	in, err := h.admit(ctx, c, name)
 	if err != nil {
 		return later(c, err)
 	}
@@ -279,7 +291,7 @@ func (h *Handler) capture(c *fiber.Ctx) (err error) {
 	job.FinishedAt = h.deps.Now().UTC().Truncate(time.Microsecond)
 	h.jobs.note(ctx, job)
 	in.sayCounts(c, response)
-	c.Set(fiber.HeaderLocation, captureAddress(job))
+	c.Set(fiber.HeaderLocation, captureAddress(c, job))
 	c.Set(headerBehaviour, in.behaviour)
 	if response.Rejected > 0 && in.behaviour == behaviourRollback {
 		return c.Status(http.StatusBadRequest).JSON(refusalOf(job, response), problem.ContentType)
@@ -295,10 +307,6 @@ func captureID(m *auth.Message) uuid.UUID {
 	return uuid.NewSHA1(m.CredentialID, []byte(m.ID))
 }
 
-func captureAddress(job store.Capture) string {
-	return "/api/v1/carriers/" + url.PathEscape(job.Carrier) + "/capture/" + job.ID.String()
-}
-
 // captureAgain answers a signed message that was taken before, with what is known of its job.
 func (h *Handler) captureAgain(c *fiber.Ctx, in *admission, job store.Capture) error {
 	job.Accepted, job.Rejected, job.FinishedAt = in.message.Accepted, in.message.Rejected, job.CreatedAt
@@ -308,7 +316,7 @@ func (h *Handler) captureAgain(c *fiber.Ctx, in *admission, job store.Capture) e
 		job = known
 	}
 	in.sayCounts(c, Response{Accepted: job.Accepted, Rejected: job.Rejected})
-	c.Set(fiber.HeaderLocation, captureAddress(job))
+	c.Set(fiber.HeaderLocation, captureAddress(c, job))
 	return c.Status(http.StatusAccepted).JSON(jobOf(job))
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -76,7 +75,7 @@ func (h *Handler) listCaptures(c *fiber.Ctx) error {
 	for i, job := range found {
 		if bytes += len(job.Errors); i > 0 && (i == limit || bytes > maxPageBytes) {
 			c.Set(fiber.HeaderLink, fmt.Sprintf("<%s?perPage=%d&nextPageToken=%s>; rel=\"next\"",
-				"/api/v1/carriers/"+url.PathEscape(in.carrier.Name)+"/capture", limit, pageToken(found[i-1])))
+				capturesAddress(c, in.carrier.Name), limit, pageToken(found[i-1])))
 			break
 		}
 		jobs = append(jobs, jobOf(job))

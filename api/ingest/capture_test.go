@@ -224,6 +224,41 @@ func TestDocumentsThatCannotBeCaptured(t *testing.T) {
 	require.Empty(t, p.got)
 }
 
+// Documents that are refused count as other bodies do: a carrier that captures nothing else is not read for a while.
+func TestRefusedDocumentsCountAgainstTheCarrier(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body   string
+		header []string
+		status int
+	}{
+		"cannot be read":   {"<epcis/>", nil, http.StatusBadRequest},
+		"all taken back":   {epcisDocument(epcisEvent("1", "ADD"), epcisEvent("2", "CREATE")), nil, http.StatusBadRequest},
+		"nothing is right": {epcisDocument(epcisEvent("1", "CREATE")), []string{"GS1-Capture-Error-Behaviour", "proceed"}, http.StatusAccepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdge(t, client("erp"))
+			send := func(body string, header ...string) answer {
+				return e.postTo("/api/v1/capture", "application/ld+json", body, header...)
+			}
+			for range 19 {
+				require.Equal(t, tt.status, send(tt.body, tt.header...).status)
+			}
+			require.Equal(t, http.StatusAccepted, send(epcisDocument(epcisEvent("1", "ADD"))).status, "which begins anew")
+			for range 20 {
+				require.Equal(t, tt.status, send(tt.body, tt.header...).status)
+			}
+			a := send(epcisDocument(epcisEvent("1", "ADD")))
+			require.Equal(t, http.StatusServiceUnavailable, a.status, a.body)
+			require.Equal(t, "/problems/carrier-paused", a.Type)
+			require.Equal(t, "5", a.header.Get("Retry-After"))
+			require.Equal(t, "/problems/carrier-paused", e.postTo(address("own-epcis"), "application/ld+json", tt.body).Type, "it is the carrier's, wherever it sends")
+			require.Equal(t, http.StatusAccepted, newEdge(t, client("bhs-lim")).postTo(captures, "application/ld+json", epcisDocument(epcisEvent("1", "ADD"))).status)
+		})
+	}
+}
+
 func TestWhatTheCaptureInterfaceTakes(t *testing.T) {
 	t.Parallel()
 	_, p, ask := capturing(t)

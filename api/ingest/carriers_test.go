@@ -28,7 +28,9 @@ var ownCarriers = map[string]string{
 	"avianca":   "format: native\n",
 	"tokens":    "format: native\nauthentication: {oidc: {clients: [bhs-lim]}}\n",
 	"few":       "format: native\nlimits: {events_per_second: 0.2, max_body_bytes: 400, max_events: 2}\n",
-	"few-epcis": "format: epcis\nlimits: {max_body_bytes: 3000, max_events: 2}\n",
+	"few-epcis": "format: epcis\ntenant: talma-pe\nlimits: {max_body_bytes: 3000, max_events: 2}\n",
+	"own-epcis": "format: epcis\ntenant: talma-pe\nauthentication: {oidc: {clients: [erp, both]}}\n",
+	"too-epcis": "format: epcis\ntenant: talma-pe\nauthentication: {oidc: {clients: [both]}}\n",
 	"one":       "format: native\nlimits: {requests_in_hand: 1}\n",
 }
 
@@ -219,6 +221,15 @@ func TestTheBreakerOfACarrier(t *testing.T) {
 	require.Equal(t, "/problems/carrier-paused", a.Type)
 	require.Equal(t, "5", a.header.Get("Retry-After"))
 	require.Equal(t, http.StatusAccepted, e.postTo(address("avianca"), "application/json", good).status)
+
+	wrong := strings.Replace(good, "timestamp", "when", 1)
+	for range 20 { // which can be read, and none of which is taken
+		require.Equal(t, http.StatusUnprocessableEntity, e.postTo(address("tokens"), "application/json", wrong).status)
+	}
+	require.Equal(t, "/problems/carrier-paused", e.postTo(address("tokens"), "application/json", good).Type)
+	for range 25 {
+		require.Equal(t, http.StatusAccepted, e.postTo(address("avianca"), "application/json", "["+good+","+wrong+"]").status, "of which some is good")
+	}
 
 	for i := range 25 { // of which some is good
 		e.postTo(address("one"), "application/json", "rubbish"+strconv.Itoa(i))

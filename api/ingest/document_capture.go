@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"time"
@@ -12,7 +13,6 @@ import (
 )
 
 const (
-	capturePath = "/api/v1/carriers/{carrier}/capture"
 	// epcisExample is a document of one event, in the words of the standard.
 	epcisExample = "https://ref.gs1.org/standards/epcis/epcis-context.jsonld"
 )
@@ -46,12 +46,43 @@ func exampleJob() CaptureJob {
 
 // captureDocument is what documenting the capture interface works with.
 type captureDocument struct {
+	captureAddressing
+
 	api       huma.API
 	trouble   *huma.Schema
 	job, list *huma.Schema
 	refusal   *huma.Schema
 	versions  map[string]*huma.Header
 	security  []map[string][]string
+}
+
+// captureAddressing is one of the two addresses of the interface: that of a carrier, and the one of whoever sends.
+type captureAddressing struct {
+	path string
+	own  bool
+}
+
+// id is the id of an operation.
+func (a captureAddressing) id(verb, of string) string {
+	if a.own {
+		of = "own-" + of
+	}
+	return verb + "-" + of
+}
+
+// whose says, in the description of an operation, how the carrier is known.
+func (a captureAddressing) whose() string {
+	if a.own {
+		return " The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client."
+	}
+	return ""
+}
+
+func (a captureAddressing) summary(text string) string {
+	if a.own {
+		return text + ", of the sender's carrier"
+	}
+	return text
 }
 
 func documentCapture(api huma.API) {
@@ -69,9 +100,11 @@ func documentCapture(api huma.API) {
 		security: []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"webhook": {}}},
 	}
 	d.list = &huma.Schema{Type: huma.TypeArray, Items: d.job}
-	d.options()
-	d.post()
-	d.get()
+	for _, d.captureAddressing = range []captureAddressing{{ownCaptures, true}, {fmt.Sprintf(capturesOf, "{carrier}"), false}} {
+		d.options()
+		d.post()
+		d.get()
+	}
 }
 
 // responses are the answers of an operation when all is well, and when it is not.
@@ -86,15 +119,28 @@ func (d captureDocument) responses(status string, good *huma.Response, others ..
 	for _, status := range append(others, "401", "403", "404", "406", "503") {
 		all[status] = of[status]
 	}
+	if d.own {
+		for status, text := range map[string]string{
+			"404": "The sender belongs to no carrier of the format epcis; or no such job",
+			"409": "The client may capture for several carriers, which are named; or another body came with the same webhook-id",
+		} {
+			all[status] = &huma.Response{Description: text, Content: body(problem.ContentType, d.trouble)}
+		}
+	}
 	return all
 }
 
 // parameters are those of the path, of the query, and the headers of the standard.
 func (d captureDocument) parameters(more ...*huma.Param) []*huma.Param {
-	of := carrierParameter()
-	of.Example = "demo-epcis"
-	extensions := captureHeader(headerExtensions, "The namespaces of the extensions that are used: PREFIX=URI, with commas between", "example=https://example.org/epcis/")
-	return append([]*huma.Param{of, extensions}, more...)
+	all := []*huma.Param{
+		captureHeader(headerExtensions, "The namespaces of the extensions that are used: PREFIX=URI, with commas between", "example=https://example.org/epcis/"),
+	}
+	if !d.own {
+		of := carrierParameter()
+		of.Example = "demo-epcis"
+		all = append([]*huma.Param{of}, all...)
+	}
+	return append(all, more...)
 }
 
 func captureHeader(name, text, example string) *huma.Param {
@@ -116,9 +162,9 @@ func (d captureDocument) options() {
 	responses := d.responses("204", good)
 	delete(responses, "406")
 	d.api.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "get-capture-options", Method: http.MethodOptions, Path: capturePath, Tags: []string{"Ingest"}, Summary: "Ask what the capture interface takes",
+		OperationID: d.id("get", "capture-options"), Method: http.MethodOptions, Path: d.path, Tags: []string{"Ingest"}, Summary: d.summary("Ask what the capture interface takes"),
 		Description: "Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. " +
-			"Needs the role events:write.",
+			"Needs the role events:write." + d.whose(),
 		Security: d.security, Parameters: d.parameters(), Responses: responses,
 	})
 }
@@ -141,9 +187,9 @@ func (d captureDocument) post() {
 	behaviour := captureHeader(headerBehaviour, "What becomes of the others when an event is wrong: rollback (nothing is accepted; without the header) or proceed (they are)", behaviourProceed)
 	behaviour.Schema.Enum = []any{behaviourRollback, behaviourProceed}
 	d.api.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "post-capture", Method: http.MethodPost, Path: capturePath, Tags: []string{"Ingest"}, Summary: "Capture an EPCIS document",
+		OperationID: d.id("post", "capture"), Method: http.MethodPost, Path: d.path, Tags: []string{"Ingest"}, Summary: d.summary("Capture an EPCIS document"),
 		Description: "The capture interface of EPCIS 2.0, of a carrier of the format " + carriers.EPCIS + ". A job is done before the request is answered: what is accepted is with the broker, " +
-			"and what is wrong is named by JSON pointers. Sending the same document again does no harm. Needs the role events:write.",
+			"and what is wrong is named by JSON pointers. Sending the same document again does no harm. Needs the role events:write." + d.whose(),
 		Security: d.security,
 		Parameters: d.parameters(behaviour, captureHeader(headerEPCISVersion, "The version of EPCIS that the document is of", standardVersion),
 			captureHeader(headerCBVVersion, "The version of CBV that it uses", standardVersion)),
@@ -162,8 +208,8 @@ func (d captureDocument) get() {
 		Description: "The job", Headers: d.versions, Content: map[string]*huma.MediaType{"application/json": {Schema: d.job, Example: exampleJob()}},
 	}
 	d.api.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "get-capture", Method: http.MethodGet, Path: capturePath + "/{captureID}", Tags: []string{"Ingest"}, Summary: "What became of a captured document",
-		Description: "A capture job, for 30 days. Needs the role events:write.", Security: d.security, Responses: d.responses("200", one),
+		OperationID: d.id("get", "capture"), Method: http.MethodGet, Path: d.path + "/{captureID}", Tags: []string{"Ingest"}, Summary: d.summary("What became of a captured document"),
+		Description: "A capture job, for 30 days. Needs the role events:write." + d.whose(), Security: d.security, Responses: d.responses("200", one),
 		Parameters: d.parameters(append(versions, &huma.Param{
 			Name: "captureID", In: "path", Required: true, Description: "The job, as Location named it", Example: exampleJob().CaptureID, Schema: &huma.Schema{Type: huma.TypeString},
 		})...),
@@ -177,8 +223,8 @@ func (d captureDocument) get() {
 		list.Headers[name] = h
 	}
 	d.api.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "list-captures", Method: http.MethodGet, Path: capturePath, Tags: []string{"Ingest"}, Summary: "What became of captured documents",
-		Description: "The capture jobs of a carrier, for 30 days each, the latest first. Needs the role events:write.", Security: d.security,
+		OperationID: d.id("list", "captures"), Method: http.MethodGet, Path: d.path, Tags: []string{"Ingest"}, Summary: d.summary("What became of captured documents"),
+		Description: "The capture jobs of a carrier, for 30 days each, the latest first. Needs the role events:write." + d.whose(), Security: d.security,
 		Responses: d.responses("200", list, "400"),
 		Parameters: d.parameters(append(versions,
 			&huma.Param{Name: "perPage", In: "query", Description: "How many at most; 30 without", Example: 10, Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: &least, Maximum: &most}},

@@ -69,6 +69,8 @@ type Carriers interface {
 	Lookup(tenant, name string) (*carriers.Carrier, error)
 	// Named returns the carrier of a name, whoever may use it.
 	Named(name string) (*carriers.Carrier, bool)
+	// All returns the carriers in the order of their names.
+	All() []*carriers.Carrier
 }
 
 // Deps is what the edge works with.
@@ -116,7 +118,7 @@ func (h *Handler) Close(ctx context.Context) { h.jobs.close(ctx) }
 
 // ReadsBody reports whether a request is one whose body the edge reads itself, when there is room for it.
 func ReadsBody(method, path string) bool {
-	return method == http.MethodPost && (path == "/api/v1/events" || strings.HasPrefix(path, "/api/v1/carriers/"))
+	return method == http.MethodPost && (path == "/api/v1/events" || path == "/api/v1/capture" || strings.HasPrefix(path, "/api/v1/carriers/"))
 }
 
 // Register adds the operations to a router whose requests were authenticated before they come here.

@@ -67,10 +67,11 @@ func NewRegistry() (*prometheus.Registry, error) {
 }
 
 // NewTracerProvider returns a provider that exports spans over OTLP as the standard OTEL_* variables say, and nothing at all
-// while exporting is false. Shutdown flushes it.
+// while exporting is false; they name the service as well, which is rastro where they don't. Shutdown flushes it.
 func NewTracerProvider(ctx context.Context, exporting bool, version string) (*sdktrace.TracerProvider, error) {
-	res, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceName("rastro"), semconv.ServiceVersion(version)))
+	// Of two that say the same the later one holds.
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
+		resource.WithAttributes(semconv.ServiceName("rastro"), semconv.ServiceVersion(version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("describe process for traces: %w", err)
 	}

@@ -68,6 +68,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of captured documents, of the sender's carrier
+         * @description The capture jobs of a carrier, for 30 days each, the latest first. Needs the role events:write. The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client.
+         */
+        get: operations["list-own-captures"];
+        put?: never;
+        /**
+         * Capture an EPCIS document, of the sender's carrier
+         * @description The capture interface of EPCIS 2.0, of a carrier of the format epcis. A job is done before the request is answered: what is accepted is with the broker, and what is wrong is named by JSON pointers. Sending the same document again does no harm. Needs the role events:write. The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client.
+         */
+        post: operations["post-own-capture"];
+        delete?: never;
+        /**
+         * Ask what the capture interface takes, of the sender's carrier
+         * @description Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. Needs the role events:write. The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client.
+         */
+        options: operations["get-own-capture-options"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/capture/{captureID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of a captured document, of the sender's carrier
+         * @description A capture job, for 30 days. Needs the role events:write. The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client.
+         */
+        get: operations["get-own-capture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carriers": {
         parameters: {
             query?: never;
@@ -3755,6 +3803,421 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-own-captures": {
+        parameters: {
+            query?: {
+                /** @description How many at most; 30 without */
+                perPage?: number;
+                /** @description That of the Link of the page before */
+                nextPageToken?: string;
+            };
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs, the latest first */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The next page, rel="next"; none on the last one */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"][];
+                };
+            };
+            /** @description The body cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sender belongs to no carrier of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client may capture for several carriers, which are named; or another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-own-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description What becomes of the others when an event is wrong: rollback (nothing is accepted; without the header) or proceed (they are) */
+                "GS1-Capture-Error-Behaviour"?: "rollback" | "proceed";
+                /** @description The version of EPCIS that the document is of */
+                "GS1-EPCIS-Version"?: string;
+                /** @description The version of CBV that it uses */
+                "GS1-CBV-Version"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/ld+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The document was read, and the broker has stored what is accepted of it; Location is the job, and the body is what it says */
+            202: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    /** @description The capture job */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description The document cannot be read; or, unless the behaviour is proceed, some of it is wrong, and errors says what and where. Nothing was accepted */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["CaptureRefusal"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sender belongs to no carrier of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client may capture for several carriers, which are named; or another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The media type is not taken */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant sends faster than it may; wait as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-own-capture-options": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the interface takes */
+            204: {
+                headers: {
+                    /** @description The methods */
+                    Allow?: string;
+                    /** @description The newest version of CBV */
+                    "GS1-CBV-Max"?: string;
+                    /** @description The oldest version of CBV */
+                    "GS1-CBV-Min"?: string;
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description all: both rollback and proceed are taken */
+                    "GS1-Capture-Error-Behaviour"?: string;
+                    /** @description How identifiers are told: as they were sent */
+                    "GS1-EPC-Format"?: string;
+                    /** @description The largest document, in bytes */
+                    "GS1-EPCIS-Capture-File-Size-Limit"?: string;
+                    /** @description The most events in a document: one for each thing that an EPCIS event names */
+                    "GS1-EPCIS-Capture-Limit"?: string;
+                    /** @description The newest version of EPCIS */
+                    "GS1-EPCIS-Max"?: string;
+                    /** @description The oldest version of EPCIS */
+                    "GS1-EPCIS-Min"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sender belongs to no carrier of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client may capture for several carriers, which are named; or another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-own-capture": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The namespaces of the extensions that are used: PREFIX=URI, with commas between */
+                "GS1-Extensions"?: string;
+                /** @description The oldest version of EPCIS that is understood */
+                "GS1-EPCIS-Min"?: string;
+                /** @description The newest */
+                "GS1-EPCIS-Max"?: string;
+            };
+            path: {
+                /** @description The job, as Location named it */
+                captureID: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    /** @description The version of CBV, 2.0 */
+                    "GS1-CBV-Version"?: string;
+                    /** @description The version of EPCIS, 2.0 */
+                    "GS1-EPCIS-Version"?: string;
+                    /** @description The extensions that the request named; all are taken */
+                    "GS1-Extensions"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureJob"];
+                };
+            };
+            /** @description No valid token, API key or signature */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a role, or is for another tenant */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sender belongs to no carrier of the format epcis; or no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no such version of the standard */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client may capture for several carriers, which are named; or another body came with the same webhook-id */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing could be stored; wait as Retry-After says */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -583,3 +583,15 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
+
+// The density group may stand in a field of its own, before or after the volume.
+func TestVolumeAndDensityApart(t *testing.T) {
+	for _, text := range []string{"MC1.2DG3", "MC1.2/DG3", "DG3/MC1.2"} {
+		p := payloadOf(t, one(t, consignment+"BKD/LA2468/20JUN/LIMJFK/P2K101.0/S2350/S0715-N/"+text+"\n"))
+		require.Equal(t, []any{"1.2", 3}, []any{p.Volume.Volume, p.Volume.DensityGroup}, text)
+		require.Empty(t, p.Other, text)
+	}
+	p := payloadOf(t, one(t, consignment+"RCS/20JUN1510/LIM/P2K101.0/ANDES FREIGHT SAC/MC1.2DG3/MC1.3/DG4\n"))
+	require.Equal(t, []any{"1.2", 3}, []any{p.Volume.Volume, p.Volume.DensityGroup})
+	require.Equal(t, []string{"MC1.3", "DG4"}, p.Other, "the first counts")
+}

@@ -119,6 +119,14 @@ func (q *quantity) part(text string) (rest string, err error) {
 	return rest, nil
 }
 
+// apart reports whether a field is the part of a volume that is missing: its density group, or the volume itself.
+func (q *quantity) apart(field string) bool {
+	if strings.HasPrefix(field, "DG") {
+		return q.DensityGroup == 0
+	}
+	return q.Volume == ""
+}
+
 // leadingPieces reads up to five digits; the standard has four.
 func leadingPieces(s string) (n int, rest string, ok bool) {
 	i := 0

@@ -122,7 +122,7 @@ func (r *reader) leftover() {
 			r.times = 0
 		}
 		r.take(clock)
-	case volume.fits(field) && r.out.volume == nil:
+	case volume.fits(field) && (r.out.volume == nil || r.out.volume.apart(field)):
 		r.take(volume)
 	case number.fits(field) && r.out.quantity == nil:
 		r.n.info(r.no, r.field(number), CodeDeviation, "the quantity stands out of its place")
@@ -236,6 +236,9 @@ func (r *reader) take(s slot) {
 		r.takeClock(field)
 	case volume:
 		v := &quantity{}
+		if r.out.volume != nil { // the density stands in a field of its own
+			*v = *r.out.volume
+		}
 		for rest := field; rest != ""; {
 			var err error
 			if rest, err = v.part(rest); err != nil {

@@ -91,8 +91,8 @@ func (d *decoder) warnf(field, code, format string, args ...any) {
 
 // kinds are the types of events and the codes that each may have: event domain 3.2.0 and Track & Trace 3.0.0.
 var kinds = map[string][]string{
-	"SHIPMENT": strings.Fields(`AMCF AMCN AMDC AMPR AMRE APPR CACF CADC CANC CARE CMPL CONF DECL DRFT HOLD ISSU PENA PENC PENM PENU
-		RECE REJE RELS REQS SUBM SURR UPCF UPDC UPRE VOID`),
+	"SHIPMENT": strings.Fields(`AMCF AMCN AMDC AMPR AMRE APPR CACF CADC CANC CARE CMPL CONF DECL DRFT HOLD ISSU PENA PENC PENM PENU PSAM PSDL
+		RECE REJE RELS REQS SUAM SUBM SUDL SURR UPCF UPCN UPDC UPDT UPRE VOID`),
 	"TRANSPORT":  {"ARRI", "DEPA"},
 	"EQUIPMENT":  strings.Fields(`AVDO AVPU CROS CUSI CUSR CUSS DISC DROP GTIN GTOT INSP LOAD PICK RMVD RSEA STRP STUF`),
 	"OPERATIONS": strings.Fields(`STRT CMPL ARRI DEPA OMIT CANC`),
@@ -239,9 +239,6 @@ func (d *decoder) enum(n *wire.Node, field string, list []string) string {
 // classify reads what an event is of: its type, its code and whether it happened.
 func (d *decoder) classify(n *wire.Node, e *tracking.Event, within, typeField string) string {
 	types := []string{"SHIPMENT", "TRANSPORT", "EQUIPMENT", "IOT", "REEFER", "OPERATIONS"}
-	if within == "" {
-		types = []string{"SHIPMENT", "TRANSPORT", "EQUIPMENT", "OPERATIONS"}
-	}
 	kind := d.enum(n, within+typeField, types)
 	if class := d.enum(n, within+"eventClassifierCode", []string{"ACT", "EST", "PLN", "REQ"}); class != "" {
 		e.Classifier = classifiers[class]

@@ -45,6 +45,8 @@ type shape struct {
 	fields   map[string]rule
 	// open says that extensions may stand beside the fields: members whose name is a URI, compact or not.
 	open bool
+	// loose says that any other member may stand there too, which nobody understands.
+	loose bool
 }
 
 func (s *shape) rule(c *checker, n *wire.Node) {
@@ -82,6 +84,10 @@ func (c *checker) unknown(key string, s *shape) {
 		hint = "did you mean " + strconv.Quote(meant) + "?"
 	} else if s.open {
 		hint += "; an extension needs a namespace, as in example:" + wire.Shorten(key)
+	}
+	if s.loose {
+		c.notes.Warnf(wire.Pointer(c.path), formats.CodeUnknownField, "there is no field %q here; %s; it is kept", wire.Shorten(key), hint)
+		return
 	}
 	c.failf(formats.CodeUnknownField, "there is no field %q here; %s", wire.Shorten(key), hint)
 }
@@ -164,8 +170,43 @@ func uriOrList(c *checker, n *wire.Node) {
 	uri(c, n)
 }
 
+// identified is a read point or business location: what stands beside its id is the sender's.
 func identified(c *checker, n *wire.Node) {
-	(&shape{required: []string{"id"}, fields: map[string]rule{"id": uri}, open: true}).rule(c, n)
+	if !c.is(n, scan.Object) {
+		return
+	}
+	id := n.Get("id")
+	if id == nil {
+		c.required("id", meanings["id"])
+		return
+	}
+	c.path.Push("id")
+	uri(c, id)
+	c.path.Pop()
+}
+
+// documentID is the id of a document: a URI or, as in the drafts of the standard, a blank node of JSON-LD.
+func documentID(c *checker, n *wire.Node) {
+	if n.Kind == scan.String && strings.HasPrefix(n.Text, "_:") && len(n.Text) > 2 {
+		return
+	}
+	uri(c, n)
+}
+
+// elementType is the type of a sensor element, which the drafts of the standard had.
+func elementType(c *checker, n *wire.Node) {
+	if n.Kind == scan.String && (n.Text == "epcis:SensorElement" || n.Text == "SensorElement") {
+		c.notes.Warnf(wire.Pointer(c.path), formats.CodeUnknownField, "the standard has no type here; that of its drafts is taken")
+		return
+	}
+	c.failf(formats.CodeUnknownField, "there is no field \"type\" here; the fields here are sensorMetadata, sensorReport")
+}
+
+func persistentDisposition(c *checker, n *wire.Node) {
+	persistent.rule(c, n)
+	if n.Kind == scan.Object && n.Get("set") == nil && n.Get("unset") == nil {
+		c.required("set", "set or unset must say which dispositions begin, or end")
+	}
 }
 
 func dateTime(c *checker, n *wire.Node) {

@@ -178,12 +178,12 @@ type decoder struct {
 func (d *decoder) decode(n *wire.Node) []formats.Result {
 	d.names = d.names.with(n.Get("@context"))
 	if d.event(n); d.notes.Refused {
-		return d.refused()
+		return d.without()
 	}
 	things := d.things(n)
 	base := d.base(n)
-	if d.notes.Refused {
-		return d.refused()
+	if d.notes.Refused || len(things) == 0 {
+		return d.without()
 	}
 	id := n.Get("eventID").String()
 	if id == "" {
@@ -191,7 +191,7 @@ func (d *decoder) decode(n *wire.Node) []formats.Result {
 	}
 	payloads := d.payloads(n, things)
 	if d.notes.Refused {
-		return d.refused()
+		return d.without()
 	}
 	declared := n.Get("errorDeclaration")
 	results := make([]formats.Result, len(things))
@@ -210,7 +210,8 @@ func (d *decoder) decode(n *wire.Node) []formats.Result {
 	return results
 }
 
-func (d *decoder) refused() []formats.Result {
+// without is what becomes of an event that is refused, or set aside.
+func (d *decoder) without() []formats.Result {
 	return []formats.Result{{Index: d.notes.Index, Findings: d.notes.Findings}}
 }
 

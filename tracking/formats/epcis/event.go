@@ -54,6 +54,9 @@ func (d *decoder) across(n *wire.Node) {
 			d.notes.Warnf(wire.Pointer(d.path, "parentID"), formats.CodeRequired, "parentID is missing, without which %s says nothing of a parent", action)
 		}
 	case transactionEvent:
+		if !some("bizTransactionList") {
+			d.notes.Failf(wire.Pointer(d.path, "bizTransactionList"), formats.CodeRequired, "the list must have at least 1")
+		}
 		if action != "DELETE" && n.Get("epcList") == nil && !some("quantityList") {
 			d.required("epcList", "epcList or quantityList must stand in a TransactionEvent, unless the action is DELETE")
 		}
@@ -71,7 +74,7 @@ func (d *decoder) across(n *wire.Node) {
 
 // extended is an event of a type of the sender's own: nothing but what all events have in common is known.
 var extended = func() *shape {
-	s := &shape{open: true, required: []string{"eventTime", "eventTimeZoneOffset"}, fields: map[string]rule{}}
+	s := &shape{open: true, loose: true, required: []string{"eventTime", "eventTimeZoneOffset"}, fields: map[string]rule{}}
 	for key, check := range common {
 		s.fields[key] = check
 	}

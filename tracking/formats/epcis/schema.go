@@ -52,6 +52,7 @@ var (
 		"uom": text,
 	}}
 	sensor = &shape{required: []string{"sensorReport"}, open: true, fields: map[string]rule{
+		"type":           elementType,
 		"sensorMetadata": metadata.rule, "sensorReport": list(report.rule, 1, false),
 	}}
 )
@@ -66,7 +67,7 @@ var common = map[string]rule{
 // further are the fields that some types of events have.
 var further = map[string]rule{
 	"action": one("OBSERVE", "ADD", "DELETE"), "bizStep": of(bizSteps), "disposition": of(dispositions),
-	"persistentDisposition": persistent.rule, "readPoint": identified, "bizLocation": identified, "parentID": uri,
+	"persistentDisposition": persistentDisposition, "readPoint": identified, "bizLocation": identified, "parentID": uri,
 	"transformationID": uri, "epcList": list(uri, 0, true), "inputEPCList": list(uri, 0, true), "outputEPCList": list(uri, 0, true),
 	"childEPCs": list(uri, 0, false), "quantityList": list(quantity.rule, 0, false), "childQuantityList": list(quantity.rule, 0, false),
 	"inputQuantityList": list(quantity.rule, 0, false), "outputQuantityList": list(quantity.rule, 0, false),
@@ -108,14 +109,20 @@ var events = map[string]*shape{
 
 var (
 	document = &shape{required: []string{"@context", "type", "schemaVersion", "creationDate", "epcisBody"}, open: true, fields: map[string]rule{
-		"@context": context, "id": uri, "type": one("EPCISDocument"), "creationDate": dateTime, "instanceIdentifier": text,
+		"@context": context, "id": documentID, "type": one("EPCISDocument"), "creationDate": dateTime, "instanceIdentifier": text,
 		"schemaVersion": pattern(`^\d+(\.\d+)*$`, "a version, as 2.0"), "sender": text, "receiver": text, "epcisHeader": header, "epcisBody": anything,
 	}}
 	queryDocument = &shape{required: []string{"@context", "type", "epcisBody"}, open: true, fields: map[string]rule{
-		"@context": context, "id": uri, "type": one("EPCISQueryDocument"), "creationDate": dateTime,
-		"schemaVersion": pattern(`^\d+(\.\d+)*$`, "a version, as 2.0"), "epcisBody": anything,
+		"@context": context, "id": documentID, "type": one("EPCISQueryDocument"), "creationDate": dateTime,
+		"schemaVersion": pattern(`^\d+(\.\d+)*$`, "a version, as 2.0"), "epcisBody": queryBody.rule,
 	}}
-	attribute  = &shape{required: []string{"id"}, open: true, fields: map[string]rule{"id": uri, "attribute": anything}}
-	element    = &shape{required: []string{"id"}, open: true, fields: map[string]rule{"id": uri, "attributes": list(attribute.rule, 0, false), "children": list(uri, 0, false)}}
-	masterData = &shape{required: []string{"type"}, open: true, fields: map[string]rule{"type": uri, "vocabularyElementList": list(element.rule, 0, false)}}
+	// What is missing on the way to the events of a query is said as they are looked for.
+	queryBody    = &shape{open: true, fields: map[string]rule{"queryResults": queryResults.rule}}
+	queryResults = &shape{required: []string{"queryName"}, open: true, fields: map[string]rule{
+		"queryName": text, "subscriptionID": text, "resultsBody": resultsBody.rule,
+	}}
+	resultsBody = &shape{open: true, fields: map[string]rule{"eventList": anything, "vocabularyList": anything}}
+	attribute   = &shape{required: []string{"id"}, open: true, fields: map[string]rule{"id": uri, "attribute": anything}}
+	element     = &shape{required: []string{"id"}, open: true, fields: map[string]rule{"id": uri, "attributes": list(attribute.rule, 0, false), "children": list(uri, 0, false)}}
+	masterData  = &shape{required: []string{"type"}, open: true, fields: map[string]rule{"type": uri, "vocabularyElementList": list(element.rule, 0, false)}}
 )

@@ -57,12 +57,14 @@ func (d *decoder) things(n *wire.Node) []thing {
 		return all
 	}
 	add(n.Get("readPoint", "id"), thing{})
+	add(n.Get("bizLocation", "id"), thing{})
 	add(n.Get("transformationID"), thing{})
 	if transactions := n.Get("bizTransactionList"); len(all) == 0 && transactions != nil && len(transactions.Items) > 0 {
 		add(transactions.Items[0].Get("bizTransaction"), thing{})
 	}
 	if len(all) == 0 {
-		d.notes.Failf(wire.Pointer(d.path, "readPoint"), formats.CodeRequired, "the event names nothing that it is about: no object, and no readPoint either")
+		d.notes.Warnf(wire.Pointer(d.path, "readPoint"), formats.CodeRequired,
+			"the event names nothing that can be traced: no object, and no readPoint either; it is counted, and set aside")
 		return nil
 	}
 	return all[:1]

@@ -34,9 +34,10 @@ module "services" {
   oidc_issuer        = var.oidc_issuer
 
   database = {
-    endpoint        = module.database.endpoint
-    reader_endpoint = module.database.reader_endpoint
-    resource_id     = module.database.resource_id
+    endpoint          = module.database.endpoint
+    reader_endpoint   = module.database.reader_endpoint
+    resource_id       = module.database.resource_id
+    security_group_id = module.database.security_group_id
   }
 
   queue_arns             = module.messaging.queue_arns

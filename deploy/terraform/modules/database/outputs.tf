@@ -18,6 +18,11 @@ output "resource_id" {
   value       = var.proxy.enabled ? element(split(":", aws_db_proxy.this[0].arn), 6) : aws_rds_cluster.this.cluster_resource_id
 }
 
+output "security_group_id" {
+  description = "The security group of the servers and of the proxy."
+  value       = aws_security_group.this.id
+}
+
 output "master_secret_arn" {
   description = "The secret of the master user, who prepares the database once: see docs/database.md."
   value       = aws_rds_cluster.this.master_user_secret[0].secret_arn

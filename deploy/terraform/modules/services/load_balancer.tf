@@ -144,6 +144,23 @@ resource "aws_lb_listener_rule" "ingest" {
   }
 }
 
+# The capture interface of EPCIS, jobs included.
+resource "aws_lb_listener_rule" "capture" {
+  listener_arn = aws_lb_listener.https.arn
+  priority     = 11
+
+  action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.role["ingest"].arn
+  }
+
+  condition {
+    path_pattern {
+      values = ["/api/v1/capture", "/api/v1/capture/*", "/api/v1/carriers/*/capture", "/api/v1/carriers/*/capture/*"]
+    }
+  }
+}
+
 resource "aws_lb_listener_rule" "query" {
   listener_arn = aws_lb_listener.https.arn
   priority     = 20

@@ -118,14 +118,23 @@ resource "aws_vpc_security_group_ingress_rule" "tasks" {
   ip_protocol                  = "tcp"
 }
 
+# AWS, the issuer and whom webhooks call, wherever they are.
 resource "aws_vpc_security_group_egress_rule" "tasks" {
-  for_each          = { https = 443, postgresql = 5432 }
   security_group_id = aws_security_group.tasks.id
-  description       = each.key
+  description       = "HTTPS"
   cidr_ipv4         = "0.0.0.0/0"
-  from_port         = each.value
-  to_port           = each.value
+  from_port         = 443
+  to_port           = 443
   ip_protocol       = "tcp"
+}
+
+resource "aws_vpc_security_group_egress_rule" "database" {
+  security_group_id            = aws_security_group.tasks.id
+  description                  = "PostgreSQL"
+  referenced_security_group_id = var.database.security_group_id
+  from_port                    = 5432
+  to_port                      = 5432
+  ip_protocol                  = "tcp"
 }
 
 resource "aws_ecs_task_definition" "role" {

@@ -65,11 +65,12 @@ variable "architecture" {
 variable "database" {
   description = "Where the database is, and what IAM calls it: outputs of the module database."
   type = object({
-    endpoint        = string
-    reader_endpoint = optional(string)
-    resource_id     = string
-    user            = optional(string, "rastro")
-    name            = optional(string, "rastro")
+    endpoint          = string
+    reader_endpoint   = optional(string)
+    resource_id       = string
+    security_group_id = string
+    user              = optional(string, "rastro")
+    name              = optional(string, "rastro")
   })
 }
 

@@ -44,7 +44,7 @@ variables {
   image              = "ghcr.io/rastrohq/rastro:1.0.0"
   dashboard_image    = "ghcr.io/rastrohq/rastro-dashboard:1.0.0"
   oidc_issuer        = "https://keycloak.example.com/realms/rastro"
-  database           = { endpoint = "writer.example.com", reader_endpoint = "reader.example.com", resource_id = "cluster-1" }
+  database           = { endpoint = "writer.example.com", reader_endpoint = "reader.example.com", resource_id = "cluster-1", security_group_id = "sg-1" }
   queue_arns = {
     in      = "arn:aws:sqs:eu-west-1:123456789012:in"
     persist = "arn:aws:sqs:eu-west-1:123456789012:persist"
@@ -133,6 +133,16 @@ run "tasks_are_nobody_and_know_no_secret_but_theirs" {
   assert {
     condition     = jsondecode(aws_ecs_task_definition.role["dashboard"].container_definitions)[0].image == var.dashboard_image && jsondecode(aws_ecs_task_definition.role["ingest"].container_definitions)[0].image == var.image
     error_message = "A role has the other's image."
+  }
+}
+
+run "tasks_reach_https_and_their_database" {
+  command = plan
+
+  assert {
+    condition = (aws_vpc_security_group_egress_rule.tasks.from_port == 443 && aws_vpc_security_group_egress_rule.tasks.to_port == 443
+    && aws_vpc_security_group_egress_rule.database.referenced_security_group_id == "sg-1" && aws_vpc_security_group_egress_rule.database.cidr_ipv4 == null)
+    error_message = "Tasks reach more than HTTPS and the database."
   }
 }
 
