@@ -37,7 +37,8 @@ type Carrier struct {
 
 	tables Tables
 	decode decode
-	zone   *time.Location // of Defaults.TimeZone; nil when there is none
+	zone   *time.Location  // of Defaults.TimeZone; nil when there is none
+	said   map[string]bool // the keys that its file gives values
 }
 
 // decode decodes the bodies of a carrier.
@@ -103,7 +104,7 @@ func (p *carrierParser) compile() *Carrier {
 	if len(p.found.Errors()) > 0 {
 		return nil
 	}
-	c := &Carrier{Config: p.config, tables: p.tables}
+	c := &Carrier{Config: p.config, tables: p.tables, said: p.said}
 	if c.Defaults.TimeZone != "" {
 		c.zone, _ = time.LoadLocation(c.Defaults.TimeZone) // it was there a moment ago
 	}
@@ -225,6 +226,17 @@ func (c *Carrier) Meaning(kind tracking.Kind, code string) (tracking.Meaning, bo
 func (c *Carrier) SentUnder() []string {
 	return append([]string{c.Defaults.Source}, slices.DeleteFunc(slices.Clone(c.Sources), func(s string) bool { return s == c.Defaults.Source })...)
 }
+
+// Sends reports whether events of a source are the carrier's.
+func (c *Carrier) Sends(source string) bool {
+	return slices.ContainsFunc(c.SentUnder(), func(own string) bool { return source == own || strings.HasPrefix(source, own+"/") })
+}
+
+// Says reports whether the carrier's file gives a key a value, such as "limits.max_events"; what it does not say has its default.
+func (c *Carrier) Says(key string) bool { return c.said[key] }
+
+// Zoned reports whether times of the carrier's format have zones, so that Defaults.TimeZone has no effect.
+func (c *Carrier) Zoned() bool { return knownFormats()[c.Format].zoned }
 
 // Unmapped reports whether nothing says what the code of a decoded event means.
 func Unmapped(r formats.Result) bool {

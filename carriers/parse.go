@@ -24,12 +24,13 @@ type carrierParser struct {
 	tables Tables
 	config Config
 	places map[string]at // where keys stand
+	said   map[string]bool
 }
 
 // Parse reads a carrier from YAML and compiles it. file is the path that findings name, of which the last part without .yaml is the
 // carrier's name. Findings of severity error say that there is no carrier.
 func Parse(file string, source []byte, tables Tables) (*Carrier, pipeline.Findings) {
-	p := &carrierParser{reader: reader{file: file}, tables: tables, places: map[string]at{}}
+	p := &carrierParser{reader: reader{file: file}, tables: tables, places: map[string]at{}, said: map[string]bool{}}
 	p.config.Authentication = Authentication{OIDC: true, HMAC: true, APIKey: true}
 	p.config.Limits.RequestsInHand = defaultRequestsInHand
 	body := p.root(source)
@@ -63,9 +64,10 @@ func (p *carrierParser) document(body ast.Node) {
 				p.placed("defaults.station", p.text(&c.Defaults.Station, "station")))
 		}),
 		p.placed("limits", func(n ast.Node) {
-			p.mapping(n, "limits", key{"events_per_second", p.number(&c.Limits.EventsPerSecond, "events_per_second")},
-				key{"max_body_bytes", p.whole(&c.Limits.MaxBodyBytes, "max_body_bytes")}, key{"max_events", p.whole(&c.Limits.MaxEvents, "max_events")},
-				key{"requests_in_hand", p.whole(&c.Limits.RequestsInHand, "requests_in_hand")})
+			p.mapping(n, "limits", p.placed("limits.events_per_second", p.number(&c.Limits.EventsPerSecond, "events_per_second")),
+				p.placed("limits.max_body_bytes", p.whole(&c.Limits.MaxBodyBytes, "max_body_bytes")),
+				p.placed("limits.max_events", p.whole(&c.Limits.MaxEvents, "max_events")),
+				p.placed("limits.requests_in_hand", p.whole(&c.Limits.RequestsInHand, "requests_in_hand")))
 		}),
 	)
 }
@@ -74,6 +76,8 @@ func (p *carrierParser) document(body ast.Node) {
 func (p *carrierParser) placed(name string, read func(ast.Node)) key {
 	return key{name[strings.LastIndexByte(name, '.')+1:], func(n ast.Node) {
 		p.places[name] = nodeAt(n)
+		_, nothing := n.(*ast.NullNode)
+		p.said[name] = !nothing
 		read(n)
 	}}
 }

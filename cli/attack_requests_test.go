@@ -61,6 +61,7 @@ var operationsUnderAttack = map[string]underAttack{
 	"list-captures":               {parameters: map[string]string{"carrier": "{epcis-carrier}"}, moving: true},
 	"list-own-captures":           {moving: true},
 	"list-carrier-unmapped-codes": {parameters: map[string]string{"carrier": "{source}"}},
+	"list-carrier-settings":       {silent: true},
 	"list-carriers":               {moving: true},
 	"list-dead-letter-jobs":       {},
 	"list-dead-letters":           {},

@@ -13,6 +13,7 @@ import (
 	"github.com/rastrohq/rastro/api/live"
 	"github.com/rastrohq/rastro/api/ops"
 	"github.com/rastrohq/rastro/api/query"
+	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/config"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/pipeline/trial"
@@ -54,8 +55,7 @@ func serveIngest(d ingestDeps) error {
 	c := ingest.DefaultConfig()
 	c.MaxBodyBytes, c.MaxEvents, c.Timeout = d.Process.Ingest.MaxBodyBytes, d.Process.Ingest.MaxEvents, d.Process.Ingest.Timeout
 	c.MaxInFlightBytes = d.Process.Ingest.MaxInFlightBytes
-	// Later stages add to an event, and a dead letter to that; all of it must still fit in a frame.
-	c.MaxEventBytes = min(d.Process.Ingest.MaxEventBytes, d.Transport.MaxFrameBytes()/2)
+	c.MaxEventBytes = largestEvent(d.Process, d.Transport)
 	handler, err := ingest.New(c, ingest.Deps{
 		Publisher: publisher, Tenants: ingest.NewTenants(d.Store, tenantFreshness, time.Now, d.Logger),
 		Carriers: d.Carriers, Captures: d.Store, Recorder: d.Recorder, Metrics: metrics, Logger: d.Logger, Now: time.Now,
@@ -67,6 +67,12 @@ func serveIngest(d ingestDeps) error {
 	handler.Register(d.Server.app.Group("/api/v1"))
 	ingest.Document(d.Server.api)
 	return nil
+}
+
+// largestEvent is the largest payload of an event. Later stages add to an event, and a dead letter to that; all of it must still fit
+// in a frame.
+func largestEvent(process config.Process, transport routers.Transport) int {
+	return min(process.Ingest.MaxEventBytes, transport.MaxFrameBytes()/2)
 }
 
 // opsDeps is what serveOps needs.
@@ -117,6 +123,7 @@ type liveDeps struct {
 	Reads     readStore
 	Transport routers.Transport
 	Planner   planner
+	Files     fs.FS
 	Registry  *pipeline.Registry
 	Noted     *reloads
 }
@@ -131,6 +138,14 @@ func serveLive(d liveDeps) error {
 	handler, err := live.New(c, live.Deps{
 		Store: d.Store, Reads: d.Reads.Store, Backlogs: d.Transport, Approximate: d.Process.Broker.Kind == config.BrokerSQS, Plans: quiet.load, Loaded: quiet.loaded(d.Noted),
 		Registry: d.Registry, Logger: d.Logger, Now: time.Now,
+		Carriers: func(context.Context) (*carriers.Set, error) {
+			set, _, err := carriers.Load(d.Files, nil) // what is wrong with any is said where the configuration is
+			return set, err
+		},
+		Limits: live.Limits{
+			MaxBodyBytes: d.Process.Ingest.MaxBodyBytes, MaxEvents: d.Process.Ingest.MaxEvents, MaxEventBytes: largestEvent(d.Process, d.Transport),
+			RetentionDays: d.Process.Retention.Days,
+		},
 	})
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rastrohq/rastro/api/auth"
 	"github.com/rastrohq/rastro/api/problem"
+	"github.com/rastrohq/rastro/carriers"
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/store"
@@ -74,7 +75,7 @@ type Backlogs interface {
 	Backlog(ctx context.Context, topic, reader string) (routers.Backlog, error)
 }
 
-// Deps is what the edge works with. All of it must be given but Reads and Loaded.
+// Deps is what the edge works with. All of it must be given but Reads, Loaded, Carriers and Limits.
 type Deps struct {
 	// Store is the primary: notifications do not reach replicas.
 	Store *store.Store
@@ -87,6 +88,10 @@ type Deps struct {
 	Plans func(ctx context.Context) ([]pipeline.Plan, error)
 	// Loaded reads the configuration to show it; without it there is no operation for that.
 	Loaded func(ctx context.Context) (Loaded, error)
+	// Carriers reads the carriers that can be read, to show what holds for them; without it there is no operation for that.
+	Carriers func(ctx context.Context) (*carriers.Set, error)
+	// Limits are what the processes that take events are configured to take. Defaults to DefaultLimits.
+	Limits Limits
 	// Registry documents the stages.
 	Registry *pipeline.Registry
 	Logger   *slog.Logger
@@ -121,6 +126,9 @@ func New(config Config, deps Deps) (*Handler, error) {
 	if deps.Reads == nil {
 		deps.Reads = deps.Store
 	}
+	if deps.Limits == (Limits{}) {
+		deps.Limits = DefaultLimits()
+	}
 	h := &Handler{
 		config: config, deps: deps, counts: NewCounts(deps.Reads, deps.Now), feed: newFeed(config, deps.Store, deps.Logger),
 		done: make(chan struct{}),
@@ -149,7 +157,7 @@ func (h *Handler) Leave() { h.once.Do(func() { close(h.done) }) }
 // Register adds the operations to an API whose requests were authenticated before they come here.
 func (h *Handler) Register(api huma.API) {
 	for _, register := range []func(huma.API){
-		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerMetrics, h.registerSearch,
+		h.registerCounts, h.registerOverview, h.registerStages, h.registerQueues, h.registerCarriers, h.registerCarrierSettings, h.registerMetrics, h.registerSearch,
 		h.registerAudit, h.registerMe, h.registerTenant, h.registerConfig, h.registerSamples, h.registerAlerts, h.documentStream,
 	} {
 		register(api)

@@ -551,30 +551,6 @@ func TestMeAndAudit(t *testing.T) {
 	require.Zero(t, next.NextCursor)
 }
 
-func TestWhatIsAllowedToTheTenantIsToldToItAlone(t *testing.T) {
-	t.Parallel()
-	e := newEdge(t, nil)
-	require.Equal(t, http.StatusNotFound, e.get("tenant", nil), "it has no settings yet")
-	require.NoError(t, e.store.AddTenants(t.Context(), []store.Tenant{
-		{
-			ID: "acme", Name: "Acme", Country: "PE", Active: true, RatePerSecond: 200, MaxPayloadBytes: 1 << 18, RetentionDays: 400,
-			RetentionByKind: map[string]int{"cargo": 0}, Sources: []string{"LA-baggage"},
-		},
-		{ID: "umbrella", Name: "Umbrella"},
-	}))
-	var own live.TenantSettings
-	require.Equal(t, http.StatusOK, e.get("tenant", &own))
-	require.Equal(t, live.TenantSettings{
-		TenantName: live.TenantName{ID: "acme", Name: "Acme"}, Country: "PE", Active: true, RatePerSecond: 200, MaxPayloadBytes: 1 << 18,
-		RetentionDays: 400, RetentionByKind: map[string]int{"cargo": 0}, EventTypes: []string{}, Sources: []string{"LA-baggage"},
-		Preferences: json.RawMessage("{}"),
-	}, own)
-	require.Equal(t, http.StatusForbidden, e.get("tenant?tenant=umbrella", nil))
-	var other live.TenantSettings
-	require.Equal(t, http.StatusOK, e.get("tenant?tenant=umbrella", &other, "X-Roles", "traces:read tenants:all"))
-	require.Equal(t, "Umbrella", other.Name)
-}
-
 func TestQueuesAreAsDeepAsTheBrokerSays(t *testing.T) {
 	t.Parallel()
 	server, err := broker.Start(t.Context(), t.TempDir())

@@ -3,14 +3,11 @@ package live
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rastrohq/rastro/api/auth"
-	"github.com/rastrohq/rastro/api/problem"
-	"github.com/rastrohq/rastro/store"
 )
 
 // TenantSettings is what is allowed to a tenant, and what it prefers.
@@ -26,13 +23,14 @@ type TenantSettings struct {
 	EventTypes      []string        `json:"event_types" doc:"The senders' codes that it may send; none allows any"`
 	Sources         []string        `json:"sources" doc:"The carriers and systems that may send for it; none allows any"`
 	Preferences     json.RawMessage `json:"preferences" doc:"What it prefers, such as language and time_zone"`
+	Effective       []Setting       `json:"effective" doc:"What takes effect of all that, and where each setting comes from: what is left out above has a default, or is said by the process"`
 }
 
 type tenantOutput struct{ Body TenantSettings }
 
 func (h *Handler) registerTenant(api huma.API) {
 	huma.Register(api, operation("get-tenant", "tenant", "Identity", auth.RoleTracesRead, "What is allowed to the tenant",
-		"The tenant's limits, how long its journeys are kept, and what it prefers. They are set in config/tenants.yaml or with `rastro tenants`.",
+		"The tenant's limits, how long its journeys are kept, and what it prefers. They are set in config/tenants.yaml or with `rastro tenant`.",
 		http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable), h.tenant)
 }
 
@@ -41,16 +39,14 @@ func (h *Handler) tenant(ctx context.Context, in *Whose) (*tenantOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.deps.Store.Tenant(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, problem.New(http.StatusNotFound, "not-found", "There are no settings of the tenant "+id+".")
-	}
+	t, err := h.settingsOf(ctx, id)
 	if err != nil {
-		return nil, h.unavailable(ctx, "read the tenant's settings", err)
+		return nil, err
 	}
 	out := TenantSettings{
 		TenantName: TenantName{t.ID, t.Name}, Country: t.Country, Active: t.Active, RatePerSecond: t.RatePerSecond, MaxPayloadBytes: t.MaxPayloadBytes,
 		RetentionDays: t.RetentionDays, RetentionByKind: t.RetentionByKind, EventTypes: t.EventTypes, Sources: t.Sources, Preferences: t.Preferences,
+		Effective: h.deps.Limits.ofTenant(t),
 	}
 	if out.RetentionByKind == nil {
 		out.RetentionByKind = map[string]int{}

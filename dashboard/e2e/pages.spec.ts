@@ -17,6 +17,8 @@ const pages: Record<string, { path: string; drawn: string }> = {
   traces: { path: 'traces', drawn: 'main a[href*="/traces/"]' },
   trace: { path: `traces/${traceId}`, drawn: '[data-testid="timeline"] button' },
   carriers: { path: 'carriers', drawn: '[data-testid="carrier"]' },
+  carrier: { path: 'carriers?source=demo-fedex', drawn: '[data-testid="carrier-settings"] table' },
+  tenant: { path: 'carriers?tab=tenant', drawn: '[data-testid="tenant"] table' },
   alerts: { path: 'alerts', drawn: 'main section, main details' },
   config: { path: 'config', drawn: '[data-testid="yaml"]' },
 };
@@ -38,6 +40,7 @@ for (const theme of ['light', 'dark'] as const) {
           await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', theme);
           expect(await accessibilityFaults(page), name).toEqual([]);
           expect(await overflow(page), name).toBeLessThanOrEqual(0);
+          await page.locator(drawn).first().scrollIntoViewIfNeeded();
           if (folder) await page.screenshot({ path: join(folder, `${name}-${theme}.png`) });
         });
       }

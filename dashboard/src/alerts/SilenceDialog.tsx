@@ -1,12 +1,11 @@
-import { Button, Modal, Alert as Notice, SegmentedControl, Textarea } from '@mantine/core';
+import { Button, Modal, SegmentedControl } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { TriangleAlert } from 'lucide-react';
 import { useId, useState } from 'react';
-import { ApiError } from '../api/client';
 import { answer } from '../api/typed';
 import { useApi } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
-import { explain } from '../ui/ErrorCard';
+import { ReasonField } from '../ui/ReasonField';
+import { Refused } from '../ui/Refused';
 import classes from './alerts.module.css';
 import { type Alert, silenceChanged } from './queries';
 import { sentence } from './sentence';
@@ -70,26 +69,14 @@ export function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () =>
             {t.alerts.dialog.until(f.here(new Date(Date.now() + minutes * 60_000).toISOString()))}
           </p>
         </div>
-        <Textarea
+        <ReasonField
           label={t.alerts.dialog.reason}
-          description={t.alerts.dialog.reasonHint}
+          hint={t.alerts.dialog.reasonHint}
           value={reason}
-          onChange={(e) => setReason(e.currentTarget.value)}
-          rows={2}
-          maxLength={500}
+          onChange={setReason}
           required
-          data-autofocus
         />
-        {silence.isError && (
-          <Notice color="red" variant="light" icon={<TriangleAlert size={16} aria-hidden />} role="alert">
-            <p>{explain(silence.error, t)}</p>
-            {silence.error instanceof ApiError && (
-              <p lang="en" className="secondary">
-                {silence.error.problem.detail}
-              </p>
-            )}
-          </Notice>
-        )}
+        {silence.isError && <Refused error={silence.error} />}
         <footer className={classes.foot}>
           <Button variant="default" onClick={onClose} disabled={silence.isPending}>
             {t.ui.cancel}

@@ -136,6 +136,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carriers/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What holds for carriers
+         * @description The carriers that the tenant's senders may use, each with the settings that take effect: what its file says, or else what the tenant's settings, the process or the defaults do. Credentials are not among them. Carriers whose files have errors are left out: get-config has those. Needs the role ops:read.
+         */
+        get: operations["list-carrier-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carriers/unmapped": {
         parameters: {
             query?: never;
@@ -877,7 +897,7 @@ export interface paths {
         };
         /**
          * What is allowed to the tenant
-         * @description The tenant's limits, how long its journeys are kept, and what it prefers. They are set in config/tenants.yaml or with `rastro tenants`. Needs the role traces:read.
+         * @description The tenant's limits, how long its journeys are kept, and what it prefers. They are set in config/tenants.yaml or with `rastro tenant`. Needs the role traces:read.
          */
         get: operations["get-tenant"];
         put?: never;
@@ -1401,6 +1421,28 @@ export interface components {
         CarrierList: {
             /** @description Every source of the last day, in the order of their names */
             items: components["schemas"]["Carrier"][] | null;
+        };
+        CarrierSettings: {
+            /** @description Where it sends to */
+            address: string;
+            /** @description What takes effect for what it sends, and where each setting comes from */
+            effective: components["schemas"]["Setting"][] | null;
+            /** @description Its file, in the folder of the configuration */
+            file: string;
+            /** @description How its bodies are written */
+            format: string;
+            /** @description The carrier: the name of its file */
+            name: string;
+            /** @description The mapping that is shipped and reads them */
+            shape?: string;
+            /** @description Whether any tenant's senders may use it, each for its own tenant */
+            shared: boolean;
+            /** @description Who it is */
+            summary?: string;
+        };
+        CarrierSettingsList: {
+            /** @description The carriers, in the order of their names. A source that none of them sends under sends to /api/v1/events, where the tenant's settings alone hold */
+            items: components["schemas"]["CarrierSettings"][] | null;
         };
         Change: {
             /**
@@ -2781,6 +2823,17 @@ export interface components {
              */
             unit: "per_second" | "ms";
         };
+        Setting: {
+            /**
+             * @description Where it comes from: built in, an environment variable of the process, the tenant's settings, or the carrier's file. Of several limits it is the lowest that holds
+             * @enum {string}
+             */
+            from: "default" | "process" | "tenant" | "carrier";
+            /** @description Which setting: its name in a carrier's file or in tenants.yaml, or max_body_bytes and max_events of the process */
+            key: string;
+            /** @description What holds; null when there is no limit, and nothing set */
+            value: unknown;
+        };
         SilenceInputBody: {
             /**
              * Format: int64
@@ -3058,6 +3111,8 @@ export interface components {
             active: boolean;
             /** @description Where it is: ISO 3166-1 alpha-2 */
             country?: string;
+            /** @description What takes effect of all that, and where each setting comes from: what is left out above has a default, or is said by the process */
+            effective: components["schemas"]["Setting"][] | null;
             /** @description The senders' codes that it may send; none allows any */
             event_types: string[] | null;
             /** @description The tenant */
@@ -4201,6 +4256,85 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-carrier-settings": {
+        parameters: {
+            query?: {
+                /** @description Whose data; the token's tenant by default. Another one needs the role tenants:all, and is noted in that tenant's audit */
+                tenant?: string;
+                /** @description Only carriers that send under this source */
+                source?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CarrierSettingsList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

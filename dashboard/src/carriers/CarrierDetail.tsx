@@ -9,6 +9,7 @@ import { useInterval } from '../live/live';
 import { Card } from '../ui/Card';
 import { ErrorCard } from '../ui/ErrorCard';
 import { useNow } from '../ui/useNow';
+import { CarrierSettings } from './CarrierSettings';
 import classes from './carriers.module.css';
 import type { Carrier } from './health';
 import { CodeList } from './Inbox';
@@ -47,6 +48,7 @@ export function CarrierDetail({ carrier, window, ms, onClose }: CarrierDetailPro
         <Copies source={source} window={window} ms={ms} />
         <Unmapped source={source} />
       </div>
+      <CarrierSettings source={source} />
     </Card>
   );
 }

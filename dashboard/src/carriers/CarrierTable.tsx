@@ -139,14 +139,14 @@ function Silence({ carrier }: { carrier: Carrier }) {
     <div className={classes.silence}>
       <span className="num" title={f.here(carrier.last_at)}>
         {f.ago(carrier.silent_ms)}
+        <span className={classes.usual}>
+          {carrier.usual_gap_ms === undefined
+            ? t.carriers.usualUnknown
+            : t.carriers.usual(f.duration(carrier.usual_gap_ms))}
+        </span>
       </span>
       <span className={classes.bar} data-silent={carrier.silent || undefined} aria-hidden>
         <span style={{ width: `${Math.min(100, ratio * 50)}%` }} />
-      </span>
-      <span className={`${classes.usual} num`}>
-        {carrier.usual_gap_ms === undefined
-          ? t.carriers.usualUnknown
-          : t.carriers.usual(f.duration(carrier.usual_gap_ms))}
       </span>
     </div>
   );

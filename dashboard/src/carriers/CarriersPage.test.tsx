@@ -33,6 +33,33 @@ function served() {
     me: ops,
     'carriers?window=15m': { body: list },
     'carriers/unmapped?carrier=C-failing&limit=100': { body: { items: [unmapped()] } },
+    'carriers/settings?source=A-fine': { body: { items: [] } },
+    'carriers/settings?source=C-failing': {
+      body: {
+        items: [
+          {
+            name: 'C-failing',
+            summary: 'Charlie Express',
+            shared: false,
+            file: 'carriers/C-failing.yaml',
+            address: '/api/v1/carriers/C-failing/events',
+            format: 'mapped',
+            shape: 'fedex',
+            effective: [
+              { key: 'defaults.source', value: 'C-failing', from: 'default' },
+              { key: 'sources', value: [], from: 'default' },
+              { key: 'defaults.time_zone', value: 'America/Lima', from: 'carrier' },
+              { key: 'defaults.station', value: null, from: 'default' },
+              { key: 'authentication.hmac', value: true, from: 'carrier' },
+              { key: 'authentication.api_key', value: false, from: 'carrier' },
+              { key: 'codes', value: 0, from: 'default' },
+              { key: 'limits.events_per_second', value: 200, from: 'tenant' },
+              { key: 'limits.max_body_bytes', value: 4_194_304, from: 'default' },
+            ],
+          },
+        ],
+      },
+    },
     tenant: {
       body: {
         id: 'andina',
@@ -46,6 +73,16 @@ function served() {
         event_types: [],
         sources: ['LA-baggage'],
         preferences: {},
+        effective: [
+          { key: 'active', value: true, from: 'default' },
+          { key: 'rate_per_second', value: 200, from: 'tenant' },
+          { key: 'max_payload_bytes', value: 131_072, from: 'process' },
+          { key: 'retention_days', value: 400, from: 'tenant' },
+          { key: 'retention_by_kind.cargo', value: null, from: 'tenant' },
+          { key: 'event_types', value: [], from: 'default' },
+          { key: 'sources', value: ['LA-baggage'], from: 'tenant' },
+          { key: 'of_later_servers', value: 7, from: 'moon' },
+        ],
       },
     },
   });
@@ -209,10 +246,51 @@ describe('the carriers', () => {
     const { user } = open('/carriers');
     await user.click(await screen.findByRole('tab', { name: 'Organización' }));
     const settings = await screen.findByTestId('tenant');
-    expect(settings).toHaveTextContent('200 eventos por segundo');
-    expect(settings).toHaveTextContent('256 KiB por evento');
-    expect(settings).toHaveTextContent('Carga: Para siempre');
-    expect(settings).toHaveTextContent('LA-baggage');
-    expect(settings).toHaveTextContent('Códigos permitidosCualquiera');
+    const rows = within(settings)
+      .getAllByRole('row')
+      .map((row) => row.textContent);
+    expect(rows).toEqual([
+      'AjusteValorViene de',
+      'Ritmo máximorate_per_second200 eventos por segundoOrganización',
+      'Tamaño máximo de los datosmax_payload_bytes128 KiB por eventoServidor',
+      'Conservaciónretention_days400 díasOrganización',
+      'Conservación de cargaretention_by_kind.cargoPara siempreOrganización',
+      'Códigos permitidosevent_typesCualquieraPredeterminado',
+      'Fuentes permitidassourcesLA-baggageOrganización',
+      'of_later_servers7moon',
+    ]);
+    expect(settings).toHaveTextContent('Activa: se aceptan sus eventos');
+  });
+
+  it('say what holds for each, and where that comes from', async () => {
+    served();
+    const { user } = open('/carriers?source=C-failing');
+    const settings = await screen.findByRole('table', { name: 'Lo que rige para C-failing' });
+    expect(
+      within(settings)
+        .getAllByRole('row')
+        .slice(1)
+        .map((row) => row.textContent),
+    ).toEqual([
+      'Fuentedefaults.sourceC-failingPredeterminado',
+      'También envía comosourcesNinguna otraPredeterminado',
+      'Zona de las horas sin zonadefaults.time_zoneAmerica/LimaTransportista',
+      'Lugar de los eventos sin lugardefaults.stationNingunoPredeterminado',
+      'Firma (Standard Webhooks)authentication.hmacSe aceptaTransportista',
+      'Clave de APIauthentication.api_keyNo se aceptaTransportista',
+      'Códigos propioscodesNinguno: rige el catálogoPredeterminado',
+      'Ritmo máximolimits.events_per_second200 eventos por segundoOrganización',
+      'Tamaño máximo de una peticiónlimits.max_body_bytes4 MiB por peticiónPredeterminado',
+    ]);
+    const part = screen.getByTestId('carrier-settings');
+    expect(part).toHaveTextContent('Charlie Express Formato mapped, con la forma de fedex');
+    expect(part).toHaveTextContent('carriers/C-failing.yaml');
+
+    await user.click(screen.getByRole('button', { name: 'Ver A-fine' }));
+    expect(await screen.findByText(/no es de ningún transportista configurado/)).toBeInTheDocument();
+    expect(screen.getByRole('link', { name: 'Ver lo que rige para la organización' })).toHaveAttribute(
+      'href',
+      '/carriers?tab=tenant',
+    );
   });
 });

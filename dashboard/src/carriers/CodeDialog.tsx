@@ -1,13 +1,12 @@
-import { Alert, Button, Modal, Progress, Textarea } from '@mantine/core';
+import { Button, Modal, Progress } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
-import { ApiError } from '../api/client';
 import { answer, type Schema } from '../api/typed';
 import { useApi } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
 import { CopyButton } from '../ui/CopyButton';
-import { explain } from '../ui/ErrorCard';
+import { ReasonField } from '../ui/ReasonField';
+import { Refused } from '../ui/Refused';
 import classes from './carriers.module.css';
 import { lineOf, type Meaning } from './meaning';
 import { codeJobQuery, inboxKey } from './queries';
@@ -88,27 +87,8 @@ export function CodeDialog({ code, action, meaning, onClose }: CodeDialogProps) 
             <p className="secondary">{words.applyNote}</p>
           </>
         )}
-        {!job && (
-          <Textarea
-            label={words.reason}
-            description={words.reasonHint}
-            value={reason}
-            onChange={(event) => setReason(event.currentTarget.value)}
-            rows={2}
-            maxLength={500}
-            data-autofocus
-          />
-        )}
-        {decide.isError && (
-          <Alert color="red" variant="light" icon={<TriangleAlert size={16} aria-hidden />} role="alert">
-            <p>{explain(decide.error, t)}</p>
-            {decide.error instanceof ApiError && (
-              <p lang="en" className="secondary">
-                {decide.error.problem.detail}
-              </p>
-            )}
-          </Alert>
-        )}
+        {!job && <ReasonField label={words.reason} hint={words.reasonHint} value={reason} onChange={setReason} />}
+        {decide.isError && <Refused error={decide.error} />}
         {job && (
           <div role="status" data-testid={`refold-${job.state}`}>
             <Progress

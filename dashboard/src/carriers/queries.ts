@@ -70,3 +70,12 @@ export const tenantQuery = (api: Api) =>
     queryFn: ({ signal }) => answer(api.GET('/api/v1/tenant', { signal })),
     staleTime: 30_000,
   });
+
+/** What holds for what a source sends, by each carrier that it may be of. */
+export const carrierSettingsQuery = (api: Api, source: string) =>
+  queryOptions({
+    queryKey: ['carrier-settings', api.tenant, source],
+    queryFn: async ({ signal }) =>
+      (await answer(api.GET('/api/v1/carriers/settings', { params: { query: { source } }, signal }))).items ?? [],
+    staleTime: 30_000,
+  });

@@ -1,13 +1,14 @@
-import { Alert, Button, Loader, Modal, NumberInput, Textarea, TextInput } from '@mantine/core';
+import { Button, Loader, Modal, NumberInput, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
-import { FlaskConical, TriangleAlert } from 'lucide-react';
+import { FlaskConical } from 'lucide-react';
 import { useState } from 'react';
 import { ApiError } from '../api/client';
 import { answer, type Schema } from '../api/typed';
 import { useApi } from '../app/scope';
 import { useI18n } from '../i18n/i18n';
-import { explain } from '../ui/ErrorCard';
+import { ReasonField } from '../ui/ReasonField';
+import { Refused } from '../ui/Refused';
 import { confirms, facets, type LettersSearch, listOf, typedAbove } from './filter';
 import { lettersKey } from './queries';
 import classes from './queues.module.css';
@@ -107,16 +108,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
         </p>
         {redrive && <TrialResult trial={trial.data?.trial} error={trial.error} busy={trial.isFetching} />}
         {!redrive && <p className="secondary">{t.action.discardExplained}</p>}
-        <Textarea
-          label={t.action.reason}
-          description={t.action.reasonHint}
-          value={reason}
-          onChange={(e) => setReason(e.currentTarget.value)}
-          rows={2}
-          maxLength={500}
-          required
-          data-autofocus
-        />
+        <ReasonField label={t.action.reason} hint={t.action.reasonHint} value={reason} onChange={setReason} required />
         {redrive && (
           <NumberInput
             label={t.action.rate}
@@ -142,13 +134,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
           />
         )}
         {start.isError && (
-          <Alert color="red" variant="light" icon={<TriangleAlert size={16} aria-hidden />} role="alert">
-            <p>{differs ? t.action.differs : explain(start.error, t)}</p>
-            {start.error instanceof ApiError && (
-              <p lang="en" className="secondary">
-                {start.error.problem.detail}
-              </p>
-            )}
+          <Refused error={start.error} words={differs ? t.action.differs : undefined}>
             {differs && (
               <Button
                 size="compact-sm"
@@ -159,7 +145,7 @@ export function ActionDialog({ request, onClose }: { request: ActionRequest; onC
                 {t.action.lookAgain}
               </Button>
             )}
-          </Alert>
+          </Refused>
         )}
         <footer className={classes.actionFoot}>
           <span className="secondary">{t.action.mayChange}</span>
@@ -218,17 +204,7 @@ function TrialResult({ trial, error, busy }: { trial: Schema<'Trial'> | undefine
         <Loader size={16} /> {words.running}
       </p>
     );
-  if (error || !trial)
-    return (
-      <Alert color="orange" variant="light" icon={<TriangleAlert size={16} aria-hidden />} role="alert">
-        <p>{words.failed}</p>
-        {error instanceof ApiError && (
-          <p lang="en" className="secondary">
-            {error.problem.detail}
-          </p>
-        )}
-      </Alert>
-    );
+  if (error || !trial) return <Refused error={error} words={words.failed} mild />;
   const would = new Map<string, { count: number; outcome: string; at: string; reason: string; message: string }>();
   for (const l of trial.letters ?? []) {
     if (l.outcome === 'pass') continue;

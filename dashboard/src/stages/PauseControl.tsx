@@ -1,13 +1,13 @@
-import { Alert, Button, Modal, Textarea } from '@mantine/core';
+import { Button, Modal } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Pause, Play, TriangleAlert } from 'lucide-react';
+import { Pause, Play } from 'lucide-react';
 import { useState } from 'react';
-import { ApiError } from '../api/client';
 import { answer, type Schema } from '../api/typed';
 import { allTenantsRole, useApi, useRole } from '../app/scope';
 import { useRange } from '../frame/range';
 import { useI18n } from '../i18n/i18n';
-import { explain } from '../ui/ErrorCard';
+import { ReasonField } from '../ui/ReasonField';
+import { Refused } from '../ui/Refused';
 import { stagesQuery } from './queries';
 import classes from './stages.module.css';
 
@@ -91,26 +91,14 @@ function PauseDialog({ stage, resume, onClose }: { stage: Schema<'Stage'>; resum
       >
         <p>{resume ? words.resumeExplain : words.explain}</p>
         {others.length > 0 && !resume && <p>{words.fused(others.map((s) => s.id).join(', '))}</p>}
-        <Textarea
+        <ReasonField
           label={resume ? words.resumeReason : words.reason}
-          description={resume ? words.resumeHint : words.reasonHint}
+          hint={resume ? words.resumeHint : words.reasonHint}
           value={reason}
-          onChange={(e) => setReason(e.currentTarget.value)}
-          rows={2}
-          maxLength={500}
+          onChange={setReason}
           required={!resume}
-          data-autofocus
         />
-        {change.isError && (
-          <Alert color="red" variant="light" icon={<TriangleAlert size={16} aria-hidden />} role="alert">
-            <p>{explain(change.error, t)}</p>
-            {change.error instanceof ApiError && (
-              <p lang="en" className="secondary">
-                {change.error.problem.detail}
-              </p>
-            )}
-          </Alert>
-        )}
+        {change.isError && <Refused error={change.error} />}
         <footer className={classes.pauseFoot}>
           <Button variant="default" onClick={onClose} disabled={change.isPending}>
             {t.ui.cancel}

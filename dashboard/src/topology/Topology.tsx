@@ -1,6 +1,6 @@
 import { useElementSize } from '@mantine/hooks';
 import { Link } from '@tanstack/react-router';
-import { type CSSProperties, memo, useMemo } from 'react';
+import { type CSSProperties, Fragment, memo, type ReactNode, useMemo } from 'react';
 import type { Schema } from '../api/typed';
 import { useI18n } from '../i18n/i18n';
 import { useLive } from '../live/live';
@@ -22,9 +22,13 @@ interface TopologyProps {
   letters: ReadonlyMap<string, number> | undefined;
 }
 
-const size = { width: 158, height: 118, chip: 30, gap: 116, widest: 220, row: 40 };
-/** Room at the left, where events come from outside, and at the right, where they leave. */
-const stub = { left: 118, right: 112 };
+const size = { height: 118, chip: 30, widest: 220, row: 40 };
+/**
+ * How wide stages are, how far they are apart at least, and the room at the left, where events come from outside, and at the right, where
+ * they leave. Where that does not fit, all is closer, and what the last topic is called stands below its stage.
+ */
+const wide = { node: 158, gap: 104, left: 100, right: 80 };
+const compact = { node: 146, gap: 90, left: 96, right: 20 };
 
 /** The colour by which a kind of stage is known on all pages. */
 export function hueOf(use: string): string {
@@ -56,7 +60,15 @@ export function Topology({ topology, queues, letters }: TopologyProps) {
     <div className={classes.scroll} ref={ref} data-testid="topology">
       <div
         className={classes.canvas}
-        style={{ '--w': `${geometry.width}px`, '--h': `${geometry.height}px` } as CSSProperties}
+        data-compact={geometry.compact || undefined}
+        style={
+          {
+            '--w': `${geometry.width}px`,
+            '--h': `${geometry.height}px`,
+            '--node': `${geometry.node}px`,
+            '--left': `${geometry.left}px`,
+          } as CSSProperties
+        }
       >
         <svg
           className={classes.lines}
@@ -104,7 +116,7 @@ export function Topology({ topology, queues, letters }: TopologyProps) {
                 <StageNode stage={stage} letters={letters?.get(id)} />
                 {outgoing && (
                   <span className={classes.out} title={outgoing.topic}>
-                    {outgoing.topic}
+                    {broken(outgoing.topic ?? '')}
                   </span>
                 )}
               </li>
@@ -116,15 +128,31 @@ export function Topology({ topology, queues, letters }: TopologyProps) {
   );
 }
 
+/** A topic that may go on in another line after each of its dots. */
+function broken(topic: string): ReactNode {
+  return topic.split('.').map((part, i) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a name stay where they are
+    <Fragment key={i}>
+      {i > 0 && (
+        <>
+          .<wbr />
+        </>
+      )}
+      {part}
+    </Fragment>
+  ));
+}
+
 /** Where things are, in pixels, in a width. */
 function geometryOf(drawn: Layout, width: number) {
   const { columns, rows } = drawn;
-  const free = width - stub.left - stub.right - columns * size.width;
-  const gap = columns > 1 ? Math.min(Math.max(free / (columns - 1), size.gap), size.widest) : 0;
-  const left = stub.left;
+  const least = wide.left + columns * wide.node + (columns - 1) * wide.gap + wide.right;
+  const { node, left, right, gap: closest } = least <= width ? wide : compact;
+  const free = width - left - right - columns * node;
+  const gap = columns > 1 ? Math.min(Math.max(Math.floor(free / (columns - 1)), closest), size.widest) : 0;
   const pitch = size.height + size.chip + size.row;
   const at = (place: Place | undefined): [x: number, y: number] => [
-    left + (place?.column ?? 0) * (size.width + gap),
+    left + (place?.column ?? 0) * (node + gap),
     (place?.row ?? 0) * pitch,
   ];
   const middle = size.height / 2;
@@ -132,14 +160,14 @@ function geometryOf(drawn: Layout, width: number) {
     const start = line.from === undefined ? undefined : at(drawn.places.get(line.from));
     const end = line.to === undefined ? undefined : at(drawn.places.get(line.to));
     const points: [number, number][] = [];
-    if (start) points.push([start[0] + size.width, start[1] + middle]);
+    if (start) points.push([start[0] + node, start[1] + middle]);
     else if (end) points.push([0, end[1] + middle]);
     for (const place of line.via) {
       const [x, y] = at(place);
-      points.push([x, y + middle], [x + size.width, y + middle]);
+      points.push([x, y + middle], [x + node, y + middle]);
     }
     if (end) points.push([end[0], end[1] + middle]);
-    else if (start) points.push([start[0] + size.width + stub.right, start[1] + middle]);
+    else if (start) points.push([start[0] + node + right, start[1] + middle]);
     return points
       .map(([x, y], i) => {
         const before = points[i - 1];
@@ -151,8 +179,11 @@ function geometryOf(drawn: Layout, width: number) {
       .join('');
   };
   return {
-    gap: gap || stub.left,
-    width: Math.max(left + columns * size.width + Math.max(columns - 1, 0) * gap + stub.right, 0),
+    gap: gap || left,
+    compact: least > width,
+    node,
+    left,
+    width: Math.max(left + columns * node + Math.max(columns - 1, 0) * gap + right, 0),
     height: Math.max(rows * pitch - size.row, 0),
     at,
     path,
@@ -177,7 +208,7 @@ const QueueLabel = memo(function QueueLabel({
   const health: Health = queue?.health ?? 'ok';
   const age = queue?.head_ms ?? ((waits ?? 0) > 0 ? queue?.oldest_ms : undefined);
   const depth = waits === undefined ? t.time.unknown : `${queue?.approximate ? '≈' : ''}${f.count(waits)}`;
-  const arrow = queue?.trend === 'growing' ? ' ▲' : queue?.trend === 'draining' ? ' ▼' : '';
+  const arrow = queue?.trend === 'growing' ? '▲' : queue?.trend === 'draining' ? '▼' : '';
   return (
     <Link to="/queues" className={classes.queue} data-health={health} title={topic}>
       <span className={classes.flow}>
@@ -186,8 +217,9 @@ const QueueLabel = memo(function QueueLabel({
       </span>
       <span className={`${classes.waits} num`}>
         {health !== 'ok' && health !== 'paused' && <HealthMark health={health} size={12} />}
-        {age === undefined ? t.topology.waiting(depth) : t.topology.waitingFor(depth, f.ms(age))}
+        {t.topology.waiting(depth)}
         {arrow && <span title={queue?.trend === 'growing' ? t.topology.growing : t.topology.draining}>{arrow}</span>}
+        {age !== undefined && <span className={classes.age}>{t.topology.oldest(f.ms(age))}</span>}
       </span>
     </Link>
   );
@@ -220,13 +252,13 @@ const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; le
           <HealthMark health={health} />
         </span>
         <span className={classes.rate}>
-          <LiveText className="num" text={(s) => f.rate(gauge(s, stage).out_per_second)} />
-          <span className={classes.unit}>{t.overview.perSecond}</span>
+          <span>
+            <LiveText className="num" text={(s) => f.rate(gauge(s, stage).out_per_second)} />
+            <span className={classes.unit}>{t.overview.perSecond}</span>
+          </span>
+          <LiveText className={`${classes.fact} num`} text={second} />
         </span>
-        <span className={`${classes.facts} num`}>
-          <LiveText text={(s) => t.topology.p95(f.ms(gauge(s, stage).p95_ms))} />
-          <LiveText text={second} />
-        </span>
+        <LiveText className={`${classes.fact} num`} text={(s) => t.topology.p95(f.ms(gauge(s, stage).p95_ms))} />
         <Spark values={trail ?? []} colour={hueOf(stage.use)} top={1} className={classes.spark ?? ''} />
       </Link>
       <Link

@@ -5,7 +5,7 @@ export const topologyWords: Words<typeof spanish> = {
   topology: {
     title: 'Live topology',
     waiting: (text) => `${text} queued`,
-    waitingFor: (depth, age) => `${depth} queued · ${age}`,
+    oldest: (age) => `for ${age}`,
     growing: 'The queue grows',
     draining: 'The queue shrinks',
     p95: (time) => `p95 ${time}`,

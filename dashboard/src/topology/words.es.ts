@@ -4,7 +4,7 @@ export const topologyWords = {
   topology: {
     title: 'Topología en vivo',
     waiting: (text: string) => `${text} en cola`,
-    waitingFor: (depth: string, age: string) => `${depth} en cola · ${age}`,
+    oldest: (age: string) => `hace ${age}`,
     growing: 'La cola crece',
     draining: 'La cola baja',
     p95: (time: string) => `p95 ${time}`,

@@ -4,6 +4,15 @@ import classes from './spark.module.css';
 const width = 120;
 const height = 32;
 
+/** The path of what is below the line, from where it is known first to where it is known last; none when there are gaps between. */
+export function areaPath(values: readonly (number | null)[], top?: number): string {
+  const line = sparkPath(values, top);
+  if (!line || line.slice(1).includes('M')) return '';
+  const step = width / Math.max(values.length - 1, 1);
+  const [first, last] = [values.findIndex((v) => v !== null), values.findLastIndex((v) => v !== null)];
+  return `${line}L${(last * step).toFixed(1)} ${height}L${(first * step).toFixed(1)} ${height}Z`;
+}
+
 /** The path of a line through values, over the whole width; unknown values leave gaps. */
 export function sparkPath(values: readonly (number | null)[], top?: number): string {
   const known = values.filter((v): v is number => v !== null);
@@ -36,6 +45,7 @@ interface SparkProps {
 /** How something went lately, in the small. It says nothing that is not written beside it. */
 export const Spark = memo(function Spark({ values, colour, top, className }: SparkProps) {
   const line = sparkPath(values, top);
+  const area = areaPath(values, top);
   return (
     <svg
       className={`${classes.spark} ${className ?? ''}`}
@@ -45,9 +55,7 @@ export const Spark = memo(function Spark({ values, colour, top, className }: Spa
       focusable="false"
       style={{ color: `var(${colour})` }}
     >
-      {line && !line.slice(1).includes('M') && (
-        <path d={`${line}L${width} ${height}L0 ${height}Z`} fill="currentColor" opacity="0.12" />
-      )}
+      {area && <path d={area} fill="currentColor" opacity="0.12" />}
       <path d={line} fill="none" stroke="currentColor" strokeWidth="1.5" vectorEffect="non-scaling-stroke" />
     </svg>
   );
