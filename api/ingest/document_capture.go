@@ -162,7 +162,7 @@ func (d captureDocument) options() {
 	responses := d.responses("204", good)
 	delete(responses, "406")
 	d.api.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: d.id("get", "capture-options"), Method: http.MethodOptions, Path: d.path, Tags: []string{"Ingest"}, Summary: d.summary("Ask what the capture interface takes"),
+		OperationID: d.id("get", "capture-options"), Method: http.MethodOptions, Path: d.path, Tags: []string{"Ingest"}, Summary: d.summary("Ask what captures may be"),
 		Description: "Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. " +
 			"Needs the role events:write." + d.whose(),
 		Security: d.security, Parameters: d.parameters(), Responses: responses,

@@ -88,7 +88,7 @@ export interface paths {
         post: operations["post-own-capture"];
         delete?: never;
         /**
-         * Ask what the capture interface takes, of the sender's carrier
+         * Ask what captures may be, of the sender's carrier
          * @description Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. Needs the role events:write. The carrier is the one that the sender belongs to: that of the API key or of the credential of the signature, or the one that names the token's client.
          */
         options: operations["get-own-capture-options"];
@@ -216,7 +216,7 @@ export interface paths {
         post: operations["post-capture"];
         delete?: never;
         /**
-         * Ask what the capture interface takes
+         * Ask what captures may be
          * @description Says, in headers, which versions of EPCIS and CBV a carrier of the format epcis may send, how many events a document may hold and how large it may be. Needs the role events:write.
          */
         options: operations["get-capture-options"];

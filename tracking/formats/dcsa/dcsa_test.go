@@ -89,6 +89,8 @@ func TestRefusals(t *testing.T) {
 	}
 	for body, field := range map[string]string{
 		`{}`: "/events", `{"events":{}}`: "/events", `[1]`: "/0", `[{"someEvents":[]}]`: "/0/eventClassification", `"x"`: "",
+		`[{"eventType":"SHIPMENT","eventClassifierCode":"ACT","eventCreatedDateTime":"2026-01-20T10:00:00Z","eventDateTime":"2026-01-20T10:00:00Z",` +
+			`"shipmentEventTypeCode":"DRFT","documentID":"B1","documentTypeCode":"BKG"}]`: "/0/eventID",
 	} {
 		results, err := dcsa.Decode([]byte(body), formats.Options{DefaultSource: "s"})
 		require.NoError(t, err)
