@@ -188,7 +188,7 @@ func TestWhatIsWrongAboutApplyingACode(t *testing.T) {
 func TestUnmappedCodesOfTheAPI(t *testing.T) {
 	s := newInboxStand(t)
 	s.send("BAG-1", "1", "A/B 7")
-	s.send("BAG-2", "2", "OTHER")
+	s.send("BAG-2", "2", "OTHERWISE")
 	s.becomes("BAG-1", "unknown")
 	s.becomes("BAG-2", "unknown")
 	const one = "/api/v1/carriers/demo-native/unmapped"
@@ -200,7 +200,7 @@ func TestUnmappedCodesOfTheAPI(t *testing.T) {
 	require.Equal(t, `"A/B 7"`, page.Items[0].Key)
 	status, body = s.as(t, []string{roleOpsRead}, http.MethodGet, s.url+one+"?limit=1&cursor="+page.NextCursor, "")
 	require.Equal(t, http.StatusOK, status, body)
-	require.Contains(t, body, `"OTHER"`)
+	require.Contains(t, body, `"OTHERWISE"`)
 	require.NotContains(t, body, "next_cursor")
 
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+one, nil)
@@ -221,10 +221,10 @@ func TestUnmappedCodesOfTheAPI(t *testing.T) {
 		says         string
 	}{
 		{[]string{roleTracesRead}, http.MethodGet, one, "", 403, "ops:read"},
-		{[]string{roleOpsRead}, http.MethodPost, one + "/OTHER/apply", `{"milestone":"arrived"}`, 403, "ops:write"},
-		{[]string{roleOpsRead}, http.MethodPost, one + "/OTHER/dismiss", `{}`, 403, "ops:write"},
-		{[]string{roleOpsWrite}, http.MethodPost, one + "/OTHER/apply", `{"milestone":"arived"}`, 422, `did you mean \"arrived\"`},
-		{[]string{roleOpsWrite}, http.MethodPost, one + "/OTHER/apply", `{}`, 422, "say a milestone"},
+		{[]string{roleOpsRead}, http.MethodPost, one + "/OTHERWISE/apply", `{"milestone":"arrived"}`, 403, "ops:write"},
+		{[]string{roleOpsRead}, http.MethodPost, one + "/OTHERWISE/dismiss", `{}`, 403, "ops:write"},
+		{[]string{roleOpsWrite}, http.MethodPost, one + "/OTHERWISE/apply", `{"milestone":"arived"}`, 422, `did you mean \"arrived\"`},
+		{[]string{roleOpsWrite}, http.MethodPost, one + "/OTHERWISE/apply", `{}`, 422, "say a milestone"},
 		{[]string{roleOpsWrite}, http.MethodPost, one + "/NONE/apply", `{"milestone":"arrived"}`, 404, "not-found"},
 		{[]string{roleOpsRead}, http.MethodGet, "/api/v1/carriers/nobody/unmapped", "", 404, "not-found"},
 		{[]string{roleOpsRead}, http.MethodGet, one + "?cursor=x", "", 422, "cursor"},

@@ -113,12 +113,8 @@ func TestEveryReadWorksOnAReplica(t *testing.T) {
 	alone, err := Open(t.Context(), config)
 	require.NoError(t, err)
 	defer alone.Close()
-	require.Eventually(t, func() bool {
-		want, err := c.store.Seals(t.Context(), "acme", false)
-		require.NoError(t, err)
-		got, err := alone.Seals(t.Context(), "acme", false)
-		return err == nil && len(want) == len(got)
-	}, 20*time.Second, 20*time.Millisecond)
+	written := get[string](t, c.store, "SELECT pg_current_wal_lsn()::text")
+	require.Eventually(t, func() bool { return get[bool](t, alone, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", written) }, 20*time.Second, 20*time.Millisecond)
 	for name, read := range everyRead(t) {
 		want, err := read(c.store)
 		require.NoError(t, err, name)

@@ -251,7 +251,7 @@ func (s *stream) run(ctx context.Context) {
 func (s *stream) begin(ctx context.Context) bool {
 	if s.subscription != nil {
 		if s.stale {
-			s.subscription.resync("unknown", s.subscription.place)
+			s.subscription.anew("unknown")
 		}
 		if !s.traces() {
 			return false

@@ -177,6 +177,15 @@ func (s *subscription) resync(reason string, at place) {
 	s.signal()
 }
 
+// anew has the client told to read anew, as far as it has been told already.
+func (s *subscription) anew(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reason = reason
+	clear(s.pending)
+	s.signal()
+}
+
 func (s *subscription) move(at place) {
 	if at.position >= s.place.position {
 		s.place = at
