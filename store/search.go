@@ -140,11 +140,11 @@ func (s *Store) wayOf(ctx context.Context, b search) (way, error) {
 		return way{narrowest, -1}, err
 	}
 	for i, sel := range b.selectors {
-		many, err := s.gatherable(ctx, b.tenant, sel)
+		few, err := s.gatherable(ctx, b.tenant, sel)
 		if err != nil {
 			return inOrder(), err
 		}
-		if many {
+		if few {
 			return way{-1, i}, nil
 		}
 	}
@@ -165,8 +165,11 @@ func (s *Store) gatherable(ctx context.Context, tenant string, sel selector) (bo
 			PlanRows float64 `json:"Plan Rows"`
 		}
 	}
-	if err := json.Unmarshal(plans[0], &guess); err != nil || len(guess) != 1 {
-		return false, fmt.Errorf("read a plan of %d parts: %w", len(guess), err)
+	if err := json.Unmarshal(plans[0], &guess); err != nil {
+		return false, fmt.Errorf("read how PostgreSQL plans a search: %w", err)
+	}
+	if len(guess) != 1 {
+		return false, fmt.Errorf("read how PostgreSQL plans a search: %d plans", len(guess))
 	}
 	if guess[0].Plan.PlanRows > 2*someTraces {
 		return false, nil

@@ -203,7 +203,6 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 	failing := false
 	wait := busyWait
 	helping := first
-	var asked time.Time
 	for {
 		if !helping {
 			select {
@@ -215,7 +214,7 @@ func (s *subscription) poll(ctx, polling context.Context, first bool) {
 		if err := s.gate.Wait(polling); err != nil {
 			return
 		}
-		asked = time.Now()
+		asked := time.Now()
 		got, of, err := s.receive(ctx, polling, wait)
 		full := got > 0 && got == of
 		helping = first || full
