@@ -17,6 +17,8 @@ export default defineConfig({
   expect: { timeout: 40_000 },
   fullyParallel: false,
   workers: 1,
+  // One more try, told of as "flaky": a machine that stood still for seconds fails a page that was right to say so.
+  retries: 1,
   forbidOnly: Boolean(process.env.CI),
   reporter: [['list']],
   use: {

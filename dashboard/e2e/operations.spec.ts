@@ -101,7 +101,7 @@ test('a dead letter is looked at, tried and redriven', async ({ page }, info) =>
     await panel.getByRole('button', { name: 'Reenviar' }).click();
     await expect(dialog.getByTestId('trial')).toBeVisible();
     try {
-      await expect(dialog.getByTestId('trial')).toContainText('pasarían', { timeout: 200 });
+      await expect(dialog.getByTestId('trial')).toContainText('pasarían', { timeout: 3_000 });
     } catch (error) {
       await dialog.getByRole('button', { name: 'Cancelar' }).click();
       throw error;

@@ -42,9 +42,27 @@ export async function signIn(page: Page, path = './', as = user): Promise<void> 
   await expect(page.getByRole('navigation').first()).toBeVisible();
 }
 
+/** Waits until nothing that ends by itself moves or fades: a colour halfway from one theme to the other has no contrast of its own. */
+async function atRest(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    // A change of theme is heard in one frame, and what fades because of it begins in the next.
+    const frame = () => new Promise<unknown>((resolve) => requestAnimationFrame(resolve));
+    const moving = () =>
+      document
+        .getAnimations()
+        .filter((a) => a.playState === 'running' && Number.isFinite(Number(a.effect?.getComputedTiming().endTime)));
+    do {
+      await Promise.allSettled(moving().map((a) => a.finished));
+      await frame();
+      await frame();
+    } while (moving().length > 0);
+  });
+}
+
 /** What axe finds wrong, in one line each. It is run over the debugging protocol, which the security policy lets in. */
 export async function accessibilityFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe);
+  await atRest(page);
   const results = await page.evaluate(
     (tags) =>
       (window as unknown as { axe: { run: (root: Document, options: object) => Promise<AxeResults> } }).axe.run(
