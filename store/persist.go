@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,8 +25,8 @@ type Persisted struct {
 	Refused error
 }
 
-// Persist stores events and advances their traces (Invariant 6), each in one transaction. It returns one result an event, in
-// order. Data that the database refuses is found out by halving the batch, so that its mates are stored. An error means that
+// Persist stores events and advances their traces (Invariant 6), each in one transaction, of which a large batch takes several at the
+// same time. It returns one result an event, in order. Data that the database refuses is found out by halving the batch, so that its mates are stored. An error means that
 // nothing is known of the events whose result is zero: the same call may be repeated, for all of them.
 func (s *Store) Persist(ctx context.Context, events []*tracking.Event) ([]Persisted, error) {
 	results := make([]Persisted, len(events))
@@ -43,7 +45,7 @@ func (s *Store) Persist(ctx context.Context, events []*tracking.Event) ([]Persis
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b eventRow) int { return bytes.Compare(a.UID[:], b.UID[:]) })
-	err := s.persist(ctx, rows, func(row eventRow, result Persisted) { results[first[row.UID]] = result })
+	err := s.persistShards(ctx, rows, func(row eventRow, result Persisted) { results[first[row.UID]] = result })
 	for i, e := range events {
 		if at := first[e.UID]; at != i {
 			results[i].Refused = results[at].Refused // The first of them was inserted, if any was.
@@ -53,6 +55,36 @@ func (s *Store) Persist(ctx context.Context, events []*tracking.Event) ([]Persis
 		return results, fmt.Errorf("persist %d events: %w", len(rows), err)
 	}
 	return results, nil
+}
+
+const (
+	// maxShards is how many transactions a large batch is stored in at the same time, each on a connection of its own: while the
+	// database works for some, the folds of others advance.
+	maxShards = 4
+	// shardEvents is how many events are worth a transaction of their own.
+	shardEvents = 250
+)
+
+// persistShards stores rows in as many transactions at once as they are worth. The events of a trace are in one of them, so that they
+// never wait for each other. It calls settle for different rows at the same time. When some fail, the others have stored theirs.
+func (s *Store) persistShards(ctx context.Context, rows []eventRow, settle func(eventRow, Persisted)) error {
+	n := min(maxShards, len(rows)/shardEvents)
+	if n < 2 {
+		return s.persist(ctx, rows, settle)
+	}
+	seed := maphash.MakeSeed()
+	shards := make([][]eventRow, n)
+	for _, row := range rows {
+		at := maphash.Comparable(seed, traceKey{row.TenantID, row.CorrelationID}) % uint64(n)
+		shards[at] = append(shards[at], row)
+	}
+	errs := make([]error, n)
+	var group sync.WaitGroup
+	for i, shard := range shards {
+		group.Go(func() { errs[i] = s.persist(ctx, shard, settle) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // persist stores rows in one transaction or, when the database refuses some of their data, each half by itself.

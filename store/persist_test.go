@@ -137,6 +137,46 @@ func TestPersistRefusesOnlyWhatCannotBeStored(t *testing.T) {
 	requireTrace(t, s, sound)
 }
 
+// A large batch is stored in several transactions at once, and what becomes of each event is what would in one.
+func TestPersistLargeBatch(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const repeats = 100
+	byTrace := journeys(rand.New(rand.NewPCG(3, 4)), 60, 20)
+	var events []*tracking.Event
+	for _, of := range byTrace {
+		events = append(events, of...)
+	}
+	require.Greater(t, len(events), maxShards*shardEvents, "it is worth all shards")
+	rand.New(rand.NewPCG(5, 6)).Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	poison := newEvent("tenant0", "c0", "poison")
+	poison.Source = "nul \x00"
+	events = append(append(events, poison), events[:repeats]...)
+	results, err := s.Persist(t.Context(), events)
+	require.NoError(t, err)
+	for i, result := range results {
+		if events[i] == poison {
+			require.Error(t, result.Refused)
+			require.False(t, result.Inserted)
+			continue
+		}
+		require.NoError(t, result.Refused, "event %d", i)
+		require.Equal(t, i < len(events)-repeats, result.Inserted, "event %d", i)
+	}
+	require.Equal(t, len(events)-repeats-1, get[int](t, s, "SELECT count(*) FROM event_store"))
+	for _, of := range byTrace {
+		requireTrace(t, s, of)
+	}
+	results, err = s.Persist(t.Context(), events[:len(events)-repeats-1])
+	require.NoError(t, err)
+	require.Equal(t, make([]Persisted, len(results)), results, "the same again changes nothing")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.Persist(ctx, events)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestPersistLeavesNoTraceWithoutEvents(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -57,6 +57,7 @@ ON CONFLICT (tenant_id, correlation_id) DO UPDATE SET event_count = t.event_coun
 type database struct {
 	store  *store.Store
 	conn   *pgx.Conn
+	second *pgx.Conn
 	rounds map[string]int // of each kind of journey
 	close  func() error
 }
@@ -76,8 +77,10 @@ func startDatabase(ctx context.Context) (*database, error) {
 			d.store.Close()
 		}
 		var err error
-		if d.conn != nil {
-			err = d.conn.Close(context.WithoutCancel(ctx))
+		for _, conn := range []*pgx.Conn{d.conn, d.second} {
+			if conn != nil {
+				err = errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+			}
 		}
 		return errors.Join(err, server.Stop(context.WithoutCancel(ctx)), os.RemoveAll(data))
 	}
@@ -89,6 +92,9 @@ func startDatabase(ctx context.Context) (*database, error) {
 	}
 	if err == nil {
 		d.conn, err = pgx.Connect(ctx, server.URL())
+	}
+	if err == nil {
+		d.second, err = pgx.Connect(ctx, server.URL())
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -137,8 +143,9 @@ func columns(events []*tracking.Event) (uids [][16]byte, correlations, ids []str
 func (d *database) ways() []way {
 	return []way{
 		{"Ceiling/postgres/copy", "events/s", d.copy},
-		{"Ceiling/postgres/insert", "events/s", func(ctx context.Context, events []*tracking.Event) error { return d.insert(ctx, events, false) }},
-		{"Ceiling/postgres/insert-and-upsert", "events/s", func(ctx context.Context, events []*tracking.Event) error { return d.insert(ctx, events, true) }},
+		{"Ceiling/postgres/insert", "events/s", func(ctx context.Context, events []*tracking.Event) error { return insert(ctx, d.conn, events, false) }},
+		{"Ceiling/postgres/insert-and-upsert", "events/s", func(ctx context.Context, events []*tracking.Event) error { return insert(ctx, d.conn, events, true) }},
+		{"Ceiling/postgres/insert-and-upsert/by-two", "events/s", d.insertByTwo},
 		{"Store/persist", "events/s", d.persist},
 		{"Store/claim", "claims/s", d.claim},
 	}
@@ -159,7 +166,14 @@ func (d *database) copy(ctx context.Context, events []*tracking.Event) error {
 	return err
 }
 
-func (d *database) insert(ctx context.Context, events []*tracking.Event, upsert bool) error {
+// insertByTwo stores each half on a connection of its own, as persist does with as many events.
+func (d *database) insertByTwo(ctx context.Context, events []*tracking.Event) error {
+	half, other := len(events)/2, make(chan error, 1)
+	go func() { other <- insert(ctx, d.second, events[half:], true) }()
+	return errors.Join(insert(ctx, d.conn, events[:half], true), <-other)
+}
+
+func insert(ctx context.Context, conn *pgx.Conn, events []*tracking.Event, upsert bool) error {
 	uids, correlations, ids, occurred, received, payloads := columns(events)
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
@@ -168,7 +182,7 @@ func (d *database) insert(ctx context.Context, events []*tracking.Event, upsert 
 		batch.Queue(rawUpsert, correlations, occurred, received)
 	}
 	batch.Queue("COMMIT")
-	return d.conn.SendBatch(ctx, &batch).Close()
+	return conn.SendBatch(ctx, &batch).Close()
 }
 
 func (d *database) persist(ctx context.Context, events []*tracking.Event) error {

@@ -120,6 +120,7 @@ func runEngine(ctx context.Context, to *records) error {
 func ratios(all *records) {
 	all.ratio("Store/persist", "Ceiling/postgres/insert")
 	all.ratio("Store/persist", "Ceiling/postgres/insert-and-upsert")
+	all.ratio("Store/persist", "Ceiling/postgres/insert-and-upsert/by-two")
 	all.ratio("Store/persist", "Ceiling/postgres/copy")
 	for _, how := range []string{"nats/unfused", "nats/fused", "sqs/unfused", "sqs/fused"} {
 		all.ratio("EndToEnd/"+how+"/batch=100", "Ceiling/postgres/insert-and-upsert")

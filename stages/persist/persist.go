@@ -47,8 +47,9 @@ func Register(r *pipeline.Registry) error {
 }
 
 const doc = `
-A batch is stored in one transaction with the traces that it advances, and only an event that is new advances its trace. An
-event that the store can never hold is rejected with the code "refused".
+An event is stored in one transaction with the trace that it advances, and only an event that is new advances its trace. A batch of
+500 events or more takes several transactions at the same time, up to four, so that few workers and large batches serve it best: what
+a journey got meanwhile is then one change of its trace. An event that the store can never hold is rejected with the code "refused".
 
 What ` + "`personal`" + ` names is replaced in the payload by "[personal]", all other bytes staying as they are, and kept apart, encrypted
 under a key of its subject, which ` + "`rastro forget`" + ` destroys. The dead letters of the whole pipeline are kept so too. Stages behind this
