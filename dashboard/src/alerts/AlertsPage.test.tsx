@@ -20,8 +20,14 @@ function alerting(list: AlertList, who: typeof operator = operator) {
     me: { body: who },
     alerts: () => ({ body: now.list }),
     [path]: () => {
+      // A silence is taken off at the path where it is set; the alert is in the list once either way.
+      const others = (now.list.items ?? []).filter((a) => a.id !== breaker.id);
+      if (now.list.items?.some((a) => a.id === breaker.id && a.silence)) {
+        now.list = alertList([breaker, ...others]);
+        return { body: breaker };
+      }
       const silence = { at: '2026-06-20T12:00:00Z', until: '2030-06-20T13:00:00Z', who: 'Ana', reason: 'conocido' };
-      now.list = alertList([...(now.list.items ?? []).slice(1), { ...breaker, silence }]);
+      now.list = alertList([...others, { ...breaker, silence }]);
       return { body: { ...breaker, silence } };
     },
     'dead-letters/groups?by=pipeline&by=stage': { body: { items: [] } },
@@ -82,6 +88,8 @@ describe('the alerts', () => {
     await waitFor(() =>
       expect(asked.filter((a) => a.path === path).map((a) => (a.init as Request).method)).toContain('DELETE'),
     );
+    await waitFor(() => expect(screen.queryByTestId('alerts-silenced')).not.toBeInTheDocument());
+    expect(screen.getAllByText(/tracking\.persist está cortada/)).toHaveLength(1);
   });
 
   it('are read anew when the stream tells of one', async () => {

@@ -7,6 +7,7 @@ import { ChartCard } from '../ui/ChartCard';
 import { chartOf } from '../ui/metrics';
 import type { ChartData } from '../ui/TimeChart';
 import classes from './overview.module.css';
+import { LagChart, SettledChart } from './RangeCharts';
 
 /** Up to this length a range is shown by the second, as the stream tells it. */
 export const liveUpTo = 900_000;
@@ -19,11 +20,12 @@ const isLive = (range: Range): boolean => range.kind === 'relative' && range.ms 
 interface ChartsProps {
   /** Undefined while it is not known, and for who may not know. */
   metrics: Schema<'Metrics'> | undefined;
+  stages: readonly Schema<'Stage'>[] | undefined;
   withLatency: boolean;
 }
 
 /** What came and what was stored, and how long that took, over the range. */
-export function Charts({ metrics, withLatency }: ChartsProps) {
+export function Charts({ metrics, stages, withLatency }: ChartsProps) {
   const { t, f } = useI18n();
   const [range, setRange] = useRange();
   const zoom = (from: number, to: number) => setRange(absolute(from * 1000, to * 1000));
@@ -89,6 +91,8 @@ export function Charts({ metrics, withLatency }: ChartsProps) {
           onZoom={zoom}
         />
       )}
+      {withLatency && <LagChart stages={stages} />}
+      {withLatency && <SettledChart metrics={metrics} />}
     </div>
   );
 }

@@ -40,6 +40,60 @@ describe('the overview of who runs it', () => {
     expect(node).toHaveTextContent('p95 23 ms');
   });
 
+  it('says on a stage and on its queue what is retried, and on a stage what it rejects', async () => {
+    operations();
+    open('/');
+    const node = await screen.findByTestId('stage-tracking.validate');
+    const queue = screen.getByTitle('in');
+    expect(queue).not.toHaveTextContent('vuelve');
+    const tell = (at: number, more: object) =>
+      act(() =>
+        FakeEventSource.last.send('tick', tick(at, 10, { stages: { 'tracking/validate': { ...gauge, ...more } } })),
+      );
+    tell(1, { retried_per_second: 3 });
+    expect(node).toHaveTextContent('3/s reintenta');
+    expect(queue).toHaveTextContent('3/s vuelve');
+    tell(2, { retried_per_second: 3, rejected_per_second: 2 });
+    expect(node).toHaveTextContent('2/s rechaza');
+    expect(queue).toHaveTextContent('3/s vuelve');
+    tell(3, {});
+    expect(queue).not.toHaveTextContent('vuelve');
+  });
+
+  it('draws lag by stage and what became of what was accepted, over the range that is chosen', async () => {
+    const point = (value: number) => [{ at: '2026-06-20T11:45:00Z', value }];
+    const figures = { from: '2026-06-20T11:45:00Z', to: '2026-06-20T12:00:00Z', step_seconds: 60 };
+    const asked = operations({
+      'metrics?series=age': {
+        body: {
+          ...figures,
+          series: [
+            { name: 'age.p95:tracking.validate', unit: 'ms', points: point(12) },
+            { name: 'age.p95:tracking.persist', unit: 'ms', points: point(47_000) },
+          ],
+        },
+      },
+      'metrics?series=accepted': {
+        body: {
+          ...figures,
+          series: Object.entries({ accepted: 20, stored: 12, duplicates: 2, dropped: 3, dead_letters: 1 }).map(
+            ([name, value]) => ({ name, unit: 'per_second', points: point(value) }),
+          ),
+        },
+      },
+    });
+    open('/?range=1h');
+    await waitFor(() => expect(screen.getByTestId('lag-age.p95:tracking.persist')).toHaveTextContent('47 s'));
+    expect(screen.getByTestId('lag-age.p95:tracking.validate')).toHaveTextContent('12 ms');
+    await waitFor(() => expect(screen.getByTestId('settled-settled')).toHaveTextContent('16'));
+    expect(screen.getByTestId('settled-duplicates')).toHaveTextContent('2');
+    expect(screen.getByTestId('settled-dropped')).toHaveTextContent('1'); // copies are not counted twice
+    expect(screen.getByTestId('settled-dead_letters')).toHaveTextContent('1');
+    const lag = asked.find((a) => a.path.startsWith('metrics?series=age'));
+    const { from, to } = Object.fromEntries(new URLSearchParams(lag?.path.split('?')[1]));
+    expect(Date.parse(to ?? '') - Date.parse(from ?? '')).toBe(3_600_000);
+  });
+
   it('stands still while it is held, and asks for another tenant by name', async () => {
     const asked = operations();
     const { user, router } = open('/');

@@ -19,10 +19,11 @@ import { Charts } from './Charts';
 import { Conservation } from './Conservation';
 import { Kpis } from './Kpis';
 import classes from './overview.module.css';
+import { settledSeries } from './RangeCharts';
 import { TopologySkeleton } from './TopologySkeleton';
 import { Tops } from './Tops';
 
-const series = ['accepted', 'stored', 'dead_letters', 'p50', 'p95', 'p99'] as const;
+const series = [...settledSeries, 'p50', 'p95', 'p99'] as const;
 
 /** Is it flowing, is it late, is it losing? What is not well comes first. */
 export function OverviewPage() {
@@ -83,7 +84,7 @@ export function OverviewPage() {
             )}
           </Card>
         )}
-        <Charts metrics={metrics.data} withLatency={ops} />
+        <Charts metrics={metrics.data} stages={topology.data?.nodes ?? undefined} withLatency={ops} />
         <Conservation pipelines={overview.data?.balance ?? []} />
         {ops && <Tops overview={overview.data} />}
       </div>

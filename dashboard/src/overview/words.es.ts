@@ -30,6 +30,15 @@ export const overviewWords = {
     noLatency: 'En este periodo no se guardó ningún evento.',
     waiting: 'Esperando los primeros datos…',
     idle: 'Ningún evento en este periodo. En cuanto un transportista envíe uno, se verá aquí.',
+    lag: 'Retraso por etapa',
+    lagNote: 'Desde que se recibió, p95',
+    lagSummary:
+      'Gráfico de cuánto hacía, en cada etapa, que se habían recibido los eventos que la pasaban en el periodo elegido.',
+    settled: 'Qué fue de lo aceptado',
+    settledNote: 'Lo resuelto sigue a lo aceptado; si se separa, algo espera',
+    settledSummary:
+      'Gráfico de los eventos aceptados, resueltos, duplicados, descartados y sin procesar por segundo en el periodo elegido.',
+    settledAll: 'Resueltos',
     failures: 'Motivos de rechazo',
     noFailures: 'Ninguna etapa rechazó eventos en este periodo.',
     slowest: 'Los que más tarde avisan',

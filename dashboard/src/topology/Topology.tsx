@@ -214,6 +214,15 @@ const QueueLabel = memo(function QueueLabel({
       <span className={classes.flow}>
         <LiveText className="num" text={(s) => f.rate(gauge(s, stage).in_per_second)} />
         <span className={classes.unit}>{t.overview.perSecond}</span>
+        <span title={t.topology.returningHint}>
+          <LiveText
+            className={`${classes.returning} num`}
+            text={(s) => {
+              const retried = gauge(s, stage).retried_per_second;
+              return retried > 0 ? t.topology.returning(f.rate(retried)) : '';
+            }}
+          />
+        </span>
       </span>
       <span className={`${classes.waits} num`}>
         {health !== 'ok' && health !== 'paused' && <HealthMark health={health} size={12} />}
@@ -234,6 +243,7 @@ const StageNode = memo(function StageNode({ stage, letters }: { stage: Stage; le
     if (stage.paused) return t.health.paused;
     const now = gauge(s, stage);
     if (now.rejected_per_second > 0) return t.topology.rejected(f.rate(now.rejected_per_second));
+    if (now.retried_per_second > 0) return t.topology.retried(f.rate(now.retried_per_second));
     const all = now.in_per_second;
     if (now.dropped_per_second > 0 && all > 0) return t.topology.dropped(f.percent(now.dropped_per_second / all));
     return stage.breaker === 'open' ? t.topology.breakerOpen : t.topology.workers(stage.workers * stage.processes);
