@@ -1,5 +1,5 @@
 import type { Page } from '@playwright/test';
-import { expect, signIn, test } from './page';
+import { expect, signIn, test, traceId } from './page';
 
 /** A shape much larger than most have: 200 queues between 160 stages. */
 const [pipelines, stagesEach, extra] = [10, 16, 40];
@@ -121,6 +121,44 @@ test('two hundred queues and twenty updates a second leave room to breathe', asy
     `an update of 160 stages and 200 queues takes ${(each * 1000).toFixed(1)} ms of the main thread, ${(share * 100).toFixed(0)} % of its time`,
   );
   expect(share).toBeLessThan(0.8);
+});
+
+test('a page is usable within a second', async ({ page, isMobile }) => {
+  test.skip(isMobile || minutes > 0, 'one measurement is enough');
+  test.skip(!traceId, 'RASTRO_E2E_TRACE names no trace');
+  await signIn(page);
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable');
+  await session.send('Network.enable');
+  await session.send('Network.setCacheDisabled', { cacheDisabled: true }); // as whoever comes for the first time
+  const spent = async () => {
+    const { metrics } = await session.send('Performance.getMetrics');
+    return metrics.find((m) => m.name === 'ThreadTime')?.value ?? Number.NaN;
+  };
+  for (const [path, drawn] of [
+    ['./', '[data-testid="topology"] a'],
+    ['traces', 'main a[href*="/traces/"]'],
+    [`traces/${traceId}`, '[data-testid="timeline"] button'],
+  ] as const) {
+    await page.goto('about:blank');
+    const before = await spent();
+    await page.goto(path, { waitUntil: 'commit' });
+    const usable = await page.waitForFunction(
+      (what) => (document.querySelector(what) ? performance.now() : undefined),
+      drawn,
+      { polling: 'raf' },
+    );
+    const wall = Number(await usable.jsonValue());
+    const after = await spent();
+    // Another page may be another process of the browser, whose count begins at nothing.
+    const work = after >= before ? after - before : after;
+    console.info(
+      `${path} is usable after ${wall.toFixed(0)} ms, ${(work * 1000).toFixed(0)} ms of them work of its own`,
+    );
+    // The time of the processor and not that on the wall, as above.
+    expect(work, `work until ${path} is usable, in seconds`).toBeGreaterThan(0);
+    expect(work, `work until ${path} is usable, in seconds`).toBeLessThan(1);
+  }
 });
 
 test('memory does not grow', async ({ page, isMobile }) => {

@@ -71,7 +71,7 @@ export function ConfigFiles({ file, onFile }: ConfigFilesProps) {
         <Card titleId="others" title={t.config.otherFindings}>
           <ul className={classes.others}>
             {(data.findings ?? []).map((finding) => (
-              <li key={`${finding.file} ${finding.line} ${finding.code}`}>
+              <li key={`${finding.file} ${finding.line} ${finding.column} ${finding.code} ${finding.message}`}>
                 <code className="mono">{finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file}</code>
                 <FindingText finding={finding} />
               </li>

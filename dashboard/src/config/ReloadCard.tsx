@@ -56,7 +56,7 @@ export function ReloadCard({ reload }: { reload: Reload | undefined }) {
           </li>
         ))}
         {(reload.findings ?? []).map((finding) => (
-          <li key={`${finding.file} ${finding.line} ${finding.code}`}>
+          <li key={`${finding.file} ${finding.line} ${finding.column} ${finding.code} ${finding.message}`}>
             <code className="mono">{finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file}</code>
             <FindingText finding={finding} />
           </li>
