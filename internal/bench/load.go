@@ -14,7 +14,7 @@ import (
 
 const (
 	// probesPerSecond is how many events a second are watched until a query shows them. Each is a journey of its own.
-	probesPerSecond = 25
+	probesPerSecond = 10
 	// giveUp is when a probe counts as not seen.
 	giveUp = 20 * time.Second
 )
@@ -136,7 +136,7 @@ func (l *load) send(ctx context.Context, r request, scheduled time.Time, m *meas
 }
 
 // watch asks for a trace until it is there: every two milliseconds, and less often the longer it takes, so that asking is no load
-// of its own where things are slow. What it finds is at most a twentieth too long.
+// of its own where things are slow. What it finds is at most a tenth too long.
 func (l *load) watch(ctx context.Context, correlation string) bool {
 	ctx, cancel := context.WithTimeout(ctx, giveUp)
 	defer cancel()
@@ -146,7 +146,7 @@ func (l *load) watch(ctx context.Context, correlation string) bool {
 		if err == nil && status == http.StatusOK {
 			return true
 		}
-		if pause(ctx, max(2*time.Millisecond, time.Since(begin)/20)); ctx.Err() != nil {
+		if pause(ctx, max(2*time.Millisecond, time.Since(begin)/10)); ctx.Err() != nil {
 			return false
 		}
 	}

@@ -80,7 +80,12 @@ func run(ctx context.Context, c options) error {
 				err = errors.Join(err, s.run(ctx, c, all))
 			}
 		case "growth":
-			err = errors.Join(runStored(ctx, c, all), growth(c).run(ctx, c, all))
+			if err = runProcessors(ctx, c, all); err == nil {
+				err = runStored(ctx, c, all)
+			}
+			if err == nil {
+				err = growth(c).run(ctx, c, all)
+			}
 		case "query":
 			var found queryFigures
 			if found, err = measureQueries(ctx, c); err == nil && !c.json {

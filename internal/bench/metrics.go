@@ -10,19 +10,22 @@ import (
 	"strings"
 )
 
-// metrics are the values that a process tells at /metrics, by name and labels.
+// metrics are the values that processes tell at /metrics, by name and labels.
 type metrics map[string]float64
 
+// metrics adds up what the watched processes tell.
 func (s *stack) metrics(ctx context.Context, client *http.Client) (metrics, error) {
-	status, body, err := s.do(ctx, client, http.MethodGet, "/metrics", "")
-	if err != nil || status != http.StatusOK {
-		return nil, fmt.Errorf("GET /metrics: %d: %w", status, err)
-	}
 	found := metrics{}
-	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
-		name, value, ok := cutLast(lines.Text(), ' ')
-		if n, err := strconv.ParseFloat(value, 64); ok && err == nil && !strings.HasPrefix(name, "#") {
-			found[name] = n
+	for _, url := range s.telling {
+		status, body, err := s.ask(ctx, client, http.MethodGet, url+"/metrics", "")
+		if err != nil || status != http.StatusOK {
+			return nil, fmt.Errorf("GET %s/metrics: %d: %w", url, status, err)
+		}
+		for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
+			name, value, ok := cutLast(lines.Text(), ' ')
+			if n, err := strconv.ParseFloat(value, 64); ok && err == nil && !strings.HasPrefix(name, "#") {
+				found[name] += n
+			}
 		}
 	}
 	return found, nil

@@ -13,8 +13,23 @@ import (
 // clockTick is the unit of /proc's times: Linux tells user space 100 a second, whatever it counts in.
 const clockTick = time.Second / 100
 
-// cpu returns the CPU time that rastro has used, and that of its PostgreSQL.
-func (s *stack) cpu() (process, database time.Duration) { return cpuOf(s.cmd.Process.Pid) }
+// cpu returns the CPU time that what is watched of rastro has used, and that of its PostgreSQL.
+func (s *stack) cpu() (watched, database time.Duration) {
+	for _, p := range s.watched {
+		own, below := cpuOf(p.cmd.Process.Pid)
+		watched += own
+		database += below
+	}
+	if len(s.beside) == 0 {
+		return watched, database
+	}
+	_, database = cpuOf(os.Getpid())
+	for _, p := range s.beside {
+		own, _ := cpuOf(p.cmd.Process.Pid)
+		database -= own
+	}
+	return watched, database - watched
+}
 
 // cpuOf returns the CPU time that a process has used, and that of all below it, ended ones included; zero where there is no /proc.
 func cpuOf(root int) (own, below time.Duration) {
@@ -79,17 +94,16 @@ func statOf(pid int) (parent int, own, ended time.Duration, ok bool) {
 	return numbers[1], time.Duration(numbers[11]+numbers[12]) * clockTick, time.Duration(numbers[13]+numbers[14]) * clockTick, true
 }
 
-// peakRSS returns the most memory that rastro has had resident, in MiB, without its PostgreSQL; 0 where there is no /proc.
+// peakRSS returns the most memory that a watched process has had resident, in MiB, without PostgreSQL's; 0 where there is no /proc.
 func (s *stack) peakRSS() float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0
+	peak := 0.0
+	for _, p := range s.watched {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // as said
+		_, rest, _ := strings.Cut(string(status), "VmHWM:")
+		if fields := strings.Fields(rest); len(fields) > 0 {
+			kib, _ := strconv.ParseFloat(fields[0], 64) // as the kernel writes it
+			peak = max(peak, kib/1024)
+		}
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseFloat(fields[0], 64) // as the kernel writes it
-	return kib / 1024
+	return peak
 }

@@ -27,6 +27,8 @@ const fusedPipeline = `pipeline: tracking
 from: events.ingested
 stages:
   - use: validate
+    workers: 1
+    batch: {events: 5000, bytes: 8MiB}
     with: {schema: event.schema.json, future_skew: 5m}
   - use: dedupe
     fuse: true

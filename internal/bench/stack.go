@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,8 +20,54 @@ import (
 type stack struct {
 	url, token string
 	ready      time.Duration
-	cmd        *exec.Cmd
-	exited     chan struct{}
+	// watched are the processes that are measured, telling where their metrics are.
+	watched []*process
+	telling []string
+	// beside are processes of rastro that are not; where there are any, PostgreSQL is not below a watched one but below this process.
+	beside []*process
+}
+
+// process is a running rastro.
+type process struct {
+	cmd    *exec.Cmd
+	log    string
+	exited chan struct{}
+}
+
+// launch starts a process, which logs to a file of a folder.
+func launch(cmd *exec.Cmd, folder, name string) (*process, error) {
+	p := &process{cmd: cmd, log: filepath.Join(folder, name+".log"), exited: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, fmt.Errorf("make log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	cmd.Stderr = log
+	cmd.Env = append(append(os.Environ(), "RASTRO_LOG_LEVEL=error"), cmd.Env...)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	go func() {
+		_ = cmd.Wait() // how it ended shows in what it failed to do
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// said returns the end of what the process logged, for an error.
+func (p *process) said() []byte {
+	said, _ := os.ReadFile(p.log) // the error says enough without
+	return said[max(0, len(said)-2000):]
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-p.exited:
+	case <-time.After(30 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
 }
 
 // dataFolder makes a folder for what is measured. Others may pass through it: PostgreSQL refuses to run as root, and what its user could not
@@ -44,29 +91,19 @@ func startStack(ctx context.Context, binary, data string, args ...string) (*stac
 	}
 	start := time.Now()
 	cmd := exec.Command(binary, append([]string{"dev", "--data", data, "--listen", "127.0.0.1:0", "--simulate", "off"}, args...)...) //nolint:gosec,noctx // the binary is what we were asked to measure; stop ends it
-	cmd.Env = append(os.Environ(), "RASTRO_LOG_LEVEL=error")
-	if err := os.MkdirAll(data, 0o711); err != nil { //nolint:gosec // as dataFolder says
+	if err := os.MkdirAll(data, 0o711); err != nil {                                                                                 //nolint:gosec // as dataFolder says
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	log, err := os.Create(filepath.Join(data, "rastro.log")) //nolint:gosec // a file of our own
+	p, err := launch(cmd, data, "rastro")
 	if err != nil {
-		return nil, fmt.Errorf("make log: %w", err)
+		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the process has its own
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", binary, err)
-	}
-	s := &stack{cmd: cmd, exited: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait() // how it ended shows in what it failed to do
-		close(s.exited)
-	}()
-	if s.url, err = s.await(ctx, filepath.Join(data, "dev.json")); err != nil {
+	s := &stack{watched: []*process{p}}
+	if s.url, err = p.await(ctx, filepath.Join(data, "dev.json")); err != nil {
 		s.stop()
-		said, _ := os.ReadFile(log.Name()) // the error says enough without
-		return nil, fmt.Errorf("%w\n%s", err, said[max(0, len(said)-2000):])
+		return nil, fmt.Errorf("%w\n%s", err, p.said())
 	}
+	s.telling = []string{s.url}
 	s.ready = time.Since(start)
 	out, err := exec.CommandContext(ctx, binary, "token", "--data", data, "--role", "events:write,traces:read,ops:read,ops:write").Output() //nolint:gosec // as above
 	if err != nil {
@@ -78,7 +115,7 @@ func startStack(ctx context.Context, binary, data string, args ...string) (*stac
 }
 
 // await returns the address once the process has written it and is ready.
-func (s *stack) await(ctx context.Context, path string) (string, error) {
+func (p *process) await(ctx context.Context, path string) (string, error) {
 	deadline := time.NewTimer(90 * time.Second)
 	defer deadline.Stop()
 	poll := time.NewTicker(5 * time.Millisecond)
@@ -88,7 +125,7 @@ func (s *stack) await(ctx context.Context, path string) (string, error) {
 		case <-poll.C:
 		case <-ctx.Done():
 			return "", ctx.Err()
-		case <-s.exited:
+		case <-p.exited:
 			return "", errors.New("rastro dev ended before it was ready")
 		case <-deadline.C:
 			return "", errors.New("rastro dev is not ready after 90 s")
@@ -107,18 +144,18 @@ func (s *stack) await(ctx context.Context, path string) (string, error) {
 }
 
 func (s *stack) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGINT)
-	select {
-	case <-s.exited:
-	case <-time.After(30 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.exited
+	for _, p := range append(slices.Clone(s.beside), s.watched...) {
+		p.stop()
 	}
 }
 
 // do sends a request and returns the answer's status and body.
 func (s *stack) do(ctx context.Context, client *http.Client, method, path, body string) (int, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
+	return s.ask(ctx, client, method, s.url+path, body)
+}
+
+func (s *stack) ask(ctx context.Context, client *http.Client, method, url, body string) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, fmt.Errorf("make request: %w", err)
 	}
