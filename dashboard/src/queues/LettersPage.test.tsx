@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { setVisibility } from '../test/event-source';
-import { operations, original } from '../test/operations';
+import { group, operations, original } from '../test/operations';
 import { open } from '../test/render';
 
 beforeEach(() => {
@@ -98,6 +98,36 @@ describe('dead letters', () => {
     await user.type(within(dialog).getByRole('textbox', { name: /^Por qué/ }), 'old');
     await user.click(within(dialog).getByTestId('confirm'));
     expect(await within(dialog).findByRole('alert')).toHaveTextContent('9 match now');
+  });
+
+  it('are grouped by stage, reason and carrier, and a group is gone into and redriven', async () => {
+    const asked = operations({
+      'dead-letters/groups?': {
+        body: {
+          items: [group(2, { source: 'LA' }), group(1, { source: 'H2', reason: 'schema', example: 'no place' })],
+        },
+      },
+      'dead-letters/redrive?dryRun': { body: { trial: { matched: 2, tried: 2, outcomes: { pass: 2 }, letters: [] } } },
+    });
+    const { user, router } = open('/dead-letters');
+    const groups = await screen.findByRole('region', { name: 'Causas' });
+    const [first, second] = within(groups).getAllByRole('listitem') as [HTMLElement, HTMLElement];
+    expect(first).toHaveTextContent('2future · validate · LA');
+    expect(second).toHaveTextContent('schema · validate · H2no place');
+    await user.click(within(first).getByRole('button', { name: 'Reenviar' }));
+    expect(await within(await screen.findByTestId('action')).findByTestId('trial')).toHaveTextContent('2 pasarían');
+    const request = asked.find((a) => a.path.startsWith('dead-letters/redrive?dryRun'))?.init as Request;
+    expect((await request.clone().json()).filter).toMatchObject({
+      stage: ['validate'],
+      reason: ['future'],
+      source: ['LA'],
+    });
+    await user.click(screen.getByRole('button', { name: 'Cancelar' }));
+    await waitFor(() => expect(screen.queryByTestId('action')).toBeNull());
+    await user.click(within(second).getByText('no place'));
+    await waitFor(() =>
+      expect(router.state.location.search).toMatchObject({ stage: 'validate', reason: 'schema', source: 'H2' }),
+    );
   });
 
   it('that are none say what that means', async () => {

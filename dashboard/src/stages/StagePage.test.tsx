@@ -1,7 +1,7 @@
-import { screen, within } from '@testing-library/react';
+import { act, screen, within } from '@testing-library/react';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { setVisibility } from '../test/event-source';
-import { operations } from '../test/operations';
+import { FakeEventSource, setVisibility, tick } from '../test/event-source';
+import { gauge, operations, stage } from '../test/operations';
 import { open } from '../test/render';
 
 beforeEach(() => {
@@ -23,6 +23,33 @@ describe('a stage', () => {
     await user.click(screen.getAllByRole('link', { name: 'Configuración' }).at(-1) as HTMLElement);
     expect(await screen.findByText('future_skew: 5m')).toBeInTheDocument();
     expect(screen.getByText('How far ahead.')).toBeInTheDocument();
+  });
+
+  it('says how full its batches are and what it retries, as the stream tells', async () => {
+    operations({
+      'stages/tracking.persist?': {
+        body: {
+          ...stage('persist', { breaker: 'open', health: 'bad', batch_fill: 0.25 }),
+          summary: 'Stores events.',
+          config: '{}',
+          fields: [],
+          version: 'abc',
+        },
+      },
+    });
+    open('/stages/tracking.persist');
+    const fill = (await screen.findByText('Lotes llenos')).closest('div');
+    expect(fill).toHaveTextContent('25');
+    expect(screen.getByText('Abierto')).toBeInTheDocument();
+    const retries = screen.getByText('Reintenta').closest('div');
+    expect(retries).toHaveTextContent('0/s');
+    act(() =>
+      FakeEventSource.last.send(
+        'tick',
+        tick(1, 10, { stages: { 'tracking/persist': { ...gauge, retried_per_second: 4 } } }),
+      ),
+    );
+    expect(retries).toHaveTextContent('4/s');
   });
 
   it('that is not there says so', async () => {
