@@ -181,9 +181,13 @@ func TestDeploymentsTellMetricsApart(t *testing.T) {
 	}
 	text, err := os.ReadFile("../deploy/prometheus/prometheus.yaml")
 	require.NoError(t, err)
-	for _, target := range regexp.MustCompile(`targets: \["(\w+):(\d+)"\], labels`).FindAllStringSubmatch(string(text), -1) {
+	var roles []string
+	for _, target := range regexp.MustCompile(`targets: \["(\w+):(\d+)"\], labels: \{role: (\w+)\}`).FindAllStringSubmatch(string(text), -1) {
 		require.Equal(t, port, target[2], target[1])
+		require.Equal(t, target[1], target[3])
+		roles = append(roles, target[1])
 	}
+	require.ElementsMatch(t, allRoles(), roles, "Prometheus asks every role, and nobody else")
 }
 
 // Queues are those of the shipped pipelines, as the commands print them that the pages name.

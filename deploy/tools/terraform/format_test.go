@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -13,12 +14,12 @@ import (
 // Terraform's files are written as `terraform fmt` writes them, whether or not it is on this machine.
 func TestTerraformIsFormatted(t *testing.T) {
 	root := filepath.Join("..", "..", "terraform")
-	found := 0
+	found := map[string]int{}
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".tf" {
+		if err != nil || entry.IsDir() || !slices.Contains([]string{".tf", ".tfvars", ".hcl"}, filepath.Ext(path)) {
 			return err
 		}
-		found++
+		found[filepath.Ext(path)]++
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -26,5 +27,5 @@ func TestTerraformIsFormatted(t *testing.T) {
 		require.Equal(t, string(hclwrite.Format(text)), string(text), path)
 		return nil
 	}))
-	require.NotZero(t, found)
+	require.Len(t, found, 3, "configuration, variables and tests")
 }
