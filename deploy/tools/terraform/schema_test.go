@@ -46,7 +46,7 @@ func readSchema(t *testing.T) provider {
 		Providers map[string]provider `json:"provider_schemas"`
 	}
 	require.NoError(t, json.Unmarshal(text, &all))
-	require.Equal(t, "6.25.0", all.Version)
+	require.Equal(t, "6.34.0", all.Version)
 	p := all.Providers["registry.terraform.io/hashicorp/aws"]
 	require.Greater(t, len(p.Resources), 30)
 	return p
@@ -163,7 +163,7 @@ func (c *checker) module(m module) {
 		for name, block := range m.named(kind) {
 			schema, ok := known[block.Labels[0]]
 			if !ok {
-				c.add(block.TypeRange, "terraform/schema has no %s %s: see cut.mjs", kind, block.Labels[0])
+				c.add(block.TypeRange, "terraform/schema has no %s %s: see cut", kind, block.Labels[0])
 				continue
 			}
 			c.body(kind+" "+name, block.Body, schema.Block, metaArguments)

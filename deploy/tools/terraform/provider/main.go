@@ -24,8 +24,8 @@ const address = "registry.terraform.io/hashicorp/aws"
 // block is a block of the schema in the form of `terraform providers schema -json`.
 type block struct {
 	Attributes map[string]struct {
-		Type                         json.RawMessage
-		Required, Optional, Computed bool
+		Type                                    json.RawMessage
+		Required, Optional, Computed, Sensitive bool
 	}
 	BlockTypes map[string]struct {
 		Nesting  string `json:"nesting_mode"`
@@ -107,14 +107,13 @@ func blockOf(path string, from block) (*tfprotov6.SchemaBlock, error) {
 	to := &tfprotov6.SchemaBlock{}
 	for _, name := range slices.Sorted(maps.Keys(from.Attributes)) {
 		attribute := from.Attributes[name]
-		kind, err := typeOf(name, attribute.Type)
+		kind, err := typeOf(attribute.Type)
 		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", path, name, err)
 		}
 		to.Attributes = append(to.Attributes, &tfprotov6.SchemaAttribute{
-			Name: name, Type: kind, Required: attribute.Required, Optional: attribute.Optional,
-			// Both are known once it is there, where nobody has said them.
-			Computed: attribute.Computed || attribute.Optional && (name == "id" || name == "region"),
+			Name: name, Type: kind, Required: attribute.Required, Optional: attribute.Optional, Computed: attribute.Computed,
+			Sensitive: attribute.Sensitive,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(from.BlockTypes)) {
@@ -137,21 +136,16 @@ func nestings() map[string]tfprotov6.SchemaNestedBlockNestingMode {
 	}
 }
 
-// typeOf reads a type. Of what can only be read the schema does not know the type; all that terraform/ reads is text, but for the secret
-// that the database makes.
-func typeOf(name string, text json.RawMessage) (tftypes.Type, error) {
+// typeOf reads a type: a word, or a kind with what is in it.
+func typeOf(text json.RawMessage) (tftypes.Type, error) {
 	var simple string
 	if err := json.Unmarshal(text, &simple); err == nil {
-		switch {
-		case name == "master_user_secret":
-			return tftypes.List{ElementType: tftypes.Object{AttributeTypes: map[string]tftypes.Type{
-				"kms_key_id": tftypes.String, "secret_arn": tftypes.String, "secret_status": tftypes.String,
-			}}}, nil
-		case simple == "number":
+		switch simple {
+		case "number":
 			return tftypes.Number, nil
-		case simple == "bool":
+		case "bool":
 			return tftypes.Bool, nil
-		case simple == "string", simple == "dynamic":
+		case "string":
 			return tftypes.String, nil
 		}
 		return nil, fmt.Errorf("type %q is none", simple)
@@ -164,7 +158,10 @@ func typeOf(name string, text json.RawMessage) (tftypes.Type, error) {
 	if err := json.Unmarshal(pair[0], &kind); err != nil {
 		return nil, fmt.Errorf("type %s is none: %w", text, err)
 	}
-	element, err := typeOf("", pair[1])
+	if kind == "object" {
+		return objectOf(pair[1])
+	}
+	element, err := typeOf(pair[1])
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +174,22 @@ func typeOf(name string, text json.RawMessage) (tftypes.Type, error) {
 		return tftypes.Map{ElementType: element}, nil
 	}
 	return nil, fmt.Errorf("type %s is none", text)
+}
+
+func objectOf(text json.RawMessage) (tftypes.Type, error) {
+	var attributes map[string]json.RawMessage
+	if err := json.Unmarshal(text, &attributes); err != nil {
+		return nil, fmt.Errorf("type %s is none: %w", text, err)
+	}
+	types := make(map[string]tftypes.Type, len(attributes))
+	for name, attribute := range attributes {
+		kind, err := typeOf(attribute)
+		if err != nil {
+			return nil, err
+		}
+		types[name] = kind
+	}
+	return tftypes.Object{AttributeTypes: types}, nil
 }
 
 // server answers what Terraform asks of a provider that is mocked, or only validated with.
