@@ -26,8 +26,15 @@ resource "aws_appautoscaling_policy" "cpu" {
   }
 }
 
+# A policy takes ten metrics, of which one is how many tasks there are.
+check "every_queue_counts" {
+  assert {
+    condition     = length(var.queue_arns) <= 9
+    error_message = "Processors are scaled by the first nine queues alone, of ${length(var.queue_arns)}, and by CPU: have stages that need no queue between them run together (fuse), or scale by a metric of your own."
+  }
+}
+
 locals {
-  # Metric math takes nine queues; where there are more, those of the hops count first, which events wait in.
   scaled_queues = slice(sort(keys(var.queue_arns)), 0, min(length(var.queue_arns), 9))
 }
 

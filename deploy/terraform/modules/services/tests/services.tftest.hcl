@@ -146,6 +146,42 @@ run "tasks_reach_https_and_their_database" {
   }
 }
 
+run "roles_are_scaled_by_cpu_and_processors_by_what_waits" {
+  command = plan
+
+  assert {
+    condition = { for role, p in aws_appautoscaling_policy.cpu : role => one(p.target_tracking_scaling_policy_configuration).target_value } == {
+      ingest = 60, query = 60, processor = 70, dashboard = 70
+    }
+    error_message = "A role is not scaled by CPU."
+  }
+  assert {
+    condition     = { for role, t in aws_appautoscaling_target.role : role => "${t.resource_id} ${t.min_capacity} ${t.max_capacity}" }["processor"] == "service/rastro/processor 2 20"
+    error_message = "Another service than the processor's is scaled, or to other bounds."
+  }
+  assert {
+    condition     = [for m in one(one(aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration).customized_metric_specification).metrics : m.expression if m.return_data] == ["(q0 + q1) / tasks"]
+    error_message = "Processors are not scaled by what waits, by task."
+  }
+  assert {
+    condition = toset(flatten([
+      for m in one(one(aws_appautoscaling_policy.backlog.target_tracking_scaling_policy_configuration).customized_metric_specification).metrics :
+      [for s in m.metric_stat : [for d in one(s.metric).dimensions : "${m.id} ${one(s.metric).metric_name} ${d.value}" if d.name != "ClusterName"]]
+    ])) == toset(["tasks RunningTaskCount processor", "q0 ApproximateNumberOfMessagesVisible in", "q1 ApproximateNumberOfMessagesVisible persist"])
+    error_message = "What waits is looked for in other queues."
+  }
+}
+
+run "more_queues_than_a_policy_takes_are_said" {
+  command = plan
+
+  variables {
+    queue_arns = { for n in range(10) : "q-${n}" => "arn:aws:sqs:eu-west-1:123456789012:q-${n}" }
+  }
+
+  expect_failures = [check.every_queue_counts]
+}
+
 run "upgrades_without_downtime" {
   command = plan
 
