@@ -444,7 +444,7 @@ func TestFiguresOfManyProcessesAreMerged(t *testing.T) {
 	require.Equal(t, http.StatusOK, e.get("stages/tracking.persist", &persist))
 	require.Equal(t, "open", persist.Breaker)
 	require.Equal(t, 2, persist.Processes)
-	require.InEpsilon(t, 0.5, *persist.Fill, 0.001)
+	require.InEpsilon(t, 0.05, *persist.Fill, 0.001, "250 events a batch of 5000")
 	require.Equal(t, map[string]int{"pass": 900}, persist.Outcomes)
 	require.NotEmpty(t, persist.Version)
 	var inBars uint64
