@@ -108,7 +108,8 @@ var declaration = regexp.MustCompile(`(?m)^(resource|data) "(aws_\w+)"`)
 // usedBy returns the types that the configuration below a folder declares, by their kind.
 func usedBy(folder string) (map[string]map[string]bool, error) {
 	used := map[string]map[string]bool{"resource": {}, "data": {}}
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	// #nosec G703 -- as above
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".tf" {
 			return err
 		}
