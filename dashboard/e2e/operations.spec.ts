@@ -182,6 +182,7 @@ test('everything is reached with the keyboard alone', async ({ page, isMobile })
   await page.keyboard.type('etapas');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(/\/stages$/);
+  await expect(palette).toHaveCount(0); // while it fades, what is typed is still typed into it
   await page.keyboard.press('g');
   await page.keyboard.press('q');
   await expect(page).toHaveURL(/\/queues$/);
