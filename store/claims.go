@@ -38,21 +38,22 @@ SELECT CASE
     ELSE pg_advisory_xact_lock_shared(hashtextextended('rastro.claims', 0)) END
 FROM (SELECT coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC') AS clock (now_at)`
 
-	// claimInsert enters the claims whose key nobody holds. A row of today that is older than the window has lost its hold and
-	// is taken over. Rows are locked in the order of their keys, so that claimants never wait for each other in a circle.
+	// claimInsert enters the claims whose key nobody holds. Who has held one since another day is looked for; who has since today is met
+	// in the primary key. A row of today that is older than the window has lost its hold and is taken over. Rows are locked in the order
+	// of their keys, so that claimants never wait for each other in a circle.
 	claimInsert = `
+WITH held AS MATERIALIZED (
+    SELECT key FROM dedupe_claims WHERE key = ANY ($3) AND claimed_at > coalesce($1::timestamptz, now()) - $2::interval
+        AND day >= (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC' - $2::interval)::date
+        AND day < (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC')::date
+    UNION ALL -- The clock may have been put back over midnight.
+    SELECT key FROM dedupe_claims WHERE key = ANY ($3) AND claimed_at > coalesce($1::timestamptz, now()) - $2::interval
+        AND day >= (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC')::date + 1
+)
 INSERT INTO dedupe_claims (key, day, uid, claimed_at)
 SELECT claim.key, (clock.now_at AT TIME ZONE 'UTC')::date, claim.uid, clock.now_at
-FROM (SELECT coalesce($1::timestamptz, now())) AS clock (now_at),
-    unnest($3::bytea[], $4::uuid[]) AS claim (key, uid)
-    LEFT JOIN LATERAL (
-        SELECT true FROM dedupe_claims held
-        WHERE held.key = claim.key
-            AND held.day >= (coalesce($1::timestamptz, now()) AT TIME ZONE 'UTC' - $2::interval)::date
-            AND held.claimed_at > coalesce($1::timestamptz, now()) - $2::interval
-        LIMIT 1
-    ) AS held (found) ON true
-WHERE held.found IS NULL
+FROM (SELECT coalesce($1::timestamptz, now())) AS clock (now_at), (SELECT unnest($3::bytea[]), unnest($4::uuid[])) AS claim (key, uid)
+WHERE NOT EXISTS (SELECT FROM held WHERE held.key = claim.key)
 ORDER BY claim.key
 ON CONFLICT (key, day) DO UPDATE SET uid = excluded.uid, claimed_at = excluded.claimed_at
 WHERE dedupe_claims.claimed_at <= excluded.claimed_at - $2::interval
@@ -166,6 +167,7 @@ func enterClaims(
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	batch.Queue(claimTimeout)
 	batch.Queue(claimLock, at, midnightMargin)
+	batch.Queue(keepPlans)
 	batch.Queue(claimInsert, at, window, keys, uids).Query(func(rows pgx.Rows) error {
 		var key []byte
 		_, err := pgx.ForEachRow(rows, []any{&key}, func() error {

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +25,7 @@ type columnCodec struct {
 func arrays() []uint32 {
 	return []uint32{
 		pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int4ArrayOID, pgtype.Int2ArrayOID,
-		pgtype.TimestamptzArrayOID,
+		pgtype.TimestamptzArrayOID, pgtype.TIDArrayOID,
 	}
 }
 
@@ -73,6 +75,8 @@ func (c columnCodec) plan(value any) pgtype.EncodePlan {
 		return fitting(element == pgtype.TimestamptzOID, columnPlan[time.Time]{element, appendTime})
 	case []*time.Time:
 		return fitting(element == pgtype.TimestamptzOID, columnPlan[*time.Time]{element, orNull(appendTime)})
+	case []pgtype.TID:
+		return fitting(element == pgtype.TIDOID, columnPlan[pgtype.TID]{element, appendTID})
 	default:
 		return nil
 	}
@@ -154,6 +158,8 @@ func columnSize(column any) int {
 		return head + (length+4)*len(values)
 	case []int16:
 		return head + (length+2)*len(values)
+	case []pgtype.TID:
+		return head + (length+6)*len(values)
 	default:
 		return 0
 	}
@@ -189,6 +195,24 @@ func makeRoom(conn *pgx.Conn, batch *pgx.Batch) {
 	}
 }
 
+// sent is a query for the rows that are sent by column: of "a text, b int" it is SELECT unnest($1::text[]) AS a, unnest($2::int[]) AS b, in the
+// order in which they are sent. Functions of a select list advance together, a row at a time; one unnest of many arrays in FROM gathers each of
+// them in a store of its own first, which takes as long as a good part of an insert.
+func sent(columns string) string {
+	list := strings.Split(columns, ", ")
+	for i, column := range list {
+		name, kind, _ := strings.Cut(column, " ")
+		list[i] = fmt.Sprintf("unnest($%d::%s[]) AS %s", i+1, kind, name)
+	}
+	return "SELECT " + strings.Join(list, ", ")
+}
+
+// keepPlans has the statements that follow in a transaction planned once a connection, for arrays of any length. Planned for the arrays at hand,
+// as all others are (see Config), a batch takes a quarter longer: arrays are copied into the plan, and weighed against statistics value by value.
+// It is for statements that can be run in one good way only: rows that are sent are inserted, or looked up by ctid or by the one index of a
+// table. The other way, which a plan made while a table is empty takes and goes on with, is to read all of it, so that is ruled out.
+const keepPlans = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+
 // null is the length of NULL. What appends an element appends nothing for it.
 const null = ^uint32(0)
 
@@ -214,6 +238,10 @@ func appendInt4(to []byte, n int32) []byte {
 
 func appendInt2(to []byte, n int16) []byte {
 	return binary.BigEndian.AppendUint16(sized(to, 2), uint16(n)) //nolint:gosec // Two's complement.
+}
+
+func appendTID(to []byte, at pgtype.TID) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(sized(to, 6), at.BlockNumber), at.OffsetNumber)
 }
 
 // year2000 is where PostgreSQL's timestamps count from, in microseconds since 1970.

@@ -28,8 +28,15 @@ func TestColumnsAreEncodedAsPgxDoes(t *testing.T) {
 	t.Run("int", sameAsPgx(pgtype.Int4ArrayOID, rapid.Int32(), func(n int32) any { return n }))
 	t.Run("smallint", sameAsPgx(pgtype.Int2ArrayOID, rapid.Int16(), func(n int16) any { return n }))
 	t.Run("timestamptz", sameAsPgx(pgtype.TimestamptzArrayOID, at, func(at time.Time) any { return at }))
+	t.Run("tid", sameAsPgx(pgtype.TIDArrayOID, rapid.Custom(func(t *rapid.T) pgtype.TID {
+		return pgtype.TID{BlockNumber: rapid.Uint32().Draw(t, "block"), OffsetNumber: rapid.Uint16().Draw(t, "offset"), Valid: true}
+	}), func(at pgtype.TID) any { return at }))
 	t.Run("int or null", sameAsPgx(pgtype.Int4ArrayOID, rapid.Ptr(rapid.Int32(), true), func(n *int32) any { return n }))
 	t.Run("timestamptz or null", sameAsPgx(pgtype.TimestamptzArrayOID, rapid.Ptr(at, true), func(at *time.Time) any { return at }))
+}
+
+func TestRowsAreSentByColumn(t *testing.T) {
+	require.Equal(t, "SELECT unnest($1::text[]) AS a, unnest($2::timestamptz[]) AS b", sent("a text, b timestamptz"))
 }
 
 func sameAsPgx[T any](oid uint32, values *rapid.Generator[T], plainly func(T) any) func(*testing.T) {

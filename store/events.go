@@ -66,22 +66,18 @@ func rowOf(e *tracking.Event) (eventRow, error) {
 	return eventRow{Event: e, details: encoded}, nil
 }
 
-// insertEvents takes the arguments that insertArgs makes. Rows are inserted in the order of their uids, so that two batches that
-// hold the same ones never wait for each other in a circle.
-const insertEvents = `
+// insertEvents takes the arguments that insertArgs makes. Whoever sends the rows sorts them by their uids, so that two batches that hold the
+// same ones never wait for each other in a circle.
+var insertEvents = `
 INSERT INTO event_store (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
     milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details,
     chain_epoch, chain_seq, chain_prev, chain_hash)
 SELECT uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
     milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload::json, details::json,
     chain_epoch, chain_seq, chain_prev, chain_hash
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::smallint[], $15::timestamptz[], $16::text[], $17::text[],
-    $18::bigint[], $19::bigint[], $20::bytea[], $21::bytea[])
-    AS e (uid, tenant_id, correlation_id, aggregate_id, source, event_id, revision, kind, event_type, classifier,
-        milestone, time_quality, occurred_at, utc_offset_minutes, received_at, payload, details,
-        chain_epoch, chain_seq, chain_prev, chain_hash)
-ORDER BY uid`
+FROM (` + sent(`uid uuid, tenant_id text, correlation_id text, aggregate_id text, source text, event_id text, revision bigint, kind text, `+
+	`event_type text, classifier text, milestone text, time_quality text, occurred_at timestamptz, utc_offset_minutes smallint, `+
+	`received_at timestamptz, payload text, details text, chain_epoch bigint, chain_seq bigint, chain_prev bytea, chain_hash bytea`) + `) AS e`
 
 // insertArgs turns rows into columns.
 func insertArgs(rows []eventRow) []any {

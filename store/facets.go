@@ -117,10 +117,9 @@ func upper(s string) string {
 
 // insertFacets and insertUnknownFacets take the arguments that facetArgs makes. Whoever inserts has locked the traces, so nobody else
 // inserts the same. The second leaves those alone that are there, which costs twice as much.
-const (
+var (
 	insertFacets = `
-INSERT INTO trace_facets (tenant_id, facet, correlation_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[])`
+INSERT INTO trace_facets (tenant_id, facet, correlation_id) ` + sent("tenant_id text, facet text, correlation_id text")
 	insertUnknownFacets = insertFacets + `
 ON CONFLICT DO NOTHING`
 )

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rastrohq/rastro/tracking"
@@ -129,8 +130,9 @@ type touched struct {
 	head   chainHead
 	events []*tracking.Event // newly inserted
 	facets knownFacets
-	// locked says that there is a row, which is locked. Where there is none, it is inserted with the events.
+	// locked says that there is a row, which is locked, and place where. Where there is none, it is inserted with the events.
 	locked bool
+	place  pgtype.TID
 	// rebuild says that the state must be made from all events.
 	rebuild bool
 }
@@ -222,7 +224,7 @@ const (
 	holdTraces = `LOCK TABLE traces IN ROW EXCLUSIVE MODE`
 
 	lockTraces = `
-SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash, t.facets_known
+SELECT t.tenant_id, t.correlation_id, t.state, t.chain_seq, t.chain_hash, t.facets_known, t.ctid
 FROM traces t JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id)
     ON t.tenant_id = k.tenant_id AND t.correlation_id = k.correlation_id
 ORDER BY t.tenant_id, t.correlation_id
@@ -256,6 +258,7 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 	}
 	var key traceKey
 	var state, facets []byte
+	var place pgtype.TID
 	var head chainHead
 	var uid uuid.UUID
 	var batch pgx.Batch
@@ -267,11 +270,11 @@ func lockAndLook(ctx context.Context, conn *pgxpool.Conn, rows []eventRow, peopl
 		return looked{}, err
 	}
 	batch.Queue(lockTraces, tenants, correlations).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash, &facets}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&key.tenant, &key.correlation, &state, &head.seq, &head.hash, &facets, &place}, func() error {
 			t := found.traces[key]
 			// A state of another version of the fold cannot be read, and is made anew.
 			t.rebuild = t.state.UnmarshalBinary(state) != nil
-			t.head, t.facets, t.locked = head, knownFacets(facets), true
+			t.head, t.facets, t.locked, t.place = head, knownFacets(facets), true, place
 			head.hash, facets = nil, nil
 			return nil
 		})
@@ -340,18 +343,19 @@ func writeBack(
 		if err != nil {
 			return fmt.Errorf("encode trace: %w", err)
 		}
-		row.head, row.facets, row.fresh = t.head, t.facets, !t.locked
+		row.head, row.facets, row.fresh, row.place = t.head, t.facets, !t.locked, t.place
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, compareRowKeys)
 	fresh, advanced := split(rows, func(r traceRow) bool { return r.fresh })
 	var batch pgx.Batch
+	batch.Queue(keepPlans)
 	if len(fresh) > 0 {
 		batch.Queue(insertTraces, traceArgs(fresh)...)
 	}
 	batch.Queue(insertEvents, insertArgs(events)...)
 	if len(advanced) > 0 {
-		batch.Queue(updateTraces, traceArgs(advanced)...)
+		batch.Queue(updateTraces, append(traceArgs(advanced), placesOf(advanced))...)
 	}
 	switch {
 	case len(facets) == 0:

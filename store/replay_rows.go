@@ -16,26 +16,17 @@ import (
 	"github.com/rastrohq/rastro/tracking"
 )
 
-// foldColumns are the columns of traces that the fold owns. Others may be there, which a replay leaves as they are.
-const foldColumns = `tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at, last_event_at,
-    estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at`
+var insertShadow = `
+INSERT INTO traces_replay (` + foldColumns + `, had_version)
+SELECT tenant_id, correlation_id, aggregate_id, aggregates::jsonb, kind, status, exception, anomalies::jsonb, first_event_at, last_event_at,
+    estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at, had_version
+FROM (` + sent(sentFold+`, had_version text`) + `) AS r
+ON CONFLICT (tenant_id, correlation_id) DO NOTHING`
 
 const (
 	// readRows reads rows with the lists as text.
 	readRows = `
 SELECT ` + foldColumns + `, traces.xmin::text FROM traces JOIN unnest($1::text[], $2::text[]) AS k (tenant_id, correlation_id) USING (tenant_id, correlation_id)`
-
-	insertShadow = `
-INSERT INTO traces_replay (` + foldColumns + `, had_version)
-SELECT tenant_id, correlation_id, aggregate_id, aggregates::jsonb, kind, status, exception, anomalies::jsonb, first_event_at, last_event_at,
-    estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at, had_version
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-    $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
-    $19::timestamptz[], $20::text[])
-    AS r (tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at,
-        last_event_at, estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state,
-        updated_at, had_version)
-ON CONFLICT (tenant_id, correlation_id) DO NOTHING`
 
 	// Whoever writes a row gives it another xmin, so that a row with the one it had is the row that it was.
 	lockDifferent = `

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/rastrohq/rastro/tracking"
 )
 
@@ -18,7 +20,8 @@ type traceRow struct {
 	aggregates, anomalies string // JSON
 	head                  chainHead
 	facets                knownFacets
-	fresh                 bool // The row is not there yet.
+	fresh                 bool       // The row is not there yet.
+	place                 pgtype.TID // where the row is, if it is there
 }
 
 // compareRowKeys orders rows by their keys, as PostgreSQL's collation C does.
@@ -58,30 +61,37 @@ UPDATE traces t SET
     estimated_at = r.estimated_at, last_place = r.last_place, event_count = r.event_count, voided_count = r.voided_count,
     unknown_count = r.unknown_count, pieces_total = r.pieces_total, pieces_delivered = r.pieces_delivered, state = r.state,
     updated_at = r.updated_at`
-	fromFold = `
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-    $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bytea[],
-    $19::timestamptz[]`
-	foldNames = `tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at, last_event_at,
+	// foldColumns are the columns of traces that the fold owns. Others may be there, which a replay leaves as they are.
+	foldColumns = `tenant_id, correlation_id, aggregate_id, aggregates, kind, status, exception, anomalies, first_event_at, last_event_at,
     estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at`
-	whereFold = `
+	// sentFold are they as they are sent: lists as text.
+	sentFold = `tenant_id text, correlation_id text, aggregate_id text, aggregates text, kind text, status text, exception text, ` +
+		`anomalies text, first_event_at timestamptz, last_event_at timestamptz, estimated_at timestamptz, last_place text, event_count int, ` +
+		`voided_count int, unknown_count int, pieces_total int, pieces_delivered int, state bytea, updated_at timestamptz`
+	// What stands in the row besides the fold: the head of the chain, and the facets.
+	sentBesides = `, chain_seq bigint, chain_hash bytea, facets_known bytea`
+)
+
+var (
+	// updateFold takes the arguments that foldArgs makes. The rows are locked already, so their order does not matter.
+	updateFold = setFold + `
+FROM (` + sent(sentFold) + `) AS r
 WHERE t.tenant_id = r.tenant_id AND t.correlation_id = r.correlation_id`
 
-	// What stands in the row besides the fold: the head of the chain, and the facets.
-	besides     = `, $20::bigint[], $21::bytea[], $22::bytea[]`
-	besideNames = `, chain_seq, chain_hash, facets_known`
+	// updateTraces takes the arguments that traceArgs makes, and those of placesOf. A row that is locked stays where it is until it is
+	// written, so it need not be looked for a second time.
+	updateTraces = setFold + `, chain_seq = r.chain_seq, chain_hash = r.chain_hash, facets_known = r.facets_known
+FROM (` + sent(sentFold+sentBesides+`, place tid`) + `) AS r
+WHERE t.ctid = r.place`
 
-	// updateFold takes the arguments that foldArgs makes, updateTraces and insertTraces those of traceArgs. Rows to be updated are locked
-	// already, so their order does not matter for that; rows are inserted in the order of the keys, for the reason that lockTraces gives.
-	updateFold   = setFold + fromFold + `) AS r (` + foldNames + `)` + whereFold
-	updateTraces = setFold + `, chain_seq = r.chain_seq, chain_hash = r.chain_hash, facets_known = r.facets_known` +
-		fromFold + besides + `) AS r (` + foldNames + besideNames + `)` + whereFold
+	// insertTraces takes the arguments that traceArgs makes. Whoever sends the rows sorts them by their keys, for the reason that
+	// lockTraces gives.
 	insertTraces = `
-INSERT INTO traces (` + foldNames + besideNames + `)
+INSERT INTO traces (` + foldColumns + `, chain_seq, chain_hash, facets_known)
 SELECT tenant_id, correlation_id, aggregate_id, aggregates::jsonb, kind, status, exception, anomalies::jsonb, first_event_at, last_event_at,
     estimated_at, last_place, event_count, voided_count, unknown_count, pieces_total, pieces_delivered, state, updated_at, chain_seq,
-    chain_hash, facets_known` + fromFold + besides + `) AS r (` + foldNames + besideNames + `)
-ORDER BY tenant_id COLLATE "C", correlation_id COLLATE "C"`
+    chain_hash, facets_known
+FROM (` + sent(sentFold+sentBesides) + `) AS r`
 )
 
 // traceArgs turns rows into columns.
@@ -91,6 +101,11 @@ func traceArgs(rows []traceRow) []any {
 		column(rows, func(r traceRow) []byte { return r.head.hash }),
 		column(rows, func(r traceRow) []byte { return r.facets }),
 	)
+}
+
+// placesOf are where rows are that were locked.
+func placesOf(rows []traceRow) []pgtype.TID {
+	return column(rows, func(r traceRow) pgtype.TID { return r.place })
 }
 
 // foldArgs turns what the fold of a trace comes to into columns.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,8 +197,7 @@ func (d *database) persist(ctx context.Context, events []*tracking.Event) error 
 func (d *database) claim(ctx context.Context, events []*tracking.Event) error {
 	claims := make([]store.Claim, len(events))
 	for i, e := range events {
-		claims[i] = store.Claim{UID: e.UID}
-		copy(claims[i].Key[:], e.UID[:])
+		claims[i] = store.Claim{UID: e.UID, Key: sha256.Sum256(e.UID[:])}
 	}
 	_, err := d.store.Claim(ctx, 72*time.Hour, claims)
 	return err
