@@ -1,15 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -63,7 +65,8 @@ func (f floodFigures) quantities() []quantity {
 // flood sends as much as goes through, from connections that send one request after the other.
 type flood struct {
 	stack    *stack
-	client   *http.Client
+	client   *http.Client // asks for figures
+	sending  *fasthttp.Client
 	how      flooding
 	run      string // makes the journeys of this flood its own
 	accepted atomic.Int64
@@ -74,44 +77,99 @@ type flood struct {
 }
 
 func newFlood(s *stack, how flooding, run string) *flood {
-	transport := &http.Transport{MaxIdleConns: how.Connections, MaxIdleConnsPerHost: how.Connections, DisableCompression: true}
-	return &flood{stack: s, how: how, run: run, client: &http.Client{Transport: transport, Timeout: time.Minute}}
+	return &flood{
+		stack: s, how: how, run: run, client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
+		sending: &fasthttp.Client{MaxConnsPerHost: how.Connections, NoDefaultUserAgentHeader: true},
+	}
 }
 
-// body appends the n-th request of a connection.
-func (f *flood) body(to []byte, connection, n int) []byte {
-	now := time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05.000000Z")
-	to = append(to, '[')
-	for i := range f.how.Batch {
-		if i > 0 {
-			to = append(to, ',')
+// sender makes the requests of a connection. What senders take of the machine is not there for what they measure, so a request is not written
+// anew each time: of the events of each step there is a body, in which numbers and times are exchanged.
+type sender struct {
+	how   flooding
+	steps [floodSteps]steppedBody
+}
+
+// steppedBody is a request of events of one step, and where in it what changes stands.
+type steppedBody struct {
+	body []byte
+	// journeys, tags and times begin, in digits, where an event's journey, its tag and its time do.
+	journeys, tags, times []int
+}
+
+const (
+	journeyDigits, tagDigits = 8, 6
+	floodTime                = "2006-01-02T15:04:05.000000Z"
+)
+
+func newSender(how flooding, run string, connection int) *sender {
+	s := &sender{how: how}
+	for step := range s.steps {
+		b := &s.steps[step]
+		text := func(parts ...string) {
+			for _, part := range parts {
+				b.body = append(b.body, part...)
+			}
 		}
-		journey := n/floodSteps*f.how.Batch + i
-		id := func() { to = fmt.Appendf(to, "%s%02d%08d", f.run, connection, journey) }
-		to = append(to, `{"correlation_id":"`...)
-		id()
-		to = append(to, `","aggregate_id":"`...)
-		id()
-		to = append(to, `","event_id":"`...)
-		id()
-		to = strconv.AppendInt(append(to, '-'), int64(n%floodSteps), 10)
-		to = append(append(to, `","kind":"baggage","source":"LA","event_type":"`...), floodTypes[n%floodSteps]...)
-		to = append(append(to, `","timestamp":"`...), now...)
-		to = append(to, `","payload":{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045`...)
-		to = fmt.Appendf(to, "%06d", journey%1_000_000)
-		to = append(to, `","weight":21.5,"note":"priority, fragile, transfer from LA2047"`...)
-		if f.how.Payload > 0 {
-			to = append(append(append(to, `,"more":"`...), strings.Repeat("0123456789abcdef", f.how.Payload/16)...), '"')
+		changing := func(at *[]int, digits int) {
+			*at = append(*at, len(b.body))
+			b.body = append(b.body, strings.Repeat("0", digits)...)
 		}
-		to = append(to, "}}"...)
+		id := func() {
+			text(run, fmt.Sprintf("%02d", connection))
+			changing(&b.journeys, journeyDigits)
+		}
+		for i := range how.Batch {
+			text(map[bool]string{true: "[", false: ","}[i == 0], `{"correlation_id":"`)
+			id()
+			text(`","aggregate_id":"`)
+			id()
+			text(`","event_id":"`)
+			id()
+			text(fmt.Sprintf(`-%d","kind":"baggage","source":"LA","event_type":"%s","timestamp":"`, step, floodTypes[step]))
+			changing(&b.times, len(floodTime))
+			text(`","payload":{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045`)
+			changing(&b.tags, tagDigits)
+			text(`","weight":21.5,"note":"priority, fragile, transfer from LA2047"`)
+			if how.Payload > 0 {
+				text(`,"more":"`, strings.Repeat("0123456789abcdef", how.Payload/16), `"`)
+			}
+			text("}}")
+		}
+		text("]")
 	}
-	return append(to, ']')
+	return s
+}
+
+// body returns the n-th request, which holds until the next is asked for.
+func (s *sender) body(n int) []byte {
+	b := s.steps[n%floodSteps]
+	now := time.Now().UTC().Add(-time.Minute).Format(floodTime)
+	perEvent := len(b.journeys) / s.how.Batch
+	for i := range s.how.Batch {
+		journey := n/floodSteps*s.how.Batch + i
+		for _, at := range b.journeys[i*perEvent : (i+1)*perEvent] {
+			putDigits(b.body[at:at+journeyDigits], journey)
+		}
+		putDigits(b.body[b.tags[i]:b.tags[i]+tagDigits], journey)
+		copy(b.body[b.times[i]:], now)
+	}
+	return b.body
+}
+
+// putDigits writes the last digits of a number.
+func putDigits(to []byte, n int) {
+	for i := len(to) - 1; i >= 0; i-- {
+		to[i] = byte('0' + n%10)
+		n /= 10
+	}
 }
 
 // measure floods for as long as it is to, and waits until all that was accepted is queryable.
 func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 	figures := floodFigures{flooding: f.how}
 	defer f.client.CloseIdleConnections()
+	defer f.sending.CloseIdleConnections()
 	told, err := f.stack.metrics(ctx, f.client)
 	if err != nil {
 		return figures, err
@@ -165,14 +223,14 @@ func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 }
 
 func (f *flood) send(ctx context.Context, connection int) {
-	var body []byte
+	requests := newSender(f.how, f.run, connection)
 	for n := 0; ctx.Err() == nil; n++ {
 		for f.how.Ahead > 0 && f.accepted.Load()-f.stored.Load() > f.how.Ahead && ctx.Err() == nil {
 			pause(ctx, time.Millisecond)
 		}
-		body = f.body(body[:0], connection, n)
+		body := requests.body(n)
 		start := time.Now()
-		status, answer, err := f.stack.do(ctx, f.client, http.MethodPost, "/api/v1/events", string(body))
+		status, answer, err := f.post(body)
 		switch took := milliseconds(time.Since(start)); {
 		case ctx.Err() != nil:
 			return
@@ -192,6 +250,22 @@ func (f *flood) send(ctx context.Context, connection int) {
 			f.mu.Unlock()
 		}
 	}
+}
+
+// post sends a request by the client that takes the least.
+func (f *flood) post(body []byte) (status int, answer []byte, err error) {
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(request)
+	defer fasthttp.ReleaseResponse(response)
+	request.SetRequestURI(f.stack.url + "/api/v1/events")
+	request.Header.SetMethod(http.MethodPost)
+	request.Header.SetContentType("application/json")
+	request.Header.Set("Authorization", "Bearer "+f.stack.token)
+	request.SetBodyRaw(body)
+	if err := f.sending.DoTimeout(request, response, time.Minute); err != nil {
+		return 0, nil, fmt.Errorf("send: %w", err)
+	}
+	return response.StatusCode(), bytes.Clone(response.Body()), nil
 }
 
 // pause waits for a while, or until ctx ends.

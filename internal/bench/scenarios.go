@@ -55,6 +55,13 @@ stages:
 to: events.persisted
 `
 
+// freeTenant is the tenant that sends, with no limit to what it may.
+const freeTenant = `tenants:
+  - id: talma-pe
+    name: Talma Perú
+    country: PE
+`
+
 func scenarios(c options) []scenario {
 	flood := func(connections, batch int, ahead int64) flooding {
 		return flooding{Connections: connections, Batch: batch, During: c.during, Ahead: ahead}
@@ -101,19 +108,12 @@ func (s scenario) run(ctx context.Context, c options, to *records) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
-	args := []string{"--broker", s.broker}
-	if s.pipeline != "" {
-		config := filepath.Join(data, "config", "pipelines")
-		if err := os.MkdirAll(config, 0o750); err != nil {
-			return fmt.Errorf("make configuration: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(config, "tracking.yaml"), []byte(s.pipeline), 0o600); err != nil {
-			return fmt.Errorf("make configuration: %w", err)
-		}
-		args = append(args, "--config", filepath.Dir(config))
+	config := filepath.Join(data, "config")
+	if err := s.configure(config); err != nil {
+		return fmt.Errorf("make configuration: %w", err)
 	}
 	progress("%s: starting rastro dev", s.name)
-	stack, err := startStack(ctx, c.binary, data, args...)
+	stack, err := startStack(ctx, c.binary, data, "--broker", s.broker, "--config", config)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,20 @@ func (s scenario) run(ctx context.Context, c options, to *records) error {
 		}
 	}
 	return nil
+}
+
+// configure writes what is not as it is shipped.
+func (s scenario) configure(folder string) error {
+	pipelines := filepath.Join(folder, "pipelines")
+	if err := os.MkdirAll(pipelines, 0o750); err != nil {
+		return err
+	}
+	if s.pipeline != "" {
+		if err := os.WriteFile(filepath.Join(pipelines, "tracking.yaml"), []byte(s.pipeline), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(folder, "tenants.yaml"), []byte(freeTenant), 0o600)
 }
 
 func (s scenario) load(ctx context.Context, c options, stack *stack, how loading, first bool, to *records) error {
