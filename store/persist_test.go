@@ -295,6 +295,36 @@ func TestPersistConcurrently(t *testing.T) {
 	}
 }
 
+// A row is written where it is once it is locked: whoever held it while we waited has put another version of it elsewhere.
+func TestPersistWritesTheRowThatAnotherHasMoved(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	first, second := newEvent("acme", "c", "1"), newEvent("acme", "c", "2")
+	persistAll(t, s, first)
+	place := func() string { return get[string](t, s, "SELECT ctid::text FROM traces") }
+	before := place()
+
+	other, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = other.Rollback(context.Background()) }()
+	_, err = other.Exec(t.Context(), "UPDATE traces SET last_place = last_place")
+	require.NoError(t, err)
+	persisted := make(chan error, 1)
+	go func() {
+		_, err := s.Persist(context.Background(), []*tracking.Event{second})
+		persisted <- err
+	}()
+	require.Eventually(t, func() bool {
+		return get[bool](t, s, "SELECT EXISTS (SELECT FROM pg_locks l WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))")
+	}, 30*time.Second, 5*time.Millisecond, "persist waits for the row")
+	require.NoError(t, other.Commit(t.Context()))
+	moved := place()
+	require.NotEqual(t, before, moved)
+	require.NoError(t, <-persisted)
+	require.NotEqual(t, moved, place())
+	requireTrace(t, s, []*tracking.Event{first, second})
+}
+
 // TestPersistNewTracesInOppositeOrder has two workers make the same new traces, each in the other's reverse order.
 func TestPersistNewTracesInOppositeOrder(t *testing.T) {
 	t.Parallel()
