@@ -208,7 +208,7 @@ func sent(columns string) string {
 }
 
 // keepPlans has the statements that follow in a transaction planned once a connection, for arrays of any length. Planned for the arrays at hand,
-// as all others are (see Config), a batch takes a quarter longer: arrays are copied into the plan, and weighed against statistics value by value.
+// as all others are (see poolConfig), a batch takes a quarter longer: arrays are copied into the plan, and weighed against statistics value by value.
 // It is for statements that can be run in one good way only: rows that are sent are inserted, or looked up by ctid or by the one index of a
 // table. The other way, which a plan made while a table is empty takes and goes on with, is to read all of it, so that is ruled out.
 const keepPlans = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"

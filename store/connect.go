@@ -47,7 +47,8 @@ func (c Config) poolConfig(url string) (*pgxpool.Config, error) {
 	params["idle_in_transaction_session_timeout"] = "60000" // ms; a client that hangs must not hold locks for ever
 	params["timezone"] = "UTC"
 	// Connections live long and tables grow under them: a plan that was made while a month was empty, and kept, reads all of a tenant for
-	// one journey, and all traces for a batch, until the month is analysed. Planning each time costs a fraction of a millisecond.
+	// one journey, and all traces for a batch, until the month is analysed. Planning each time costs a fraction of a millisecond,
+	// but for large batches: see keepPlans.
 	if params["plan_cache_mode"] == "" {
 		params["plan_cache_mode"] = "force_custom_plan"
 	}
