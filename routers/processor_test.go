@@ -207,6 +207,16 @@ func (b *bench) state() *jetstream.ConsumerInfo {
 
 // framesIn returns how many frames the stage has in hand, or had.
 func (b *bench) framesIn() float64 {
+	return b.figure("rastro_hop_frames_total", "in")
+}
+
+// breaker returns how a stage's breaker stands: 0 closed, 1 half open, 2 open.
+func (b *bench) breaker(stage string) float64 {
+	return b.figure("rastro_breaker_state", stage)
+}
+
+// figure returns the sum of a metric over those that have a label of some value.
+func (b *bench) figure(name, value string) float64 {
 	b.t.Helper()
 	families, err := b.metrics.Gather()
 	require.NoError(b.t, err)
@@ -214,8 +224,8 @@ func (b *bench) framesIn() float64 {
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			for _, label := range metric.GetLabel() {
-				if family.GetName() == "rastro_hop_frames_total" && label.GetValue() == "in" {
-					n += metric.GetCounter().GetValue()
+				if family.GetName() == name && label.GetValue() == value {
+					n += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
 				}
 			}
 		}

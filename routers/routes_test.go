@@ -227,7 +227,8 @@ func TestEachStageHasABreakerOfItsOwn(t *testing.T) {
 	b := newBenchOf(t, "  - use: first\n  - {use: second, fuse: true, breaker: {failures: 1, pause: 1h}}\n", kinds)
 	stop := b.run()
 	b.send("one")
-	require.Eventually(t, func() bool { return second.Load() == 1 }, 10*time.Second, time.Millisecond)
+	// It has failed, its breaker is open, and nothing more is asked for.
+	require.Eventually(t, func() bool { return second.Load() == 1 && b.breaker("second") == 2 && b.state().NumWaiting == 0 }, 10*time.Second, time.Millisecond)
 	b.send(names("e", 5)...)
 	require.Never(t, func() bool { return second.Load() > 1 || b.state().NumAckPending > 1 }, time.Second, 50*time.Millisecond)
 	require.EqualValues(t, 1, first.Load(), "the stage that works is not run again for it")
