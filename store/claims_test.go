@@ -66,6 +66,16 @@ func TestClaimWindow(t *testing.T) {
 	require.Equal(t, second, claimOne(t, later(hours72+time.Second), hours72, "long", first))
 }
 
+// A clock that is put back over midnight, as that of the server that takes over may be, does not set free what was claimed before.
+func TestClaimsOutlastAClockThatIsPutBack(t *testing.T) {
+	t.Parallel()
+	url := databases.URL(t)
+	midnight := time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)
+	first := newUID()
+	require.Equal(t, first, claimOne(t, openURL(t, url, at(midnight.Add(time.Second))), hours72, "a", first))
+	require.Equal(t, first, claimOne(t, openURL(t, url, at(midnight.Add(-time.Second))), hours72, "a", newUID()))
+}
+
 func TestClaimRefusesWindowsItCannotKeep(t *testing.T) {
 	t.Parallel()
 	s := open(t)

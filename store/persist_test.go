@@ -315,7 +315,7 @@ func TestPersistWritesTheRowThatAnotherHasMoved(t *testing.T) {
 		persisted <- err
 	}()
 	require.Eventually(t, func() bool {
-		return get[bool](t, s, "SELECT EXISTS (SELECT FROM pg_locks l WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))")
+		return get[bool](t, s, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))")
 	}, 30*time.Second, 5*time.Millisecond, "persist waits for the row")
 	require.NoError(t, other.Commit(t.Context()))
 	moved := place()

@@ -119,8 +119,12 @@ func newSender(how flooding, run string, connection int) *sender {
 			text(run, fmt.Sprintf("%02d", connection))
 			changing(&b.journeys, journeyDigits)
 		}
+		text("[")
 		for i := range how.Batch {
-			text(map[bool]string{true: "[", false: ","}[i == 0], `{"correlation_id":"`)
+			if i > 0 {
+				text(",")
+			}
+			text(`{"correlation_id":"`)
 			id()
 			text(`","aggregate_id":"`)
 			id()
