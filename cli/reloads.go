@@ -19,7 +19,8 @@ type reloads struct {
 
 func newReloads() *reloads { return &reloads{} }
 
-// note remembers a reload: the pipelines before and after, those that were started anew, or why it was refused.
+// note remembers a reload: the pipelines before and after, those that were started anew, or why it was refused. One that found
+// nothing new does not take the place of one that changed something: files that change one after the other are read more than once.
 func (r *reloads) note(before, after []pipeline.Plan, touched []string, err error) {
 	reload := live.Reload{At: time.Now().UTC(), Result: "unchanged", Changed: []live.Change{}, Findings: []live.FindingOut{}}
 	if err != nil {
@@ -32,6 +33,9 @@ func (r *reloads) note(before, after []pipeline.Plan, touched []string, err erro
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if reload.Result == "unchanged" && r.last != nil && r.last.Result == "changed" {
+		return
+	}
 	r.last = &reload
 }
 

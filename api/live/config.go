@@ -19,7 +19,8 @@ type Loaded struct {
 	// Specs are the pipelines that could be read.
 	Specs    []pipeline.Spec
 	Findings pipeline.Findings
-	// Reload is what came of reading the configuration again; nil when the process has not since it started.
+	// Reload is what came of reading the configuration again; nil when the process has not since it started. A reading that found
+	// nothing new does not take the place of one that changed something.
 	Reload *Reload
 }
 
@@ -69,7 +70,7 @@ type Configuration struct {
 	Pipelines []ConfigFile `json:"pipelines" doc:"The pipelines, in the order of their files"`
 	Carriers  []ConfigFile `json:"carriers" doc:"The carriers of the tenant and those of all tenants, in the order of their files; with tenants:all every carrier"`
 	Findings  []FindingOut `json:"findings" doc:"What may be wrong with other files, such as tenants.yaml"`
-	Reload    *Reload      `json:"last_reload,omitempty" doc:"What came of having this process read it again; missing when it has not since it started"`
+	Reload    *Reload      `json:"last_reload,omitempty" doc:"What came of having this process read it again: the last time that it changed something or was refused; missing when it has not since it started"`
 }
 
 type configOutput struct{ Body Configuration }

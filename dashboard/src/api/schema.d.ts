@@ -1558,7 +1558,7 @@ export interface components {
             carriers: components["schemas"]["ConfigFile"][] | null;
             /** @description What may be wrong with other files, such as tenants.yaml */
             findings: components["schemas"]["FindingOut"][] | null;
-            /** @description What came of having this process read it again; missing when it has not since it started */
+            /** @description What came of having this process read it again: the last time that it changed something or was refused; missing when it has not since it started */
             last_reload?: components["schemas"]["Reload"];
             /** @description The pipelines, in the order of their files */
             pipelines: components["schemas"]["ConfigFile"][] | null;
