@@ -29,8 +29,9 @@ func serveProfiles(app *fiber.App) {
 				"There is no such profile; there are allocs, block, goroutine, heap, mutex, profile, threadcreate and trace.")
 		}
 		if text := c.Query("seconds"); text != "" {
-			if seconds, err := strconv.ParseFloat(text, 64); err != nil || seconds <= 0 || seconds > longestProfile.Seconds() {
-				return problem.New(http.StatusBadRequest, "seconds", "A profile takes more than 0 and up to 60 seconds.")
+			// net/http/pprof would take 30 for what is no whole number.
+			if seconds, err := strconv.Atoi(text); err != nil || seconds <= 0 || seconds > int(longestProfile.Seconds()) {
+				return problem.New(http.StatusBadRequest, "seconds", "A profile takes 1 to 60 seconds, a whole number.")
 			}
 		}
 		return adaptor.HTTPHandler(handler)(c)
