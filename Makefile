@@ -117,7 +117,7 @@ bench-baseline: build ## measure five times on a quiet machine, and keep that as
 
 bench-growth: build ## how the cost of an event grows with what is stored, tenants, batches and payloads; ARGS="-events 1000000" stores fewer than 10 million
 	@.ci/need postgres
-	go run ./internal/bench -binary bin/rastro -only growth -out bin/growth.txt $(ARGS)
+	go run ./internal/bench -binary bin/rastro -only processors,stored,sizes -out bin/growth.txt $(ARGS)
 
 bin/benchstat: Makefile
 	GOBIN=$(CURDIR)/bin go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)

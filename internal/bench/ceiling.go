@@ -122,7 +122,7 @@ func (d *database) batch(kind string, size, tenants, payload int) []*tracking.Ev
 			more = fmt.Sprintf(`,"more":"%0*d"`, payload, 0)
 		}
 		events[i] = &tracking.Event{
-			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", i%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, round%floodSteps),
+			UID: uuid.Must(uuid.NewV7()), TenantID: fmt.Sprintf("acme%d", (round/floodSteps*size+i)%tenants), Source: "LA", EventID: fmt.Sprintf("%s-%d", id, round%floodSteps),
 			CorrelationID: id, AggregateID: id, Kind: tracking.Baggage, Type: floodTypes[round%floodSteps], Classifier: tracking.Actual,
 			OccurredAt: now.Add(-time.Minute), ReceivedAt: now, Location: &tracking.Location{IATA: "LIM"},
 			Payload:    json.RawMessage(`{"location":"LIM","flight":"LA2468","device":"scanner-17","belt":"B4","bag_tag":"0045123456","weight":21.5` + more + `}`),
@@ -350,7 +350,7 @@ func runStored(ctx context.Context, c options, to *records) (err error) {
 		tenants, payload, at1, fill int
 	}{
 		{"stored=0", 1, 0, 1, 0}, {"writers=1", 1, 0, 1, 0}, {"writers=2", 1, 0, 2, 0}, {"writers=4", 1, 0, 4, 0},
-		{"tenants=10", 10, 0, 1, 0}, {"tenants=500", 500, 0, 1, 0},
+		{"tenants=10", 10, 0, 1, 0}, {"tenants=100", 100, 0, 1, 0}, {"tenants=1000", 1000, 0, 1, 0}, {"tenants=10000", 10_000, 0, 1, 0},
 		{"payload=200", 1, 200, 1, 0}, {"payload=4000", 1, 4000, 1, 0}, {"payload=64000", 1, 64_000, 1, 0},
 		{fmt.Sprint("stored=", c.events/10), 1, 0, 1, c.events / 10}, {fmt.Sprint("stored=", c.events), 1, 0, 1, c.events},
 	} {

@@ -181,6 +181,8 @@ func floodFleet(ctx context.Context, c options, processors int, to *records) err
 	if err != nil {
 		return err
 	}
-	to.add(fmt.Sprintf("Growth/processors=%d", processors), found.quantities()...)
+	name := fmt.Sprintf("Growth/processors=%d", processors)
+	to.add(name, found.quantities()...)
+	found.addStages(to, name)
 	return nil
 }

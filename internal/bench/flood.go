@@ -62,6 +62,13 @@ func (f floodFigures) quantities() []quantity {
 	}, f.Acknowledged.quantities()...)
 }
 
+// addStages says what each stage took, below a name.
+func (f floodFigures) addStages(to *records, below string) {
+	for _, stage := range f.Stages {
+		to.add(below+"/"+stage.Stage, quantity{stage.Time, "us/event"}, quantity{stage.Events, "events/batch"})
+	}
+}
+
 // flood sends as much as goes through, from connections that send one request after the other.
 type flood struct {
 	stack    *stack

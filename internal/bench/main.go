@@ -33,7 +33,7 @@ type options struct {
 }
 
 // parts are what -only names.
-var parts = []string{"engine", "formats", "ceiling", "binary", "growth", "query"}
+var parts = []string{"engine", "formats", "ceiling", "binary", "processors", "stored", "sizes", "query"}
 
 func main() {
 	var c options
@@ -79,13 +79,12 @@ func run(ctx context.Context, c options) error {
 			for _, s := range scenarios(c) {
 				err = errors.Join(err, s.run(ctx, c, all))
 			}
-		case "growth":
-			if err = runProcessors(ctx, c, all); err == nil {
-				err = runStored(ctx, c, all)
-			}
-			if err == nil {
-				err = growth(c).run(ctx, c, all)
-			}
+		case "processors":
+			err = runProcessors(ctx, c, all)
+		case "stored":
+			err = runStored(ctx, c, all)
+		case "sizes":
+			err = sizes(c).run(ctx, c, all)
 		case "query":
 			var found queryFigures
 			if found, err = measureQueries(ctx, c); err == nil && !c.json {

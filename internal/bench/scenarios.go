@@ -87,8 +87,8 @@ func scenarios(c options) []scenario {
 	return all
 }
 
-// growth is what is sent to see how the cost of an event depends on how it comes.
-func growth(c options) scenario {
+// sizes is what is sent to see how the cost of an event depends on how it comes.
+func sizes(c options) scenario {
 	s := scenario{name: "nats/unfused", broker: "nats"}
 	for _, batch := range []int{1, 10, 100, 1000} {
 		s.floods = append(s.floods, flooding{Connections: 16, Batch: batch, During: c.during, Ahead: floodAhead})
@@ -203,9 +203,7 @@ func (s scenario) flood(ctx context.Context, c options, stack *stack, n int, how
 		return nil
 	}
 	to.add("EndToEnd"+name, found.quantities()...)
-	for _, stage := range found.Stages {
-		to.add("Stage"+name+"/"+stage.Stage, quantity{stage.Time, "us/event"}, quantity{stage.Events, "events/batch"})
-	}
+	found.addStages(to, "Stage"+name)
 	return nil
 }
 
