@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -46,7 +47,12 @@ var ErrTooLarge = errors.New("event is larger than the broker takes")
 type Codec struct {
 	enc cbor.EncMode
 	dec cbor.DecMode
+	// bodies are buffers in which events are encoded before it is known what goes before them in their frames.
+	bodies sync.Pool
 }
+
+// keptBody is how large a buffer is kept for other frames.
+const keptBody = 2 << 20
 
 // NewCodec returns a codec.
 func NewCodec() (*Codec, error) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/rastrohq/rastro/pipeline"
 	"github.com/rastrohq/rastro/tracking"
@@ -24,8 +26,10 @@ type hop struct {
 	gate      Gate
 	breakers  *breakers
 	incoming  chan *delivery
-	linger    time.Duration // how long a batch waits for more
-	gathering chan struct{} // held by the worker that gathers
+	waiting   *semaphore.Weighted // holds the events that are decoded and not taken by a worker yet
+	room      int64               // how many those may be
+	linger    time.Duration       // how long a batch waits for more
+	gathering chan struct{}       // held by the worker that gathers
 	logger    *slog.Logger
 }
 
@@ -38,11 +42,12 @@ type delivery struct {
 	bytes   int
 	left    int        // events not yet settled, those they led to included
 	redrive uuid.UUID  // the job that redrove its events; zero for none
+	taken   func()     // told when a worker has it
 	done    chan error // what the frame's handler returns: nil acknowledges
 }
 
 func newDelivery(work []*pipeline.Work, origins []origin, came arrival, bytes int) *delivery {
-	return &delivery{work: work, origins: origins, came: came, bytes: bytes, left: len(work), done: make(chan error, 1)}
+	return &delivery{work: work, origins: origins, came: came, bytes: bytes, left: len(work), taken: func() {}, done: make(chan error, 1)}
 }
 
 // newEmission returns a delivery of what a stage has to send by itself.
@@ -58,9 +63,10 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 	h := &hop{
 		planned: planned, processor: p,
 		observer: newStageObserver(p.config), linger: planned.Batch.Linger,
-		incoming: make(chan *delivery), gathering: make(chan struct{}, 1),
+		incoming: make(chan *delivery), room: int64(planned.Batch.Events * max(1, planned.Workers)), gathering: make(chan struct{}, 1),
 		logger: p.config.Logger.With(slog.String("pipeline", p.config.Plan.Pipeline), slog.String("hop", planned.Name)),
 	}
+	h.waiting = semaphore.NewWeighted(h.room)
 	if g, is := p.config.Transport.(Gathering); is {
 		h.linger = max(h.linger, g.Moment())
 	}
@@ -72,8 +78,14 @@ func newHop(p *Processor, planned pipeline.Hop) (*hop, error) {
 
 // handle is the hop's Watermill handler. Its return settles the frame.
 func (h *hop) handle(msg *message.Message) error {
+	taken, err := h.await(msg)
+	if err != nil {
+		return err
+	}
+	defer taken()
 	opened, err := h.processor.codec.decodeFrame(msg.Payload)
 	if errors.Is(err, errNewerFrame) {
+		taken()
 		return h.leaveToOthers(err)
 	}
 	if err != nil {
@@ -93,8 +105,18 @@ func (h *hop) handle(msg *message.Message) error {
 		origins = originsIn(frameID(msg), len(events))
 	}
 	d := newDelivery(work, origins, came, len(msg.Payload))
-	d.redrive, d.walks = redrivenBy(msg), opened.walks
+	d.redrive, d.walks, d.taken = redrivenBy(msg), opened.walks, taken
 	return h.take(d)
+}
+
+// await waits until no more than the workers' next batches wait decoded, and returns what ends the wait of a frame's events for a worker. Decoded
+// they take several times the memory of a frame, and as many frames are in hand as keep the broker from being asked for each.
+func (h *hop) await(msg *message.Message) (taken func(), err error) {
+	items := min(max(1, int64(FrameItems(msg))), h.room)
+	if err := h.waiting.Acquire(h.processor.work, items); err != nil {
+		return nil, fmt.Errorf("hop %q: %w", h.planned.Name, ErrClosed)
+	}
+	return sync.OnceFunc(func() { h.waiting.Release(items) }), nil
 }
 
 // newerFrameHold is how long a frame is held that only a later version reads, before it is given back: a broker that delivers it again at
@@ -127,6 +149,7 @@ func (h *hop) take(d *delivery) error {
 	case <-h.processor.work.Done():
 		return fmt.Errorf("hop %q: %w", h.planned.Name, ErrClosed)
 	}
+	d.taken()
 	// Whoever takes a delivery settles it, also when it must be let go.
 	return <-d.done
 }

@@ -349,6 +349,14 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, ways []
 		return nil, fmt.Errorf("encode frame: %w", err)
 	}
 	f := frameBuilder{name: name, walks: walkPacker{enc: c.enc}}
+	if body, ok := c.bodies.Get().(*[]byte); ok {
+		f.body = (*body)[:0]
+	}
+	defer func() {
+		if cap(f.body) <= keptBody { // frames hold copies
+			c.bodies.Put(&f.body)
+		}
+	}()
 	for i, event := range events {
 		before := len(f.body)
 		if f.body, err = appendEvent(f.body, c.enc, event); err != nil {

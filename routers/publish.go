@@ -30,18 +30,26 @@ type shipment struct {
 }
 
 // shipments are few: they are looked up by going over them.
-type shipments []*shipment
+type shipments struct {
+	all []*shipment
+	// likely is how much goes to the first of them: what a batch leads to goes one way, with few exceptions.
+	likely int
+}
 
 func (s *shipments) add(to destination, it *item, event *tracking.Event, way *walk) {
 	if slices.Contains(it.sent, to) {
 		return
 	}
-	i := slices.IndexFunc(*s, func(known *shipment) bool { return known.to == to })
+	i := slices.IndexFunc(s.all, func(known *shipment) bool { return known.to == to })
 	if i < 0 {
-		i = len(*s)
-		*s = append(*s, &shipment{to: to})
+		i = len(s.all)
+		n := s.likely
+		s.likely = 0
+		s.all = append(s.all, &shipment{
+			to: to, items: make([]*item, 0, n), events: make([]*tracking.Event, 0, n), origins: make([]origin, 0, n), walks: make([]*walk, 0, n),
+		})
 	}
-	known := (*s)[i]
+	known := s.all[i]
 	known.items, known.events, known.origins = append(known.items, it), append(known.events, event), append(known.origins, it.origin)
 	known.walks = append(known.walks, way)
 }
@@ -51,7 +59,7 @@ func (s *shipments) add(to destination, it *item, event *tracking.Event, way *wa
 // again with it.
 func (h *hop) publish(b *batch) error {
 	var failed error
-	var out shipments
+	out := shipments{likely: len(b.items)}
 	var letters []store.DeadLetter
 	var rejected []*item
 	for _, it := range b.items {
@@ -71,7 +79,7 @@ func (h *hop) publish(b *batch) error {
 			failed = firstOf(failed, err)
 		}
 	}
-	for _, s := range out {
+	for _, s := range out.all {
 		err := h.send(s)
 		for _, it := range s.items {
 			if err != nil {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -19,6 +17,7 @@ import (
 // slices that this package sends straight into the array's binary form (PostgreSQL's array_recv), and leaves the rest to pgx.
 type columnCodec struct {
 	*pgtype.ArrayCodec
+	room *room
 }
 
 // arrays are the types of columns that are written here.
@@ -29,19 +28,26 @@ func arrays() []uint32 {
 	}
 }
 
-// fastColumns has a new connection use columnCodec.
-func fastColumns(_ context.Context, conn *pgx.Conn) error {
-	types := conn.TypeMap()
+// fastColumns has new connections use columnCodec, and the buffers that are kept.
+func fastColumns(kept *buffers) func(context.Context, *pgx.Conn) error {
+	return func(_ context.Context, conn *pgx.Conn) error {
+		at := &room{kept: kept}
+		conn.PgConn().CustomData()[roomKey] = at
+		registerColumns(conn.TypeMap(), at)
+		return nil
+	}
+}
+
+func registerColumns(types *pgtype.Map, at *room) {
 	for _, oid := range arrays() {
 		known, ok := types.TypeForOID(oid)
 		if !ok {
 			continue
 		}
 		if codec, ok := known.Codec.(*pgtype.ArrayCodec); ok {
-			types.RegisterType(&pgtype.Type{Name: known.Name, OID: oid, Codec: columnCodec{codec}})
+			types.RegisterType(&pgtype.Type{Name: known.Name, OID: oid, Codec: columnCodec{codec, at}})
 		}
 	}
-	return nil
 }
 
 // PlanEncode implements pgtype.Codec.
@@ -58,25 +64,25 @@ func (c columnCodec) plan(value any) pgtype.EncodePlan {
 	element := c.ElementType.OID
 	switch value.(type) {
 	case []string:
-		return fitting(element == pgtype.TextOID, columnPlan[string]{element, func(to []byte, s string) []byte { return append(sized(to, len(s)), s...) }})
+		return fitting(element == pgtype.TextOID, columnPlan[string]{element, c.room, func(to []byte, s string) []byte { return append(sized(to, len(s)), s...) }})
 	case [][]byte:
-		return fitting(element == pgtype.TextOID || element == pgtype.ByteaOID, columnPlan[[]byte]{element, appendBytes})
+		return fitting(element == pgtype.TextOID || element == pgtype.ByteaOID, columnPlan[[]byte]{element, c.room, appendBytes})
 	case []uuid.UUID:
-		return fitting(element == pgtype.UUIDOID, columnPlan[uuid.UUID]{element, func(to []byte, id uuid.UUID) []byte { return append(sized(to, len(id)), id[:]...) }})
+		return fitting(element == pgtype.UUIDOID, columnPlan[uuid.UUID]{element, c.room, func(to []byte, id uuid.UUID) []byte { return append(sized(to, len(id)), id[:]...) }})
 	case []int64:
-		return fitting(element == pgtype.Int8OID, columnPlan[int64]{element, appendInt8})
+		return fitting(element == pgtype.Int8OID, columnPlan[int64]{element, c.room, appendInt8})
 	case []int32:
-		return fitting(element == pgtype.Int4OID, columnPlan[int32]{element, appendInt4})
+		return fitting(element == pgtype.Int4OID, columnPlan[int32]{element, c.room, appendInt4})
 	case []*int32:
-		return fitting(element == pgtype.Int4OID, columnPlan[*int32]{element, orNull(appendInt4)})
+		return fitting(element == pgtype.Int4OID, columnPlan[*int32]{element, c.room, orNull(appendInt4)})
 	case []int16:
-		return fitting(element == pgtype.Int2OID, columnPlan[int16]{element, appendInt2})
+		return fitting(element == pgtype.Int2OID, columnPlan[int16]{element, c.room, appendInt2})
 	case []time.Time:
-		return fitting(element == pgtype.TimestamptzOID, columnPlan[time.Time]{element, appendTime})
+		return fitting(element == pgtype.TimestamptzOID, columnPlan[time.Time]{element, c.room, appendTime})
 	case []*time.Time:
-		return fitting(element == pgtype.TimestamptzOID, columnPlan[*time.Time]{element, orNull(appendTime)})
+		return fitting(element == pgtype.TimestamptzOID, columnPlan[*time.Time]{element, c.room, orNull(appendTime)})
 	case []pgtype.TID:
-		return fitting(element == pgtype.TIDOID, columnPlan[pgtype.TID]{element, appendTID})
+		return fitting(element == pgtype.TIDOID, columnPlan[pgtype.TID]{element, c.room, appendTID})
 	default:
 		return nil
 	}
@@ -92,6 +98,7 @@ func fitting[T any](fits bool, plan columnPlan[T]) pgtype.EncodePlan {
 // columnPlan implements pgtype.EncodePlan for slices of T.
 type columnPlan[T any] struct {
 	element uint32
+	room    *room
 	append  func(to []byte, value T) []byte
 }
 
@@ -105,9 +112,7 @@ func (p columnPlan[T]) Encode(value any, to []byte) ([]byte, error) {
 	if len(values) == 0 {
 		dimensions = 0
 	}
-	if need := columnSize(values); cap(to)-len(to) < need { // doubled, as further columns come behind it
-		to = append(make([]byte, 0, 2*(len(to)+need)), to...)
-	}
+	to = p.room.grown(to, columnSize(values))
 	to = binary.BigEndian.AppendUint32(to, dimensions)
 	nulls := len(to)
 	to = binary.BigEndian.AppendUint32(to, 0)
@@ -162,36 +167,6 @@ func columnSize(column any) int {
 		return head + (length+6)*len(values)
 	default:
 		return 0
-	}
-}
-
-// room is no message: it makes room in a connection's buffer for those that come, which else grows as they are written, step by step, a
-// batch several times its size.
-type room int
-
-var _ pgproto3.FrontendMessage = room(0)
-
-// Frontend implements pgproto3.FrontendMessage.
-func (room) Frontend() {}
-
-// Decode implements pgproto3.Message.
-func (room) Decode([]byte) error { return nil }
-
-// Encode implements pgproto3.Message.
-func (r room) Encode(to []byte) ([]byte, error) { return slices.Grow(to, int(r)), nil }
-
-// makeRoom makes room for the columns of a batch in the buffer of the connection that it is sent on.
-func makeRoom(conn *pgx.Conn, batch *pgx.Batch) {
-	const statement, plenty = 200, 8 << 10
-	need := 0
-	for _, q := range batch.QueuedQueries {
-		need += statement
-		for _, argument := range q.Arguments {
-			need += columnSize(argument)
-		}
-	}
-	if need > plenty && !conn.IsClosed() {
-		conn.PgConn().Frontend().Send(room(need))
 	}
 }
 

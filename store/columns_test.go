@@ -52,7 +52,7 @@ func sameAsPgx[T any](oid uint32, values *rapid.Generator[T], plainly func(T) an
 		require.True(t, ok)
 		want, err := codec.PlanEncode(types, oid, pgtype.BinaryFormatCode, plain).Encode(plain, []byte("before"))
 		require.NoError(t, err)
-		plan := columnCodec{codec}.plan(column)
+		plan := columnCodec{codec, &room{}}.plan(column)
 		require.NotNil(t, plan, "this type is left to pgx")
 		got, err := plan.Encode(column, []byte("before"))
 		require.NoError(t, err)

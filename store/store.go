@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/exaring/otelpgx"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/metric"
@@ -100,7 +99,7 @@ func newPool(ctx context.Context, config Config, url string, o options) (*pgxpoo
 	if o.readOnly {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}
-	c.AfterConnect = fastColumns
+	c.AfterConnect = fastColumns(&buffers{})
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)
@@ -141,13 +140,6 @@ func (s *Store) exec(ctx context.Context, sql string, args ...any) (pgconn.Comma
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	return s.pool.Exec(ctx, sql, args...)
-}
-
-// send runs the statements of a batch, whose results nobody needs, in one round trip. It returns the
-// first error of any of them.
-func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
-	makeRoom(conn.Conn(), batch)
-	return conn.SendBatch(ctx, batch).Close()
 }
 
 // abandon ends a transaction that failed, also when ctx has ended. A connection that cannot is closed by the pool.
