@@ -96,17 +96,20 @@ func (r *room) measure(batch *pgx.Batch) bool {
 	return r.messages > plenty
 }
 
-// grown returns what the columns of a statement are written to, with room for need more bytes.
+// grown returns what the columns of a statement are written to, with room for need more bytes. Values of the same statement that were written
+// before may still be in the kept buffer: then it has become too small, and another takes its place.
 func (r *room) grown(to []byte, need int) []byte {
-	switch {
-	case need <= cap(to)-len(to):
+	if need <= cap(to)-len(to) {
 		return to
-	case len(to) > 0 || r.under == nil: // what is in the kept buffer may be of the same statement; further columns come behind
-		return append(make([]byte, 0, 2*(len(to)+need)), to...)
-	case need > cap(r.under.columns):
+	}
+	need += len(to)
+	if r.under == nil {
+		return append(make([]byte, 0, 2*need), to...) // further columns come behind
+	}
+	if need > cap(r.under.columns) {
 		r.under.columns = make([]byte, 0, max(need, r.largest))
 	}
-	return r.under.columns[:0]
+	return append(r.under.columns[:0], to...)
 }
 
 // rebuffer is no message: it exchanges the buffer in which a connection gathers what it sends.
