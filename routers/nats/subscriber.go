@@ -77,7 +77,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer stop()
 		defer release()
 		room := newRoom(s.transport.config.MaxInFlightBytes, s.transport.largestMessage())
-		s.poll(ctx, polling, source{topic, room, out})
+		s.poll(ctx, polling, source{topic, room, out, &newest{}})
 	})
 	// A router takes the end of the channel for the end of its handler, so it stays open while what is in hand is finished.
 	s.closers.Go(func() {
@@ -96,6 +96,7 @@ type source struct {
 	topic string
 	room  *room
 	out   chan<- *message.Message
+	last  *newest
 }
 
 // poll receives until polling ends; messages carry ctx, which lives on while the subscriber drains.
@@ -219,26 +220,73 @@ func (s *Subscriber) take(ctx context.Context, msg *message.Message, raw pulled,
 	go func() {
 		defer s.inHand.Done()
 		defer cancel()
-		var err error
+		how := nak
 		select {
 		case <-msg.Acked():
 			crash.At(crash.Settled)
-			err = raw.settle(ack)
+			how = ack
 		case <-msg.Nacked():
-			err = raw.settle(nak)
-		case <-s.closing:
-			err = raw.settle(nak) // whoever has it is no longer heard
-		}
-		if err != nil {
-			// The broker will deliver it again, which is safe; there is nobody to hand the error to.
-			s.transport.logger.Warn("cannot settle message", slog.Any("error", err))
+		case <-s.closing: // whoever has it is no longer heard
 		}
 		s.mu.Lock()
 		delete(s.pending, msg)
 		s.mu.Unlock()
 		from.room.release(sizeOf(raw))
 		s.permits <- struct{}{}
+		if how == ack {
+			s.awaitNewer(from, raw)
+		}
+		if err := raw.settle(how); err != nil {
+			// The broker will deliver it again, which is safe; there is nobody to hand the error to.
+			s.transport.logger.Warn("cannot settle message", slog.Any("error", err))
+		}
 	}()
+}
+
+// awaitNewer waits, for a moment, until a newer message of the topic has been handled as well, so that in a steady flow one is always left in the
+// stream. The server keeps a stream in files, and starts another file whenever one is left with no message, holding up what is published
+// meanwhile: with acknowledgements as they come it does so for every message that finds nothing before it.
+func (s *Subscriber) awaitNewer(from source, raw pulled) {
+	known, err := raw.msg.Metadata()
+	if err != nil {
+		return
+	}
+	newer := from.last.handled(known.Sequence.Stream)
+	if newer == nil {
+		return
+	}
+	moment := time.NewTimer(ackMoment)
+	defer moment.Stop()
+	select {
+	case <-newer:
+	case <-moment.C:
+	case <-s.ctx.Done(): // no newer ones will be received
+	}
+}
+
+// ackMoment is how long the newest message that was handled is acknowledged later, when no newer one follows. Were the process killed within
+// it, the message would be delivered once more.
+const ackMoment = 100 * time.Millisecond
+
+// newest is the newest message of a topic that was handled.
+type newest struct {
+	mu    sync.Mutex
+	seq   uint64
+	newer chan struct{} // closed when a newer one was
+}
+
+// handled notes a message by its place in the stream. It returns what is closed when a newer one is noted, nil when one was before.
+func (n *newest) handled(seq uint64) <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if seq <= n.seq {
+		return nil
+	}
+	if n.newer != nil {
+		close(n.newer)
+	}
+	n.seq, n.newer = seq, make(chan struct{})
+	return n.newer
 }
 
 // manyDeliveries is from how many on it is said that a message was delivered so often.
