@@ -51,7 +51,8 @@ const (
 	// Writers of a pipeline's ledger take turns: what one adds to the totals depends on what others have written.
 	ledgerLock = "SELECT pg_advisory_xact_lock(hashtextextended('rastro.ledger.' || $1::text, 0))"
 
-	// addMarks adds bits to marks, and those that are new to the totals.
+	// addMarks adds bits to marks, and those that are new to the totals. LIMIT has each mark looked up by itself, whatever is known of
+	// the table when the statement is planned.
 	addMarks = `
 WITH given AS (
     SELECT tenant_id, frame, part, bit_or(received) AS received, bit_or(emitted) AS emitted, bit_or(passed) AS passed,
@@ -70,7 +71,9 @@ WITH given AS (
                 & (g.passed | g.duplicates | g.dropped | g.rejected | coalesce(m.passed | m.duplicates | m.dropped | m.rejected, 0)))::bit(64))
             - bit_count((~coalesce(m.received | m.emitted, 0)
                 & coalesce(m.passed | m.duplicates | m.dropped | m.rejected, 0))::bit(64)) AS unreceived
-    FROM given g LEFT JOIN ledger_marks m ON m.pipeline = $1 AND m.tenant_id = g.tenant_id AND m.frame = g.frame AND m.part = g.part
+    FROM given g LEFT JOIN LATERAL (
+        SELECT received, emitted, passed, duplicates, dropped, rejected FROM ledger_marks
+        WHERE pipeline = $1 AND tenant_id = g.tenant_id AND frame = g.frame AND part = g.part LIMIT 1) m ON true
 ), changed AS (
     SELECT * FROM change WHERE received | emitted | passed | duplicates | dropped | rejected <> 0
 ), written AS (
@@ -96,6 +99,7 @@ ON CONFLICT (tenant_id, pipeline) DO UPDATE SET
 func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMark, duplicates []Duplicate, trails ...Trail) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	batch.Queue(keepPlans) // to plan addMarks takes several times as long as to run it
 	walked, err := trailArgs(pipeline, trails)
 	if err != nil {
 		return err
@@ -121,7 +125,7 @@ func (s *Store) AddLedger(ctx context.Context, pipeline string, marks []LedgerMa
 	if len(drops) > 0 {
 		batch.Queue(insertDrops, dropArgs(pipeline, drops)...)
 	}
-	if batch.Len() == 1 {
+	if batch.Len() == 2 {
 		return nil
 	}
 	batch.Queue("COMMIT")

@@ -62,8 +62,13 @@ func TestBatchesPlannedOnEmptyTablesDoNotReadFullOnes(t *testing.T) {
 		}
 		_, err = s.Claim(t.Context(), hours72, claims)
 		require.NoError(t, err)
+		marks := make([]LedgerMark, len(events))
+		for i := range marks {
+			marks[i] = LedgerMark{TenantID: "acme", Frame: events[i].UID, Received: 1, Passed: 1}
+		}
+		require.NoError(t, s.AddLedger(t.Context(), "p", marks, nil))
 	}
-	const tables = "relname LIKE 'event\\_store%' OR relname = 'traces' OR relname = 'trace_facets' OR relname LIKE 'dedupe\\_claims%'"
+	const tables = "relname LIKE 'event\\_store%' OR relname = 'traces' OR relname = 'trace_facets' OR relname LIKE 'dedupe\\_claims%' OR relname = 'ledger_marks'"
 	read := func() int64 {
 		_, err := s.pool.Exec(t.Context(), "SELECT pg_stat_force_next_flush()")
 		require.NoError(t, err)
@@ -80,6 +85,8 @@ FROM generate_series(1000, 21000) i, (SELECT uid FROM event_store LIMIT 1) e`,
 		"INSERT INTO traces (tenant_id, correlation_id) SELECT 'acme', 'c' || i FROM generate_series(1000, 21000) i",
 		`INSERT INTO dedupe_claims (key, day, uid, claimed_at)
 SELECT sha256(i::text::bytea), (now() AT TIME ZONE 'UTC')::date + d, gen_random_uuid(), now() FROM generate_series(1000, 21000) i, generate_series(-1, 1) d`,
+		`INSERT INTO ledger_marks (tenant_id, pipeline, frame, part, received, emitted, passed, duplicates, dropped, rejected)
+SELECT 'acme', 'p', gen_random_uuid(), 0, 1, 0, 1, 0, 0, 0 FROM generate_series(1, 20000)`,
 	} {
 		_, err := s.pool.Exec(t.Context(), fill)
 		require.NoError(t, err)
