@@ -255,7 +255,7 @@ func (s *Subscriber) awaitNewer(from source, raw pulled) {
 	if newer == nil {
 		return
 	}
-	moment := time.NewTimer(ackMoment)
+	moment := time.NewTimer(s.transport.moment)
 	defer moment.Stop()
 	select {
 	case <-newer:
@@ -264,8 +264,8 @@ func (s *Subscriber) awaitNewer(from source, raw pulled) {
 	}
 }
 
-// ackMoment is how long the newest message that was handled is acknowledged later, when no newer one follows. Were the process killed within
-// it, the message would be delivered once more.
+// ackMoment is how much later the newest message that was handled is acknowledged at most, when no newer one follows. Were the process killed
+// meanwhile, the message would be delivered once more.
 const ackMoment = 100 * time.Millisecond
 
 // newest is the newest message of a topic that was handled.

@@ -76,6 +76,7 @@ type Transport struct {
 	js        jetstream.JetStream
 	publisher *wmnats.Publisher
 	logger    *slog.Logger
+	moment    time.Duration // how long subscribers put off an acknowledgement
 }
 
 var _ routers.Transport = (*Transport)(nil)
@@ -120,7 +121,7 @@ func Connect(config Config, logger *slog.Logger) (*Transport, error) {
 		conn.Close()
 		return nil, fmt.Errorf("open NATS publisher: %w", err)
 	}
-	return &Transport{config: config, conn: conn, js: js, publisher: publisher, logger: logger}, nil
+	return &Transport{config: config, conn: conn, js: js, publisher: publisher, logger: logger, moment: min(ackMoment, config.AckWait/4)}, nil
 }
 
 // StreamName is the name of a topic's stream; streams cannot have dots in theirs. Two topics never share one.
