@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -12,8 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
+	"github.com/rastrohq/rastro/internal/devstack/broker"
 	"github.com/rastrohq/rastro/internal/devstack/issuer"
 	"github.com/rastrohq/rastro/internal/devstack/postgres"
 	"github.com/rastrohq/rastro/internal/devstack/simulator"
@@ -38,7 +36,7 @@ func startFleet(ctx context.Context, binary, data string, processors int) (f *fl
 	if err != nil {
 		return nil, fmt.Errorf("find binary: %w", err)
 	}
-	if err := errors.Join(f.startDatabase(ctx, data), f.startBroker(data), f.startIssuer(ctx)); err != nil {
+	if err := errors.Join(f.startDatabase(ctx, data), f.startBroker(ctx, data), f.startIssuer(ctx)); err != nil {
 		return nil, err
 	}
 	migrate := exec.CommandContext(ctx, binary, "migrate")
@@ -74,38 +72,23 @@ func (f *fleet) startDatabase(ctx context.Context, data string) error {
 	return nil
 }
 
-func (f *fleet) startBroker(data string) error {
-	broker, err := server.NewServer(&server.Options{
-		ServerName: "rastro-bench", Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(data, "broker"),
-		NoSigs: true, NoLog: true, MaxPayload: 4 << 20, JetStreamMaxStore: 1 << 40, // topics bound themselves
-	})
+func (f *fleet) startBroker(ctx context.Context, data string) error {
+	listening, err := broker.Listen(ctx, filepath.Join(data, "broker"))
 	if err != nil {
-		return fmt.Errorf("start NATS: %w", err)
+		return err
 	}
-	broker.Start()
-	f.stopping = append(f.stopping, func() { broker.Shutdown(); broker.WaitForShutdown() })
-	if !broker.ReadyForConnections(10*time.Second) || !broker.JetStreamEnabled() {
-		return errors.New("start NATS: JetStream did not become ready")
-	}
-	f.env = append(f.env, "RASTRO_BROKER=nats", "RASTRO_NATS_URL="+broker.ClientURL())
+	f.stopping = append(f.stopping, listening.Stop)
+	f.env = append(f.env, "RASTRO_BROKER=nats", "RASTRO_NATS_URL="+listening.URL())
 	return nil
 }
 
 func (f *fleet) startIssuer(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	tokens, err := issuer.Serve(ctx, 6*time.Hour) // longer than any run
 	if err != nil {
-		return fmt.Errorf("start issuer: %w", err)
+		return err
 	}
-	c := issuer.DefaultConfig("http://"+listener.Addr().String()+"/oidc", rand.Text())
-	c.AccessTokenTTL = 6 * time.Hour // longer than any run
-	tokens, err := issuer.New(c)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	served := &http.Server{Handler: tokens.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = served.Serve(listener) }() // returns when it is closed
-	f.stopping = append(f.stopping, func() { _ = served.Close() })
-	f.env = append(f.env, "RASTRO_OIDC_ISSUER="+c.Issuer, "RASTRO_OIDC_AUDIENCE="+issuer.Audience)
+	f.stopping = append(f.stopping, tokens.Close)
+	f.env = append(f.env, "RASTRO_OIDC_ISSUER="+tokens.URL, "RASTRO_OIDC_AUDIENCE="+issuer.Audience)
 	f.token, err = tokens.Mint(ctx, issuer.ServiceClientID, simulator.DefaultTenants()[0], "events:write", "ops:read")
 	return err
 }

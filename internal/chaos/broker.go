@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rastrohq/rastro/config"
+	devbroker "github.com/rastrohq/rastro/internal/devstack/broker"
 	"github.com/rastrohq/rastro/internal/devstack/sqsemulator"
 	"github.com/rastrohq/rastro/routers"
 	"github.com/rastrohq/rastro/routers/nats"
@@ -52,24 +51,14 @@ func startBroker(ctx context.Context, kind, dir string) (*broker, error) {
 	return b, nil
 }
 
-func (b *broker) startNATS(_ context.Context, dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("start NATS: %w", err)
-	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "rastro-chaos", Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
-		MaxPayload: 4 << 20, JetStreamMaxStore: 1 << 40, // topics bound themselves
-	})
+func (b *broker) startNATS(ctx context.Context, dir string) error {
+	s, err := devbroker.Listen(ctx, dir)
 	if err != nil {
-		return fmt.Errorf("start NATS: %w", err)
+		return err
 	}
-	s.Start()
-	b.stopping = append(b.stopping, func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10*time.Second) || !s.JetStreamEnabled() {
-		return errors.New("start NATS: JetStream did not become ready")
-	}
+	b.stopping = append(b.stopping, s.Stop)
 	c := nats.DefaultConfig()
-	c.URL, c.AckWait = s.ClientURL(), redelivery
+	c.URL, c.AckWait = s.URL(), redelivery
 	b.env = []string{"RASTRO_BROKER=nats", "RASTRO_NATS_URL=" + c.URL, "RASTRO_NATS_ACK_WAIT=" + redelivery.String()}
 	b.transport, err = nats.Connect(c, slog.New(slog.DiscardHandler))
 	return err

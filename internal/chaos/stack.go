@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +18,7 @@ type stack struct {
 	dir      string
 	postgres *postgres.Server
 	broker   *broker
-	issuer   *issuer.Issuer
-	idp      *http.Server
-	served   chan struct{}
+	issuer   *issuer.Server
 	env      []string // what the roles are told of all this
 
 	mu     sync.Mutex
@@ -33,7 +27,7 @@ type stack struct {
 
 // startStack starts everything below the roles; logs and data lie in dir.
 func startStack(ctx context.Context, kind, dir string) (s *stack, err error) {
-	s = &stack{dir: dir, served: make(chan struct{}), tokens: map[string]string{}}
+	s = &stack{dir: dir, tokens: map[string]string{}}
 	defer func() {
 		if err != nil {
 			s.stop(ctx)
@@ -47,35 +41,15 @@ func startStack(ctx context.Context, kind, dir string) (s *stack, err error) {
 	if s.broker, err = startBroker(ctx, kind, filepath.Join(dir, "broker")); err != nil {
 		return nil, err
 	}
-	address, err := s.startIssuer(ctx)
-	if err != nil {
+	if s.issuer, err = issuer.Serve(ctx, 6*time.Hour); err != nil { // longer than any run
 		return nil, err
 	}
 	s.env = append([]string{
 		"RASTRO_DATABASE_URL=" + s.postgres.URL(), "RASTRO_DATABASE_MAX_CONNS=8",
-		"RASTRO_OIDC_ISSUER=" + address, "RASTRO_OIDC_AUDIENCE=" + issuer.Audience,
+		"RASTRO_OIDC_ISSUER=" + s.issuer.URL, "RASTRO_OIDC_AUDIENCE=" + issuer.Audience,
 		"RASTRO_LOG_LEVEL=warn", "RASTRO_LOG_FORMAT=json", "RASTRO_SHUTDOWN_TIMEOUT=10s",
 	}, s.broker.env...)
 	return s, nil
-}
-
-// startIssuer serves an issuer on a free port and returns its address.
-func (s *stack) startIssuer(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("start issuer: %w", err)
-	}
-	c := issuer.DefaultConfig("http://"+listener.Addr().String()+"/oidc", rand.Text())
-	c.AccessTokenTTL = 6 * time.Hour // longer than any run
-	if s.issuer, err = issuer.New(c); err != nil {
-		return "", errors.Join(err, listener.Close())
-	}
-	s.idp = &http.Server{Handler: s.issuer.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(s.served)
-		_ = s.idp.Serve(listener) // returns when stop closes it
-	}()
-	return c.Issuer, nil
 }
 
 // token returns a token of a tenant that may do everything.
@@ -106,9 +80,8 @@ func (s *stack) run(ctx context.Context, binary string, args ...string) ([]byte,
 
 // stop stops what was started, also when ctx has ended.
 func (s *stack) stop(ctx context.Context) {
-	if s.idp != nil {
-		_ = s.idp.Close()
-		<-s.served
+	if s.issuer != nil {
+		s.issuer.Close()
 	}
 	if s.broker != nil {
 		s.broker.stop()

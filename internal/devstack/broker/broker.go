@@ -1,4 +1,4 @@
-// Package broker runs a NATS JetStream server inside the process, file-backed, for `rastro dev` and for tests.
+// Package broker runs a NATS JetStream server inside the process, file-backed, for `rastro dev`, for tests and for what measures.
 package broker
 
 import (
@@ -27,13 +27,21 @@ const maxStore = 1 << 40
 // Start starts a broker that keeps its topics in dir. It listens on no port: connect with Option. It is ready when Start
 // returns; Stop must be called.
 func Start(ctx context.Context, dir string) (*Server, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	return start(ctx, &server.Options{DontListen: true, StoreDir: dir})
+}
+
+// Listen is Start for other processes as well: they connect to URL, which is on this machine.
+func Listen(ctx context.Context, dir string) (*Server, error) {
+	return start(ctx, &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, StoreDir: dir})
+}
+
+func start(ctx context.Context, o *server.Options) (*Server, error) {
+	if err := os.MkdirAll(o.StoreDir, 0o700); err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "rastro-dev", DontListen: true, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
-		MaxPayload: maxPayload, JetStreamMaxStore: maxStore,
-	})
+	o.ServerName, o.JetStream, o.NoSigs, o.NoLog = "rastro-dev", true, true, true
+	o.MaxPayload, o.JetStreamMaxStore = maxPayload, maxStore
+	s, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
@@ -52,6 +60,9 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 
 // Option makes a NATS connection go to this server, in process.
 func (s *Server) Option() nats.Option { return nats.InProcessServer(s.server) }
+
+// URL is where a server that listens is reached.
+func (s *Server) URL() string { return s.server.ClientURL() }
 
 // Stop stops the broker and writes what it holds to disk.
 func (s *Server) Stop() {

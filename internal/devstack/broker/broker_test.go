@@ -56,3 +56,16 @@ func TestAFolderThatCannotBeUsedIsAnError(t *testing.T) {
 	_, err := broker.Start(t.Context(), "/dev/null/broker")
 	require.ErrorContains(t, err, "start broker")
 }
+
+func TestOthersConnectToOneThatListens(t *testing.T) {
+	server, err := broker.Listen(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	defer server.Stop()
+	conn, err := nats.Connect(server.URL())
+	require.NoError(t, err)
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "s", Subjects: []string{"s"}, Storage: jetstream.FileStorage})
+	require.NoError(t, err)
+}
