@@ -94,12 +94,16 @@ func startStack(ctx context.Context, binary, data string, args ...string) (*stac
 	if err := os.MkdirAll(data, 0o711); err != nil {                                                                                 //nolint:gosec // as dataFolder says
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
+	address := filepath.Join(data, "dev.json")
+	if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove what another run left: %w", err)
+	}
 	p, err := launch(cmd, data, "rastro")
 	if err != nil {
 		return nil, err
 	}
 	s := &stack{watched: []*process{p}}
-	if s.url, err = p.await(ctx, filepath.Join(data, "dev.json")); err != nil {
+	if s.url, err = p.await(ctx, address); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("%w\n%s", err, p.said())
 	}
