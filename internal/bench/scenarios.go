@@ -69,7 +69,7 @@ func scenarios(c options) []scenario {
 	all := []scenario{
 		{
 			name: "nats/unfused", broker: "nats", floods: []flooding{flood(16, 100, floodAhead), flood(64, 1, floodAhead)},
-			loads: []loading{{1000, 5}, {10_000, 20}},
+			loads: []loading{{1000, 5}, {2500, 20}, {10_000, 20}},
 		},
 		{name: "nats/fused", broker: "nats", pipeline: fusedPipeline, floods: []flooding{flood(16, 100, floodAhead)}},
 		{name: "sqs/unfused", broker: "sqs", floods: []flooding{flood(16, 100, floodAhead)}, loads: []loading{{1000, 5}}},
