@@ -353,8 +353,8 @@ func (c *Codec) encodeFrames(events []*tracking.Event, origins []origin, ways []
 		f.body = (*body)[:0]
 	}
 	defer func() {
-		if cap(f.body) <= keptBody { // frames hold copies
-			c.bodies.Put(&f.body)
+		if body := f.body; cap(body) <= keptBody { // frames hold copies
+			c.bodies.Put(&body) // alone: &f.body would keep the frames
 		}
 	}()
 	for i, event := range events {

@@ -191,7 +191,11 @@ func TestAHopIsPausedAsAWhole(t *testing.T) {
 			p.resume("third")
 			p.pause("first") // whoever knows of this knows of what was before
 			p.stands("first", true)
-			require.Equal(t, name == "apart", p.goesOn("third"), "two pauses of a hop are to be taken back one by one")
+			if name == "apart" {
+				p.stands("third", false)
+			} else {
+				require.False(t, p.goesOn("third"), "two pauses of a hop are to be taken back one by one")
+			}
 			p.resume("second")
 			p.resume("first")
 			p.received("out", waiting...)

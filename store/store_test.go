@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
 
+	"github.com/rastrohq/rastro/internal/devstack/faults"
 	"github.com/rastrohq/rastro/internal/devstack/postgres/postgrestest"
 	"github.com/rastrohq/rastro/tracking"
 )
@@ -32,7 +33,7 @@ var databases = postgrestest.New(func(ctx context.Context, url string) error {
 	return s.EnsurePartitions(ctx, time.Now())
 })
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(databases.Around(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(databases.Around(m), faults.LeftBehind()) }
 
 // open returns a store on a database of the test's own.
 func open(t testing.TB, opts ...Option) *Store {
