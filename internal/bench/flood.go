@@ -176,11 +176,33 @@ func putDigits(to []byte, n int) {
 	}
 }
 
-// measure floods for as long as it is to, and waits until all that was accepted is queryable.
+// settle waits until nothing becomes queryable any more of what was sent before, which would count as the flood's own.
+func (f *flood) settle(ctx context.Context) error {
+	const quiet = time.Second
+	last, since := int64(-1), time.Now()
+	for time.Since(since) < quiet {
+		now, err := f.stack.metrics(ctx, f.client)
+		if err != nil {
+			return err
+		}
+		if n := now.queryable(); n != last {
+			last, since = n, time.Now()
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+// measure floods for as long as it is to, once what was sent before is queryable.
 func (f *flood) measure(ctx context.Context) (floodFigures, error) {
 	figures := floodFigures{flooding: f.how}
 	defer f.client.CloseIdleConnections()
 	defer f.sending.CloseIdleConnections()
+	if f.how.Ahead > 0 {
+		if err := f.settle(ctx); err != nil {
+			return figures, err
+		}
+	}
 	told, err := f.stack.metrics(ctx, f.client)
 	if err != nil {
 		return figures, err
